@@ -1,0 +1,38 @@
+"""Unmanaged models of the vault's tables and dashboards. They are read; only SQL functions write the vault."""
+
+from __future__ import annotations
+
+from .access import Access
+from .activity import LockActivity, LockActivityHub
+from .analysis import LockWaitAnalysis, LockWaitAnalysisHub
+from .base import ReadOnlyError, VaultModel
+from .blocking import BlockingSession, BlockingSessionHub, LockBlockingLink
+from .dashboards import (
+    BlockingSessionsDashboard,
+    DeadlockEventsDashboard,
+    LockActivityDashboard,
+    LockWaitAnalysisDashboard,
+)
+from .deadlock import DeadlockEvent, DeadlockEventHub, DeadlockInvolvementLink
+from .platform import Tenant
+
+__all__ = [
+    "Access",
+    "BlockingSession",
+    "BlockingSessionHub",
+    "BlockingSessionsDashboard",
+    "DeadlockEvent",
+    "DeadlockEventHub",
+    "DeadlockEventsDashboard",
+    "DeadlockInvolvementLink",
+    "LockActivity",
+    "LockActivityDashboard",
+    "LockActivityHub",
+    "LockBlockingLink",
+    "LockWaitAnalysis",
+    "LockWaitAnalysisDashboard",
+    "LockWaitAnalysisHub",
+    "ReadOnlyError",
+    "Tenant",
+    "VaultModel",
+]
