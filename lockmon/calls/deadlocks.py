@@ -1,0 +1,231 @@
+"""Typed calls of the SQL functions about deadlocks and the server log.
+
+Each takes a DB-API cursor (Django's or psycopg's) of a connection to the monitored database. Unless said otherwise
+they raise only what the driver raises.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Look:
+    """One light look at the waits-for graph. Times in seconds."""
+
+    waiters: int
+    young: bool
+    cycles: int
+    pending: int
+    next_check: float | None
+    deadlock_timeout: float
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The row of lock_monitoring.detect_deadlocks()."""
+
+    detected: bool
+    involved_sessions: tuple[int, ...]
+    severity: str
+    action: str
+
+
+@dataclass(frozen=True)
+class LogStatus:
+    """How the reading of the server log stands.
+
+    readable: the log could be read at the last attempt.
+    lag_bytes: what the server has written and nobody has read yet; None when unknown.
+    skipped_bytes: passed over because too much had gathered.
+    """
+
+    state: str
+    readable: bool
+    what_to_do: str | None
+    since: datetime | None
+    file_name: str | None
+    log_format: str | None
+    position: int | None
+    lag_bytes: int | None
+    last_record_at: datetime | None
+    records_taken: int
+    records_unreadable: int
+    skipped_bytes: int
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """Deadlocks of one database over a period: counted by PostgreSQL and captured by the monitor."""
+
+    database_name: str
+    counted: int
+    captured: int
+    by_sampling: int
+    by_log: int
+    missed: int
+    not_yet_settled: int
+    first_window: datetime | None
+    last_window: datetime | None
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What lock_log.ingest() made of a piece of a log file. consumed: bytes that need not be sent again."""
+
+    consumed: int
+    records: int
+    unreadable: int
+
+
+def look_for_deadlocks(cursor: Any) -> Look:
+    """lock_engine.look_for_deadlocks(): find cycles, remember them, note those that are gone."""
+    cursor.execute(
+        "SELECT waiters, young, cycles, pending, next_check_seconds, deadlock_timeout_seconds"
+        " FROM lock_engine.look_for_deadlocks()"
+    )
+    waiters, young, cycles, pending, next_check, timeout = cursor.fetchone()
+    return Look(
+        waiters, young, cycles, pending, None if next_check is None else float(next_check), float(timeout)
+    )
+
+
+def collect_deadlocks(cursor: Any) -> int:
+    """lock_engine.collect_deadlocks(): take what is new in log, counter and looks; number of new events."""
+    cursor.execute("SELECT lock_engine.collect_deadlocks()")
+    return int(cursor.fetchone()[0])
+
+
+def detect_deadlocks(cursor: Any, tenant_hk: bytes | None = None) -> Detection:
+    """lock_monitoring.detect_deadlocks()."""
+    cursor.execute(
+        "SELECT deadlock_detected, involved_sessions, deadlock_severity, resolution_action"
+        " FROM lock_monitoring.detect_deadlocks(%s)",
+        [tenant_hk],
+    )
+    detected, pids, severity, action = cursor.fetchone()
+    return Detection(bool(detected), tuple(pids or ()), severity, action)
+
+
+def log_status(cursor: Any) -> LogStatus:
+    """lock_log.status()."""
+    cursor.execute(
+        "SELECT state, readable, what_to_do, since, file_name, log_format, position, lag_bytes, last_record_at,"
+        " records_taken, records_unreadable, skipped_bytes FROM lock_log.status()"
+    )
+    return LogStatus(*cursor.fetchone())
+
+
+def ledger(cursor: Any, since: datetime | None = None) -> list[LedgerLine]:
+    """lock_engine.deadlock_ledger_summary(): one line a database, since a moment or since the ledger began."""
+    cursor.execute(
+        "SELECT database_name, counted, captured, by_sampling, by_log, missed, not_yet_settled,"
+        " first_window, last_window FROM lock_engine.deadlock_ledger_summary(%s)",
+        [since],
+    )
+    return [LedgerLine(*row) for row in cursor.fetchall()]
+
+
+def ingest_log(
+    cursor: Any, source: str, log_format: str, start: int, data: bytes, at_end: bool, log_line_prefix: str | None = None
+) -> Ingested:
+    """lock_log.ingest(): parse a piece of a log file that begins at byte start of source.
+
+    Needs lock_admin_role. at_end: the file ends here, so that a last record without newline counts too.
+    """
+    cursor.execute(
+        "SELECT consumed, records, unreadable FROM lock_log.ingest(%s, %s, %s, %s, %s, %s)",
+        [source, log_format, start, data, at_end, log_line_prefix],
+    )
+    return Ingested(*cursor.fetchone())
+
+
+def resume_position(cursor: Any, source: str, head: bytes) -> int:
+    """lock_log.resume_position(): byte at which to go on reading source, 0 if its beginning is not what was read."""
+    cursor.execute("SELECT lock_log.resume_position(%s, %s)", [source, head])
+    return int(cursor.fetchone()[0])
+
+
+_EVENT_COLUMNS = (
+    "deadlock_id, deadlock_timestamp, involved_pids, involved_users, involved_queries, deadlock_victim_pid,"
+    " deadlock_resolution, deadlock_duration_ms, affected_tables, lock_types_involved, prevention_suggestion,"
+    " deadlock_graph, participants, sources, unknown, pattern_hash, similar_deadlocks, first_seen, last_seen"
+)
+
+
+@dataclass(frozen=True)
+class DeadlockRecord:
+    """The present version of one deadlock (lock_monitoring.deadlock_history)."""
+
+    deadlock_id: str
+    happened_at: datetime
+    pids: tuple[int, ...]
+    users: tuple[str | None, ...]
+    queries: tuple[str | None, ...]
+    victim_pid: int | None
+    resolution: str | None
+    duration_ms: int | None
+    tables: tuple[str, ...]
+    lock_types: tuple[str, ...]
+    suggestion: str | None
+    graph: dict[str, Any]
+    participants: list[dict[str, Any]]
+    sources: tuple[str, ...]
+    unknown: tuple[str, ...]
+    pattern_hash: str | None
+    similar: int
+    pattern_first_seen: datetime
+    pattern_last_seen: datetime
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _record(row: Sequence[Any]) -> DeadlockRecord:
+    return DeadlockRecord(
+        deadlock_id=row[0],
+        happened_at=row[1],
+        pids=tuple(row[2] or ()),
+        users=tuple(row[3] or ()),
+        queries=tuple(row[4] or ()),
+        victim_pid=row[5],
+        resolution=row[6],
+        duration_ms=row[7],
+        tables=tuple(row[8] or ()),
+        lock_types=tuple(row[9] or ()),
+        suggestion=row[10],
+        graph=_json(row[11]) or {},
+        participants=_json(row[12]) or [],
+        sources=tuple(row[13] or ()),
+        unknown=tuple(row[14] or ()),
+        pattern_hash=row[15],
+        similar=row[16],
+        pattern_first_seen=row[17],
+        pattern_last_seen=row[18],
+    )
+
+
+def list_deadlocks(cursor: Any, since: datetime | None = None, limit: int = 100) -> list[DeadlockRecord]:
+    """Latest deadlocks first."""
+    cursor.execute(
+        f"SELECT {_EVENT_COLUMNS} FROM lock_monitoring.deadlock_history"  # noqa: S608 - constant text
+        " WHERE deadlock_timestamp >= coalesce(%s, '-infinity'::timestamptz)"
+        " ORDER BY deadlock_timestamp DESC, deadlock_id LIMIT %s",
+        [since, limit],
+    )
+    return [_record(row) for row in cursor.fetchall()]
+
+
+def get_deadlock(cursor: Any, deadlock_id: str) -> DeadlockRecord | None:
+    """One deadlock by its id; None if there is none."""
+    cursor.execute(
+        f"SELECT {_EVENT_COLUMNS} FROM lock_monitoring.deadlock_history WHERE deadlock_id = %s",  # noqa: S608
+        [deadlock_id],
+    )
+    row = cursor.fetchone()
+    return None if row is None else _record(row)

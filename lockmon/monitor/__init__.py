@@ -1,0 +1,1 @@
+"""The resident loop, and what it watches with."""
