@@ -1,0 +1,54 @@
+-- The monitor's own state for pages, health checks and alerts, one row always. The last look is the later of the
+-- written heartbeat and the start of the leader session's last statement, which costs no write and cannot be stale.
+CREATE OR REPLACE VIEW lock_engine.monitor_status AS
+WITH moment AS (
+  SELECT clock_timestamp() AS now, date_trunc('day', clock_timestamp()) AS today
+), holder AS (
+  SELECT max(l.pid) FILTER (WHERE l.objid = 3) AS leader_pid, max(l.pid) FILTER (WHERE l.objid = 4) AS standby_pid
+    FROM lock_catalog.locks l
+   WHERE l.lock_type = 'advisory' AND l.classid = 460 AND l.objid IN (3, 4) AND l.objsubid = 2 AND l.granted
+     AND l.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+), covered AS (
+  SELECT sum(c.looks)::bigint AS looks, sum(c.cycles_run)::bigint AS cycles_run,
+         sum(c.cycles_skipped)::bigint AS cycles_skipped, sum(c.cycles_failed)::bigint AS cycles_failed,
+         max(c.largest_gap_ms) AS largest_gap_ms, sum(c.busy_ms) AS busy_ms,
+         sum(c.unsampled_transactions)::bigint AS unsampled_transactions
+    FROM lock_engine.coverage c, moment m
+   WHERE c.period_end >= m.today
+), gaps AS (
+  SELECT count(*)::integer AS gaps,
+         coalesce(sum(date_part('epoch', g.gap_end - greatest(g.gap_start, m.today))), 0)::numeric(12,3) AS gap_seconds
+    FROM lock_engine.coverage_gap g, moment m
+   WHERE g.gap_end >= m.today
+)
+SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 'skipping'
+            WHEN o.leader_pid IS NOT NULL THEN 'watching'
+            WHEN h.heartbeat_id IS NULL THEN 'never started'
+            ELSE 'not watching' END AS state,
+       l.last_look_at,
+       date_part('epoch', m.now - l.last_look_at)::numeric(14,3) AS last_look_age_seconds,
+       h.last_cycle_at,
+       h.look_ms, h.cycle_ms, h.look_by,
+       o.leader_pid,
+       CASE WHEN o.leader_pid = h.leader_pid THEN h.leader_host END AS leader_host,
+       CASE WHEN o.leader_pid = h.leader_pid THEN h.leader_process END AS leader_process,
+       CASE WHEN o.leader_pid = h.leader_pid THEN h.watching_since END AS watching_since,
+       o.standby_pid,
+       CASE WHEN o.leader_pid IS NOT NULL THEN h.skipping_since END AS skipping_since,
+       CASE WHEN o.leader_pid IS NOT NULL THEN h.skipped_because END AS skipped_because,
+       g.gaps AS gaps_today, g.gap_seconds AS gap_seconds_today,
+       c.looks AS looks_today, c.cycles_run AS cycles_run_today, c.cycles_skipped AS cycles_skipped_today,
+       c.cycles_failed AS cycles_failed_today, c.largest_gap_ms AS largest_gap_ms_today, c.busy_ms AS busy_ms_today,
+       c.unsampled_transactions AS unsampled_transactions_today
+  FROM moment m
+ CROSS JOIN holder o
+ CROSS JOIN covered c
+ CROSS JOIN gaps g
+  LEFT JOIN lock_engine.heartbeat h ON h.heartbeat_id = 1
+  LEFT JOIN lock_catalog.sessions s ON s.pid = o.leader_pid
+ CROSS JOIN LATERAL (SELECT greatest(h.last_look_at, s.query_start) AS last_look_at) l;
+COMMENT ON VIEW lock_engine.monitor_status IS
+  'One row: is the loop watching, since when, when it looked last, what it skips and why, and its coverage of today.';
+COMMENT ON COLUMN lock_engine.monitor_status.state IS 'watching, skipping (looks, but cannot store), not watching, never started.';
+COMMENT ON COLUMN lock_engine.monitor_status.gap_seconds_today IS 'Seconds of today in which nobody watched, gaps that have ended.';
+GRANT SELECT ON lock_engine.monitor_status TO lock_monitoring_role;
