@@ -1,0 +1,50 @@
+# One Vault lock monitor. `make` lists the targets.
+# Only Python 3.11+ and make are needed; everything else is fetched into .venv (and .cache for the matrix).
+
+PYTHON ?= python3
+VENV := .venv/bin/python
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: .python help run setup setup-runtime test test-matrix e2e bench lint format types clean
+
+help: ## list what there is
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
+
+.python:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "Python 3.11 or newer is needed: install it, or name it with 'make PYTHON=/path/to/python3'." >&2; exit 2; }
+
+setup-runtime: .python
+	@"$(PYTHON)" onevault/bootstrap.py
+
+setup: .python ## prepare .venv with everything that development and the tests need
+	@"$(PYTHON)" onevault/bootstrap.py dev
+
+run: setup-runtime ## start everything: PostgreSQL, demo traffic, django-q cluster, web pages on PORT (8000)
+	@exec $(VENV) -m onevault.embedded.run
+
+test: setup ## run the tests on an embedded PostgreSQL
+	@$(VENV) -m pytest -m "not e2e and not bench" $(ARGS)
+
+test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18" for some)
+	@$(VENV) -m tests.support.matrix $(VERSIONS)
+
+e2e: setup ## run the browser tests
+	@$(VENV) -m pytest -m e2e tests/e2e $(ARGS)
+
+bench: setup ## run the benchmarks and print their figures
+	@$(VENV) -m pytest -m bench -s tests/bench $(ARGS)
+
+lint: setup ## ruff and mypy
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy
+
+types: setup ## mypy alone
+	@$(VENV) -m mypy
+
+format: setup ## let ruff put the code in order
+	@$(VENV) -m ruff check --fix .
+	@$(VENV) -m ruff format .
+
+clean: ## remove what can be made again (not .local, where the embedded database lives)
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,137 @@
+"""Which databases there are: `default` for Django's own tables, `vault` for the monitored database.
+
+neither DATABASE_URL nor VAULT_DATABASE_URL   the embedded PostgreSQL holds both, as two databases
+both                                          each as named
+only VAULT_DATABASE_URL                       Django's tables go to the schema onevault_web of that database
+only DATABASE_URL                             refused: it would be unclear what is to be watched
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from onevault import env
+
+WEB_SCHEMA = "onevault_web"
+EMBEDDED_VAULT = "one_vault"
+EMBEDDED_WEB = "onevault_web"
+EMBEDDED_LOGIN = "onevault_app"
+EMBEDDED_PORT = 54329
+
+Database = dict[str, Any]
+
+# A page may wait this long for a statement, and this long for a lock, before PostgreSQL ends it.
+_WEB_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+
+
+@dataclass(frozen=True)
+class Databases:
+    """What settings.py needs to know.
+
+    `direct` holds, per vault alias and purpose ("monitor", "admin"), a login of its own where a site names one.
+    """
+
+    databases: dict[str, Database]
+    embedded: bool
+    web_schema: str | None
+    direct: dict[str, dict[str, Database]] = field(default_factory=dict)
+
+
+def read(local: Path) -> Databases:
+    """Apply the rules above to the environment.
+
+    `local` is the folder of the embedded PostgreSQL. Raises ImproperlyConfigured with one sentence.
+    """
+    web_url, vault_url = env.text("DATABASE_URL"), env.text("VAULT_DATABASE_URL")
+    if web_url and not vault_url:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is set and VAULT_DATABASE_URL is not: name the database to watch in VAULT_DATABASE_URL, "
+            "or unset both to use the embedded PostgreSQL."
+        )
+    if not vault_url:
+        return _embedded(local)
+    vault = parse("VAULT_DATABASE_URL", vault_url, "onevault_web")
+    schema = None
+    if web_url:
+        web = parse("DATABASE_URL", web_url, "onevault_web")
+    else:
+        schema = WEB_SCHEMA
+        web = parse("VAULT_DATABASE_URL", vault_url, "onevault_web")
+        web["OPTIONS"]["options"] += f" -c role=none -c search_path={schema}"
+    direct = {}
+    for purpose, name in (("monitor", "VAULT_MONITOR_DATABASE_URL"), ("admin", "VAULT_ADMIN_DATABASE_URL")):
+        if url := env.text(name):
+            direct[purpose] = parse(name, url, f"one_vault_lockmon:{purpose}")
+            _same_database(name, direct[purpose], vault)
+    databases = {"default": web, "vault": vault}
+    return Databases(databases=databases, embedded=False, web_schema=schema, direct={"vault": direct})
+
+
+def parse(name: str, url: str, application: str) -> Database:
+    """Django's settings for one postgresql:// URL out of the variable `name`."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured(
+            f"{name} begins with {scheme or url[:12]!r}: say postgresql://user:password@host/name."
+        )
+    try:
+        found: Database = dict(dj_database_url.parse(url, conn_max_age=0, conn_health_checks=True))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} cannot be read as a URL: {error}.") from error
+    if not found.get("NAME"):
+        raise ImproperlyConfigured(f"{name} names no database: say postgresql://user:password@host/name.")
+    options = dict(found.get("OPTIONS") or {})
+    options.setdefault("application_name", application)
+    options.setdefault("connect_timeout", 5)
+    options["options"] = f"{_WEB_OPTIONS} {options.get('options', '')}".strip()
+    found["OPTIONS"] = options
+    return found
+
+
+def _same_database(name: str, other: Database, vault: Database) -> None:
+    def place(database: Database) -> tuple[str, str, str]:
+        return str(database["HOST"]), str(database["PORT"] or 5432), str(database["NAME"])
+
+    if place(other) != place(vault):
+        raise ImproperlyConfigured(
+            f"{name} names another database than VAULT_DATABASE_URL: only the login may differ."
+        )
+
+
+def _embedded(local: Path) -> Databases:
+    """Both databases on the embedded PostgreSQL, whose port and passwords `make run` wrote to `local`."""
+    state: dict[str, Any] = {}
+    try:
+        state = json.loads((local / "embedded.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass  # not started yet: commands that need no database still work
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"{local / 'embedded.json'} cannot be read: {error}.") from error
+
+    def database(name: str, application: str, more: str = "") -> Database:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": "127.0.0.1",
+            "PORT": int(state.get("port", EMBEDDED_PORT)),
+            "NAME": name,
+            "USER": EMBEDDED_LOGIN,
+            "PASSWORD": str(state.get("app_password", "")),
+            "CONN_MAX_AGE": 0,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {
+                "application_name": application,
+                "connect_timeout": 5,
+                "options": f"{_WEB_OPTIONS} {more}".strip(),
+            },
+        }
+
+    web = database(EMBEDDED_WEB, "onevault_web", "-c role=none")
+    vault = database(EMBEDDED_VAULT, "onevault_web")
+    return Databases(databases={"default": web, "vault": vault}, embedded=True, web_schema=None)

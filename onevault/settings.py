@@ -1,0 +1,194 @@
+"""Django's settings, from the environment, secure unless said otherwise.
+
+With no variable set this is the monitor of `make run`: embedded PostgreSQL, pages on this machine only.
+docs/ lists the variables. A wrong one raises ImproperlyConfigured with one sentence.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ImproperlyConfigured
+
+from onevault import databases, env, logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Where `make run` keeps its PostgreSQL, passwords and collected static files.
+LOCAL_DIR = env.folder("ONEVAULT_LOCAL", BASE_DIR / ".local")
+
+# --- databases ---
+_databases = databases.read(LOCAL_DIR)
+DATABASES = _databases.databases
+EMBEDDED = _databases.embedded
+WEB_SCHEMA = _databases.web_schema
+VAULT_ALIASES = ["vault"]
+VAULT_DIRECT = _databases.direct
+DATABASE_ROUTERS = ["onevault.router.VaultRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- security ---
+DEBUG = env.flag("DEBUG", False)
+
+
+def _secret_key() -> str:
+    """SECRET_KEY; with the embedded PostgreSQL the one that `make run` made, or one for this process alone."""
+    if key := env.text("SECRET_KEY"):
+        if len(key) < 32 and not DEBUG:
+            raise ImproperlyConfigured(
+                "SECRET_KEY is shorter than 32 characters: make a longer one with 'openssl rand -hex 32'."
+            )
+        return key
+    if not EMBEDDED:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set: make one with 'openssl rand -hex 32' and keep it out of the repository."
+        )
+    try:
+        return (LOCAL_DIR / "secret_key").read_text(encoding="utf-8").strip() or secrets.token_hex(32)
+    except OSError:
+        return secrets.token_hex(32)
+
+
+SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if urlsplit(_origin).scheme not in ("http", "https") or not urlsplit(_origin).netloc:
+        raise ImproperlyConfigured(
+            f"CSRF_TRUSTED_ORIGINS has {_origin!r}: say https://host, with the scheme."
+        )
+
+# Only pages on this very machine may do without TLS.
+HTTPS_ONLY = env.flag("HTTPS_ONLY", not (EMBEDDED or DEBUG))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 31_536_000 if HTTPS_ONLY else 0, 0, 63_072_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_INCLUDE_SUBDOMAINS", False)
+SECURE_REFERRER_POLICY = "same-origin"
+if env.flag("BEHIND_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = env.number("SESSION_HOURS", 12, 1, 720) * 3600
+X_FRAME_OPTIONS = "DENY"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- application ---
+INSTALLED_APPS = [
+    "lockmon",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_tables2",
+    "django_q",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "onevault.security.security_headers",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "onevault.urls"
+WSGI_APPLICATION = "onevault.wsgi.application"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+# --- static files ---
+STATIC_URL = "/static/"
+STATIC_ROOT = env.folder("STATIC_ROOT", LOCAL_DIR / "static")
+STATICFILES_DIRS = [folder for folder in [BASE_DIR / "static"] if folder.is_dir()]
+# Hashed names once `collectstatic` has run; before that (development, tests) straight from the source folders.
+_collected = (STATIC_ROOT / "staticfiles.json").is_file() and not DEBUG
+WHITENOISE_USE_FINDERS = not _collected
+WHITENOISE_MANIFEST_STRICT = False
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _collected or env.flag("COLLECT_STATIC", False)
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# --- language and time ---
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+if TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}: say a name such as Europe/Berlin or UTC.")
+
+# --- tasks ---
+# The resident loop is a task that ends by itself after LOOP_TASK_SECONDS and is started again by its schedule; the
+# others take seconds. `timeout` is the last resort above it; `retry` must be longer still, or a task that
+# still runs would be delivered twice.
+LOOP_TASK_SECONDS = env.number("LOOP_TASK_SECONDS", 900, 60, 86_400)
+REDIS_URL = env.text("REDIS_URL")
+Q_CLUSTER = {
+    "name": "onevault",
+    "label": "Task queue",
+    "workers": env.number("Q_WORKERS", 4, 3, 64),
+    "timeout": LOOP_TASK_SECONDS + 300,
+    "retry": LOOP_TASK_SECONDS + 600,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "save_limit": 1000,
+    "queue_limit": 50,
+    "poll": 0.5,
+} | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
+if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
+    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+
+# --- mail ---
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", "onevault@localhost")
+EMAIL_HOST = env.text("MAIL_HOST")
+EMAIL_PORT = env.number("MAIL_PORT", 587, 1, 65_535)
+EMAIL_HOST_USER = env.text("MAIL_USER")
+EMAIL_HOST_PASSWORD = env.text("MAIL_PASSWORD")
+EMAIL_USE_TLS = env.flag("MAIL_TLS", True)
+EMAIL_TIMEOUT = 10
+# Without a mail server messages go to the log's stream instead of nowhere.
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+
+# --- logging ---
+LOGGING = logs.configuration(
+    env.choice("LOG_FORMAT", "text", ("text", "json")),
+    env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper(),
+)
