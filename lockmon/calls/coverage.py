@@ -1,0 +1,216 @@
+"""Typed calls about the monitor itself: its heartbeat, its coverage, its locks and its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from .base import Cursor, columns, select_all, select_one
+
+LOCK_CLASS = 460
+"""First key of the project's two-integer advisory locks."""
+LEADER_LOCK = 3
+STANDBY_LOCK = 4
+
+
+@dataclass(frozen=True)
+class MonitorStatus:
+    """The row of lock_engine.monitor_status. state: watching, skipping, not watching or never started."""
+
+    state: str
+    last_look_at: datetime | None
+    last_look_age_seconds: Decimal | None
+    last_cycle_at: datetime | None
+    look_ms: Decimal | None
+    cycle_ms: Decimal | None
+    look_by: str | None
+    leader_pid: int | None
+    leader_host: str | None
+    leader_process: int | None
+    watching_since: datetime | None
+    standby_pid: int | None
+    skipping_since: datetime | None
+    skipped_because: str | None
+    gaps_today: int
+    gap_seconds_today: Decimal
+    looks_today: int | None
+    cycles_run_today: int | None
+    cycles_skipped_today: int | None
+    cycles_failed_today: int | None
+    largest_gap_ms_today: Decimal | None
+    busy_ms_today: Decimal | None
+    unsampled_transactions_today: int | None
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What the loop writes of itself. Times by the server's clock, look_ms and cycle_ms in milliseconds."""
+
+    leader_host: str
+    leader_process: int
+    watching_since: datetime
+    last_look_at: datetime | None
+    last_cycle_at: datetime | None
+    look_ms: float | None
+    cycle_ms: float | None
+    look_by: str
+    skipping_since: datetime | None = None
+    skipped_because: str | None = None
+
+
+@dataclass(frozen=True)
+class Period:
+    """One period of coverage, as lock_engine.record_coverage() stores it. None: not knowable, ``unknown`` says why."""
+
+    period_start: datetime
+    period_end: datetime
+    leader_host: str
+    looks: int
+    cycles_run: int
+    cycles_skipped: int
+    cycles_failed: int
+    deadlock_looks: int
+    largest_gap_ms: float
+    busy_ms: float
+    slowest_cycle_ms: float | None
+    finished_transactions: int | None
+    monitor_transactions: int
+    seen_transactions: int | None
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counters:
+    """PostgreSQL's counters at one end of a period. seen_transactions: None in the first call."""
+
+    counted_at: datetime
+    finished_transactions: int | None
+    counters_reset_at: datetime
+    last_satellite: int
+    seen_transactions: int | None
+
+
+@dataclass(frozen=True)
+class CycleBlocker:
+    """A session that keeps a full cycle from running; pid None is a prepared transaction."""
+
+    pid: int | None
+    user_name: str | None
+    application_name: str | None
+    state: str | None
+    held: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What the loop must know about the server before it watches. backend_pid as the server itself gives it."""
+
+    version_num: int
+    backend_pid: int
+    in_recovery: bool
+    now: datetime
+    database: str
+    login: str
+    vault_installed: bool
+    reads_activity: bool
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time in which nobody watched."""
+
+    gap_start: datetime
+    gap_end: datetime
+    reason: str
+
+
+def monitor_status(cursor: Cursor) -> MonitorStatus:
+    """lock_engine.monitor_status: is the loop watching, and how well has it covered today?"""
+    return select_one(cursor, MonitorStatus, "lock_engine.monitor_status")
+
+
+def record_heartbeat(cursor: Cursor, beat: Heartbeat) -> None:
+    """lock_engine.record_heartbeat(): the loop's sign of life."""
+    values = [getattr(beat, name) for name in columns(Heartbeat).split(", ")]
+    cursor.execute(
+        "SELECT lock_engine.record_heartbeat(%s, %s, %s, %s, %s, %s::numeric, %s::numeric, %s, %s, %s)", values
+    )
+    cursor.fetchone()
+
+
+def record_coverage(cursor: Cursor, period: Period) -> int | None:
+    """lock_engine.record_coverage(): close a period; the transactions too short to be sampled, None if unknown."""
+    names = columns(Period).split(", ")
+    values = [list(period.unknown) if name == "unknown" else getattr(period, name) for name in names]
+    cursor.execute(
+        "SELECT lock_engine.record_coverage(%s, %s, %s, %s, %s, %s, %s, %s, %s::numeric, %s::numeric, %s::numeric,"
+        " %s, %s, %s, %s::text[])",
+        values,
+    )
+    value = cursor.fetchone()[0]
+    return None if value is None else int(value)
+
+
+def record_coverage_gap(cursor: Cursor, start: datetime, end: datetime, reason: str) -> float | None:
+    """lock_engine.record_coverage_gap(): seconds of the gap that nobody else watched, None if nothing is left of it."""
+    cursor.execute("SELECT lock_engine.record_coverage_gap(%s, %s, %s)", [start, end, reason])
+    row = cursor.fetchone()
+    return None if row is None or row[0] is None else float(row[0])
+
+
+def forget_coverage(cursor: Cursor, retention_days: int) -> int:
+    """lock_engine.forget_coverage(): delete coverage older than so many days. Needs lock_admin_role."""
+    cursor.execute("SELECT lock_engine.forget_coverage(%s)", [retention_days])
+    return int(cursor.fetchone()[0])
+
+
+def transaction_counters(
+    cursor: Cursor, after_satellite: int | None, begun_since: datetime | None
+) -> Counters:
+    """lock_engine.transaction_counters(): both None at the beginning of a period."""
+    return select_one(
+        cursor, Counters, "lock_engine.transaction_counters(%s::bigint, %s::timestamptz)", [after_satellite, begun_since]
+    )
+
+
+def cycle_blockers(cursor: Cursor) -> list[CycleBlocker]:
+    """lock_engine.cycle_blockers(): who keeps a full cycle from running now."""
+    return select_all(cursor, CycleBlocker, "lock_engine.cycle_blockers()")
+
+
+def recent_gaps(cursor: Cursor, limit: int = 20) -> list[Gap]:
+    """The latest times in which nobody watched, latest first."""
+    return select_all(cursor, Gap, "lock_engine.coverage_gap ORDER BY gap_end DESC LIMIT %s", [limit])
+
+
+def server_facts(cursor: Cursor) -> ServerFacts:
+    """What the loop checks when it has connected."""
+    cursor.execute(
+        "SELECT pg_catalog.current_setting('server_version_num')::integer, pg_catalog.pg_backend_pid(),"
+        " pg_catalog.pg_is_in_recovery(), pg_catalog.clock_timestamp(), pg_catalog.current_database(), session_user,"
+        " pg_catalog.to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL"
+        " AND pg_catalog.to_regclass('lock_engine.heartbeat') IS NOT NULL,"
+        " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+    )
+    return ServerFacts(*cursor.fetchone())
+
+
+def set_session(cursor: Cursor, name: str, value: str) -> None:
+    """Set one configuration parameter for this session."""
+    cursor.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+    cursor.fetchone()
+
+
+def try_session_lock(cursor: Cursor, key: int) -> bool:
+    """Take the session-level advisory lock (460, key) if it is free; never waits."""
+    cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, key])
+    return bool(cursor.fetchone()[0])
+
+
+def release_session_lock(cursor: Cursor, key: int) -> bool:
+    """Release the session-level advisory lock (460, key); False if this session did not hold it."""
+    cursor.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", [LOCK_CLASS, key])
+    return bool(cursor.fetchone()[0])
