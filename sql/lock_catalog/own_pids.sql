@@ -1,0 +1,22 @@
+-- The monitor's own backends: this one, and those logged in as one of the logins in setting monitor.own_logins.
+-- By login, not by application name, because anybody can call himself anything.
+CREATE OR REPLACE FUNCTION lock_catalog.own_pids()
+RETURNS integer[]
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v_logins jsonb := lock_admin.setting('monitor.own_logins');
+BEGIN
+  IF v_logins = '[]'::jsonb THEN
+    RETURN ARRAY[pg_backend_pid()];
+  END IF;
+  RETURN ARRAY(
+    SELECT a.pid FROM pg_stat_get_activity(NULL) a
+     WHERE a.usesysid IN (SELECT r.oid FROM pg_roles r WHERE v_logins ? r.rolname)
+    UNION SELECT pg_backend_pid());
+END
+$$;
+COMMENT ON FUNCTION lock_catalog.own_pids() IS
+  'Pids that the monitor never records as waiting or holding: its own backends, by login (setting monitor.own_logins).';

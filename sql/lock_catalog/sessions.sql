@@ -1,0 +1,47 @@
+-- lock_catalog.sessions: one row per server process, from pg_stat_activity, with names resolved.
+-- Versions: query_id exists from PostgreSQL 14 on; before that it is NULL.
+DO $install$
+BEGIN
+  EXECUTE pg_catalog.format($view$
+    CREATE OR REPLACE VIEW lock_catalog.sessions AS
+    SELECT a.pid,
+           a.leader_pid,
+           a.backend_start,
+           a.xact_start,
+           a.query_start,
+           a.state_change,
+           a.usesysid AS user_oid,
+           a.usename::text AS user_name,
+           r.rolsuper AS is_superuser,
+           a.datid AS database_oid,
+           a.datname::text AS database_name,
+           a.application_name,
+           a.client_addr,
+           a.client_hostname,
+           a.client_port,
+           a.state,
+           a.wait_event_type,
+           a.wait_event,
+           a.backend_xid::text::bigint AS backend_xid,
+           a.backend_xmin::text::bigint AS backend_xmin,
+           a.query,
+           -- PostgreSQL cuts at track_activity_query_size - 1 bytes, earlier by up to three bytes in a multi-byte text
+           (octet_length(a.query) >= pg_size_bytes(current_setting('track_activity_query_size')) - 1
+            OR (octet_length(a.query) >= pg_size_bytes(current_setting('track_activity_query_size')) - 4
+                AND octet_length(a.query) <> length(a.query))) AS query_truncated,
+           %s AS query_id,
+           a.backend_type
+      FROM pg_catalog.pg_stat_activity a
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+  $view$,
+  CASE WHEN pg_catalog.current_setting('server_version_num')::integer >= 140000
+       THEN 'a.query_id' ELSE 'NULL::bigint' END);
+END
+$install$;
+
+COMMENT ON VIEW lock_catalog.sessions IS
+  'Server processes now (pg_stat_activity with resolved names). Texts of other roles need pg_read_all_stats.';
+COMMENT ON COLUMN lock_catalog.sessions.query_truncated IS
+  'true where PostgreSQL cut the text at track_activity_query_size.';
+COMMENT ON COLUMN lock_catalog.sessions.query_id IS
+  'NULL before PostgreSQL 14, or while compute_query_id is off and no module computes it.';
