@@ -1,0 +1,120 @@
+"""Fixtures: a real PostgreSQL, a database with the vault for each test, sessions that block each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+from django.db import connections
+from pytest_django import DjangoDbBlocker
+
+from tests.support import vaults
+from tests.support.servers import Server, throwaway
+from tests.support.sessions import Session
+
+
+class Connect(Protocol):
+    """Opens a connection to a DSN or to a database's name."""
+
+    def __call__(
+        self, place: str, user: str | None = None, autocommit: bool = True
+    ) -> psycopg.Connection[Any]:
+        """Connect; the test's end closes it."""
+
+
+class OpenSession(Protocol):
+    """Opens a session with a thread of its own."""
+
+    def __call__(
+        self, place: str, user: str | None = None, application_name: str = "test", autocommit: bool = False
+    ) -> Session:
+        """Connect; the test's end closes it."""
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A throwaway cluster with the guide's settings and its log switched on."""
+    with throwaway() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template_vault(server: Server) -> str:
+    """The name of a database with sql/ installed; copied, never used itself."""
+    name = server.create_database(name="template_vault")
+    vaults.install(server.dsn(name))
+    return name
+
+
+@pytest.fixture
+def vault_db(server: Server, template_vault: str) -> Iterator[str]:
+    """The DSN of a fresh database with the vault. Django's alias `vault` leads to it for this test."""
+    name = server.create_database(template=template_vault)
+    before = vaults.point_alias("vault", server, name)
+    yield server.dsn(name)
+    vaults.point_alias("vault", server, before)
+    server.drop_database(name)
+
+
+def _dsn(server: Server, place: str, user: str | None) -> str:
+    if "=" not in place and "://" not in place:
+        return server.dsn(place, user or "postgres")
+    return psycopg.conninfo.make_conninfo(place, user=user) if user else place
+
+
+@pytest.fixture
+def connect(server: Server) -> Iterator[Connect]:
+    """Open connections; all are closed at the end."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def open_one(place: str, user: str | None = None, autocommit: bool = True) -> psycopg.Connection[Any]:
+        opened.append(psycopg.connect(_dsn(server, place, user), autocommit=autocommit))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def session(server: Server) -> Iterator[OpenSession]:
+    """Open sessions that may be left waiting; all are ended at the end."""
+    opened: list[Session] = []
+
+    def open_one(
+        place: str, user: str | None = None, application_name: str = "test", autocommit: bool = False
+    ) -> Session:
+        dsn = _dsn(server, place, user)
+        opened.append(Session(dsn, application_name=application_name, autocommit=autocommit))
+        return opened[-1]
+
+    yield open_one
+    # The last to come waits for the first: end the waiters first.
+    for one in reversed(opened):
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest, server: Server, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Django's tables in a database of the throwaway cluster; alias `vault` leads to a copy of the template."""
+    with django_db_blocker.unblock():
+        vaults.point_alias("default", server, "postgres")
+        made = connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+        connections["default"].close()
+        vaults.point_alias("default", server, made)
+        if vaults.installable():
+            template = request.getfixturevalue("template_vault")
+            vaults.point_alias("vault", server, server.create_database(template=template))
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def install_vault() -> Callable[[str], None]:
+    """Install sql/ into the database of a DSN."""
+    return vaults.install

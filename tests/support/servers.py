@@ -1,0 +1,132 @@
+"""Throwaway PostgreSQL clusters for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from onevault.embedded import account as accounts
+from onevault.embedded import binaries
+from onevault.embedded.cluster import SUPERUSER, Cluster
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running cluster that belongs to the tests. Connections are by a socket, without passwords, as any role."""
+
+    cluster: Cluster
+
+    @property
+    def version(self) -> int:
+        """The major version, such as 15."""
+        return self.cluster.binaries.major
+
+    @property
+    def port(self) -> int:
+        """The port; on 127.0.0.1 a password is asked for."""
+        return self.cluster.port
+
+    @property
+    def socket_directory(self) -> Path:
+        """The folder of the socket."""
+        assert self.cluster.socket_directory is not None
+        return self.cluster.socket_directory
+
+    @property
+    def log_directory(self) -> Path:
+        """Where the server writes its stderr, csv and (15+) json logs."""
+        return self.cluster.data / "log"
+
+    def program(self, name: str) -> str:
+        """The path of one of PostgreSQL's programs, such as psql or pgbench."""
+        return self.cluster.binaries.program(name)
+
+    def dsn(self, dbname: str = "postgres", user: str = SUPERUSER) -> str:
+        """A connection string for libpq."""
+        return self.cluster.conninfo(dbname, user)
+
+    def execute(self, statement: str, dbname: str = "postgres") -> None:
+        """Run one statement as the superuser, outside any transaction."""
+        with psycopg.connect(self.dsn(dbname), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    def create_database(self, template: str = "template0", name: str | None = None) -> str:
+        """Make a database and return its name."""
+        name = name or f"test_{next(_numbers)}"
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, ending whoever is still in it."""
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            for (gid,) in connection.execute("SELECT gid FROM pg_prepared_xacts WHERE database = %s", [name]):
+                with psycopg.connect(self.dsn(name), autocommit=True) as inside:
+                    inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+    def restart(self) -> None:
+        """Stop and start it again; every connection is lost."""
+        self.cluster.stop()
+        self.cluster.start()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def throwaway(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A fresh cluster with the monitor's settings, gone with all its data at the end.
+
+    `settings` are further server settings, by name. Which PostgreSQL: see onevault.embedded.binaries.
+    """
+    account = accounts.server_account()
+    found = binaries.find(account)
+    # Not the temporary folder of the session, whose path may be too long for a socket.
+    base = Path(tempfile.mkdtemp(prefix="onevault-test-", dir="/tmp"))
+    accounts.give(base, account)
+    cluster = Cluster(
+        base=base,
+        binaries=found,
+        account=account,
+        port=free_port(),
+        socket_directory=base,
+        durable=False,
+        settings={
+            "fsync": "off",
+            "full_page_writes": "off",
+            "autovacuum_naptime": "1d",
+            "max_connections": "400",
+            "max_wal_size": "4GB",
+            "log_rotation_age": "0",
+        }
+        | dict(settings or {}),
+    )
+    try:
+        cluster.initialise()
+        cluster.start()
+        yield Server(cluster)
+    finally:
+        cluster.stop()
+        shutil.rmtree(base, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""Databases with the vault, and Django's aliases that lead to them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from django.db import connections
+
+from onevault.embedded.cluster import SUPERUSER
+from tests.support.servers import Server
+
+
+def installable() -> bool:
+    """Whether lockmon.install is there."""
+    return importlib.util.find_spec("lockmon.install") is not None
+
+
+def install(dsn: str) -> None:
+    """Install sql/ into the database of this DSN, as its superuser."""
+    if not installable():
+        pytest.skip("lockmon.install is not there yet")
+    from lockmon.install import install as install_sql
+
+    install_sql(dsn)
+
+
+def point_alias(alias: str, server: Server, name: str) -> str:
+    """Let a Django alias lead to another database of the throwaway cluster; returns the name it led to before."""
+    connection = connections[alias]
+    if connection.in_atomic_block:
+        raise AssertionError(
+            f"the alias {alias} is within the test's own transaction: say "
+            "@pytest.mark.django_db(transaction=True, databases=['default', 'vault'])"
+        )
+    connection.close()
+    before = str(connection.settings_dict["NAME"])
+    place = {
+        "HOST": str(server.socket_directory),
+        "PORT": server.port,
+        "USER": SUPERUSER,
+        "PASSWORD": "",
+        "NAME": name,
+    }
+    connection.settings_dict.update(place)
+    return before
