@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from functools import cache
 from typing import Any, Protocol, TypeVar
 
 Row = TypeVar("Row")
@@ -20,7 +19,6 @@ class Cursor(Protocol):
     def fetchall(self) -> Any: ...
 
 
-@cache
 def columns(row_type: type[Any]) -> str:
     """Return the select list that belongs to a dataclass: its field names, in order."""
     return ", ".join(field.name for field in fields(row_type))
@@ -32,7 +30,8 @@ def build(row_type: type[Row], values: Sequence[Any]) -> Row:
 
 
 def select_all(cursor: Cursor, row_type: type[Row], source: str, params: Sequence[Any] = ()) -> list[Row]:
-    """Return all rows of ``source`` (a view, or a function call with %s placeholders, from this package only)."""
+    """Return all rows of ``source`` (a view, or a function call with %s placeholders, from this package
+    only)."""
     cursor.execute(f"SELECT {columns(row_type)} FROM {source}", list(params))  # noqa: S608 - constant texts
     return [build(row_type, row) for row in cursor.fetchall()]
 

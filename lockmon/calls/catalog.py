@@ -8,12 +8,16 @@ from decimal import Decimal
 
 from .base import Cursor, select_all
 
+Nodes = tuple[int, ...]
+"""Node numbers, as WaitNode.node gives them."""
+
 
 @dataclass(frozen=True)
 class WaitNode:
     """One session (or prepared transaction) of the waits-for graph: a waiter, a blocker, or both.
 
-    node: the session's pid (the leader's for parallel workers); a prepared transaction is minus its xid, with pid 0.
+    node: the session's pid (the leader's for parallel workers); a prepared transaction is minus its xid,
+    with pid 0.
     blocked_seconds: sum of the present waits behind it. severity: None if it blocks nobody.
     wait_start_is_bound: the wait is at most that long (before PostgreSQL 14, or not yet known).
     hard_blockers hold a conflicting lock; soft_blockers queue ahead with a conflicting request.
@@ -55,13 +59,13 @@ class WaitNode:
     transactionid: int | None
     wait_start: datetime | None
     wait_start_is_bound: bool | None
-    hard_blockers: tuple[int, ...] | None
-    soft_blockers: tuple[int, ...] | None
+    hard_blockers: Nodes | None
+    soft_blockers: Nodes | None
     run_head: int | None
     run_position: int | None
     run_conflicts_itself: bool | None
     parent: int | None
-    roots: tuple[int, ...] | None
+    roots: Nodes | None
     blocked_directly: int
     blocked_total: int
     blocking_since: datetime | None
@@ -79,7 +83,8 @@ def waits_for(cursor: Cursor) -> list[WaitNode]:
 
 
 def anyone_waiting_by_activity(cursor: Cursor) -> bool:
-    """lock_catalog.waiting_by_activity: does any session wait for a lock? Cheap with up to some hundred sessions."""
+    """lock_catalog.waiting_by_activity: does any session wait for a lock? Cheap with up to some hundred
+    sessions."""
     cursor.execute("SELECT anyone_waiting FROM lock_catalog.waiting_by_activity")
     return bool(cursor.fetchone()[0])
 

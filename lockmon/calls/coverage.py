@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,7 +61,8 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Period:
-    """One period of coverage, as lock_engine.record_coverage() stores it. None: not knowable, ``unknown`` says why."""
+    """One period of coverage, as lock_engine.record_coverage() stores it. None: not knowable, ``unknown``
+    says why."""
 
     period_start: datetime
     period_end: datetime
@@ -106,7 +106,8 @@ class CycleBlocker:
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """What the loop must know about the server before it watches. backend_pid as the server itself gives it."""
+    """What the loop must know about the server before it watches. backend_pid as the server itself gives
+    it."""
 
     version_num: int
     backend_pid: int
@@ -136,18 +137,20 @@ def record_heartbeat(cursor: Cursor, beat: Heartbeat) -> None:
     """lock_engine.record_heartbeat(): the loop's sign of life."""
     values = [getattr(beat, name) for name in columns(Heartbeat).split(", ")]
     cursor.execute(
-        "SELECT lock_engine.record_heartbeat(%s, %s, %s, %s, %s, %s::numeric, %s::numeric, %s, %s, %s)", values
+        "SELECT lock_engine.record_heartbeat(%s, %s, %s, %s, %s, %s::numeric, %s::numeric, %s, %s, %s)",
+        values,
     )
     cursor.fetchone()
 
 
 def record_coverage(cursor: Cursor, period: Period) -> int | None:
-    """lock_engine.record_coverage(): close a period; the transactions too short to be sampled, None if unknown."""
+    """lock_engine.record_coverage(): close a period; the transactions too short to be sampled, None if
+    unknown."""
     names = columns(Period).split(", ")
     values = [list(period.unknown) if name == "unknown" else getattr(period, name) for name in names]
     cursor.execute(
-        "SELECT lock_engine.record_coverage(%s, %s, %s, %s, %s, %s, %s, %s, %s::numeric, %s::numeric, %s::numeric,"
-        " %s, %s, %s, %s::text[])",
+        "SELECT lock_engine.record_coverage(%s, %s, %s, %s, %s, %s, %s, %s, %s::numeric, %s::numeric,"
+        " %s::numeric, %s, %s, %s, %s::text[])",
         values,
     )
     value = cursor.fetchone()[0]
@@ -155,7 +158,8 @@ def record_coverage(cursor: Cursor, period: Period) -> int | None:
 
 
 def record_coverage_gap(cursor: Cursor, start: datetime, end: datetime, reason: str) -> float | None:
-    """lock_engine.record_coverage_gap(): seconds of the gap that nobody else watched, None if nothing is left of it."""
+    """lock_engine.record_coverage_gap(): seconds of the gap that nobody else watched, None if nothing is
+    left of it."""
     cursor.execute("SELECT lock_engine.record_coverage_gap(%s, %s, %s)", [start, end, reason])
     row = cursor.fetchone()
     return None if row is None or row[0] is None else float(row[0])
@@ -172,7 +176,10 @@ def transaction_counters(
 ) -> Counters:
     """lock_engine.transaction_counters(): both None at the beginning of a period."""
     return select_one(
-        cursor, Counters, "lock_engine.transaction_counters(%s::bigint, %s::timestamptz)", [after_satellite, begun_since]
+        cursor,
+        Counters,
+        "lock_engine.transaction_counters(%s::bigint, %s::timestamptz)",
+        [after_satellite, begun_since],
     )
 
 
@@ -190,8 +197,8 @@ def server_facts(cursor: Cursor) -> ServerFacts:
     """What the loop checks when it has connected."""
     cursor.execute(
         "SELECT pg_catalog.current_setting('server_version_num')::integer, pg_catalog.pg_backend_pid(),"
-        " pg_catalog.pg_is_in_recovery(), pg_catalog.clock_timestamp(), pg_catalog.current_database(), session_user,"
-        " pg_catalog.to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL"
+        " pg_catalog.pg_is_in_recovery(), pg_catalog.clock_timestamp(), pg_catalog.current_database(),"
+        " session_user, pg_catalog.to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL"
         " AND pg_catalog.to_regclass('lock_engine.heartbeat') IS NOT NULL,"
         " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     )

@@ -1,4 +1,5 @@
-"""Typed calls of the vault's seven published functions (auto_resolve_blocking and detect_deadlocks live with the door
+"""Typed calls of the vault's seven published functions (auto_resolve_blocking and detect_deadlocks live
+with the door
 and the deadlocks). Unless said otherwise they raise only what the driver raises."""
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Lock waits of a period. average_wait_time_ms is None where nobody waited; efficiency_score is 0 to 100."""
+    """Lock waits of a period. average_wait_time_ms is None where nobody waited; efficiency_score is 0 to
+    100."""
 
     analysis_summary: str
     total_lock_events: int | None
@@ -90,7 +92,8 @@ def capture_lock_activity(cursor: Cursor, tenant_hk: bytes | None = None) -> Cap
 def detect_blocking_sessions(
     cursor: Cursor, tenant_hk: bytes | None = None, min_blocking_duration_seconds: int = 30
 ) -> list[BlockingSession]:
-    """lock_monitoring.detect_blocking_sessions(): who blocks others for at least so many seconds, worst first."""
+    """lock_monitoring.detect_blocking_sessions(): who blocks others for at least so many seconds, worst
+    first."""
     return select_all(
         cursor,
         BlockingSession,

@@ -14,6 +14,7 @@ from .dashboards import (
     LockWaitAnalysisDashboard,
 )
 from .deadlock import DeadlockEvent, DeadlockEventHub, DeadlockInvolvementLink
+from .monitor_state import MonitorState
 from .platform import Tenant
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LockWaitAnalysis",
     "LockWaitAnalysisDashboard",
     "LockWaitAnalysisHub",
+    "MonitorState",
     "ReadOnlyError",
     "Tenant",
     "VaultModel",

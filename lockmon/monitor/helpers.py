@@ -1,0 +1,87 @@
+"""What runs beside the loop while it leads: alerts and policies, each in a thread with connections of its
+own."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable
+
+from lockmon.alerts.evaluate import AlertEvaluator
+
+from .watch import CycleFacts
+
+log = logging.getLogger("lockmon.monitor")
+
+POLL = 0.5
+"""Seconds between two looks whether a new full cycle has found something."""
+RETRY = 10.0
+"""Seconds after a failed run of the policies until the next one."""
+ENDING = 5.0
+"""Seconds that a helper has for ending; it is a daemon thread, so that it cannot keep the process."""
+
+
+class PolicyRunner:
+    """Runs the armed policies after each full cycle that found blocking sessions."""
+
+    def __init__(self, alias: str, facts: Callable[[], CycleFacts]) -> None:
+        self._alias = alias
+        self._facts = facts
+
+    def run_forever(self, stop: threading.Event) -> None:
+        """Run until ``stop`` is set. Never raises: a failure is logged once and tried again later."""
+        done, failing = 0, ""
+        while not stop.wait(POLL):
+            facts = self._facts()
+            if facts.number == done or not facts.blocking_sessions:
+                continue
+            done = facts.number
+            try:
+                run_policies(self._alias)
+                failing = ""
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                if text != failing:
+                    log.error("The policies could not be run: %s", text)
+                failing = text
+                stop.wait(RETRY)
+
+
+def run_policies(alias: str) -> None:
+    """Run the armed policies of one vault once, through the door."""
+    module = importlib.import_module("lockmon.actions")
+    runner = getattr(module, "run_policies", None)
+    if runner is not None:
+        runner(alias)
+
+
+class Helpers:
+    """Starts and ends the threads; starting what runs and ending what does not is nothing."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, facts: Callable[[], CycleFacts]) -> None:
+        """Start all helpers. facts: what the last full cycle found."""
+        if self._threads:
+            return
+        self._stop = threading.Event()
+        for name, target in (
+            ("alerts", AlertEvaluator(self._alias).run_forever),
+            ("policies", PolicyRunner(self._alias, facts).run_forever),
+        ):
+            thread = threading.Thread(
+                target=target, args=(self._stop,), name=f"lockmon-{name}-{self._alias}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Ask all helpers to end and wait for them a little."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(ENDING)
+        self._threads = []

@@ -1,0 +1,303 @@
+"""One second of watching: the quiet look, the full cycle, the light looks for deadlocks, the books."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from lockmon.calls import coverage
+from lockmon.calls.vault import Cycle
+
+from .connection import LoopConnection, describe_failure, is_connection_loss
+from .coverage import Ledger
+from .cycle import Outcome, name_blockers, run_cycle
+from .deadlocks import DeadlockWatch
+from .options import LoopOptions
+from .tick import QuietLook
+
+log = logging.getLogger("lockmon.monitor")
+
+LONGEST_REST = 5.0
+"""Seconds; a cycle that took long is followed by a rest as long as itself, but no longer than this."""
+DEADLOCK_RETRY = 60.0
+"""Seconds until the light looks are tried again after they failed."""
+
+
+@dataclass(frozen=True)
+class CycleFacts:
+    """What the last full cycle found, for the threads beside the loop. number rises with each cycle that
+    ran."""
+
+    number: int = 0
+    blocking_sessions: int = 0
+    critical_issues: int = 0
+
+
+class Watch:
+    """The leader's work over one connection.
+
+    Methods raise psycopg.Error only where the connection is of no more use; everything else is counted and
+    said.
+    skipped_because: who keeps full cycles from running, once that has lasted (empty otherwise).
+    trouble: what else is wrong at the moment, as a clause; empty when all is well.
+    """
+
+    def __init__(
+        self, opened: LoopConnection, ledger: Ledger, options: LoopOptions, stop: threading.Event
+    ) -> None:
+        self._connection = opened.connection
+        self._ledger = ledger
+        self._options = options
+        self._stop = stop
+        self._look = QuietLook(self._connection)
+        self._deadlocks = DeadlockWatch(self._connection.cursor)
+        self._deadlocks_from = 0.0
+        self._young = False
+        self._pending = 0
+        self._waited = False
+        self._looked_before = False
+        self._watching_since = ledger.clock.now()
+        self._last_cycle: datetime | None = None
+        self._last_cycle_steady = float("-inf")
+        self._cycle_ms: float | None = None
+        self._beat_at = float("-inf")
+        self._next_tick = time.monotonic()
+        self._book_retry = 0.0
+        self._facts = CycleFacts()
+        self._alarm_at = 0.0
+        self.skipping_since: datetime | None = None
+        self.skipped_because = ""
+        self.trouble = ""
+
+    @property
+    def look_ms(self) -> float | None:
+        """Smoothed milliseconds of a quiet look."""
+        return self._look.cost_ms
+
+    def facts_of_last_cycle(self) -> CycleFacts:
+        """What the last full cycle found; safe to call from other threads."""
+        return self._facts
+
+    def begin(self, since: datetime, missing_since: datetime | None, reason: str) -> float | None:
+        """Open the books: record the gap before this moment, if there was one. Returns its seconds, None
+        if none."""
+        self._watching_since = since
+        missed: float | None = None
+        with self._connection.cursor() as cursor:
+            try:
+                before = missing_since or coverage.monitor_status(cursor).last_look_at
+                if before is not None:
+                    self._ledger.resume_from(before)
+                    if missing_since or (since - before).total_seconds() > self._options.gap_threshold:
+                        missed = coverage.record_coverage_gap(
+                            cursor, before, since, reason or "no loop was running"
+                        )
+                self._ledger.begin(cursor)
+            except psycopg.Error as error:
+                self._tolerate(error, "the coverage could not be read")
+        return missed
+
+    def tick(self) -> None:
+        """One look, and what follows from it."""
+        began = time.perf_counter()
+        try:
+            waiting = self._look.look()
+        except psycopg.Error as error:
+            self._tolerate(error, "the look failed")
+            self._ledger.failed_cycle(time.perf_counter() - began)
+            return
+        gap = self._ledger.looked(time.perf_counter() - began)
+        if gap > self._options.gap_threshold and self._looked_before:
+            self._note_own_gap(gap)
+        self._looked_before = True
+        overdue = (
+            time.monotonic() - self._last_cycle_steady
+            >= self._options.full_interval - self._options.tick / 20
+        )
+        # the cycle after the last wait end-dates what has just ended
+        if waiting or self._waited or overdue:
+            self._full_cycle()
+        elif self._pending:
+            self._settle()
+        self._waited = waiting
+        self._young = False
+        if waiting:
+            self._look_for_deadlocks()
+        self._keep_books()
+
+    def pause(self) -> None:
+        """Wait for the next tick, with light looks for deadlocks in between while a wait is young."""
+        now = time.monotonic()
+        rest = min((self._cycle_ms or 0.0) / 1000, LONGEST_REST)
+        self._next_tick = max(self._next_tick + self._options.tick, now + rest)
+        while not self._stop.is_set():
+            left = self._next_tick - time.monotonic()
+            if left <= 0:
+                return
+            if self._young:
+                nap = self._deadlocks.young_wait_interval()
+                if nap < left:
+                    self._stop.wait(nap)
+                    self._look_for_deadlocks()
+                    continue
+            self._stop.wait(left)
+
+    def finish(self) -> None:
+        """Close the books; nothing is raised, because the loop is about to end anyway."""
+        try:
+            with self._connection.cursor() as cursor:
+                self._ledger.close(cursor)
+            self._beat()
+        except psycopg.Error as error:
+            log.info("The last period of coverage was not stored: %s.", describe_failure(error))
+
+    def standby_is_there(self) -> bool:
+        """Tell whether another loop stands by: its lock cannot be had."""
+        with self._connection.cursor() as cursor:
+            if coverage.try_session_lock(cursor, coverage.STANDBY_LOCK):
+                coverage.release_session_lock(cursor, coverage.STANDBY_LOCK)
+                return False
+        return True
+
+    def _full_cycle(self) -> None:
+        result = run_cycle(self._connection)
+        self._cycle_ms = result.seconds * 1000
+        if result.outcome is Outcome.RUN:
+            self._ledger.ran_cycle(result.seconds)
+            self._last_cycle = self._ledger.clock.now()
+            self._last_cycle_steady = time.monotonic()
+            self._over()
+            if result.cycle is not None:
+                self._announce(result.cycle)
+        elif result.outcome is Outcome.SKIPPED:
+            self._ledger.skipped_cycle(result.seconds)
+            self._skipping()
+        else:
+            self._ledger.failed_cycle(result.seconds)
+            # a cycle that cannot work is tried again at the full interval, not every second
+            self._last_cycle_steady = time.monotonic()
+            self._say_trouble(f"the full cycle failed: {result.reason}")
+
+    def _skipping(self) -> None:
+        now = self._ledger.clock.now()
+        if self.skipping_since is None:
+            self.skipping_since = now
+        lasted = (now - self.skipping_since).total_seconds()
+        if lasted < self._options.skip_alarm or time.monotonic() < self._alarm_at:
+            return
+        self._alarm_at = time.monotonic() + self._options.skip_alarm
+        try:
+            because = name_blockers(self._connection)
+        except psycopg.Error as error:
+            self._tolerate(error, "who is in the way could not be asked")
+            return
+        if because != self.skipped_because:
+            log.warning(
+                "Looking, but storing nothing since %s: %s.", f"{self.skipping_since:%H:%M:%S}", because
+            )
+            self.skipped_because = because
+            self._beat_at = float("-inf")
+
+    def _over(self) -> None:
+        if self.skipped_because:
+            log.warning("Storing again; cycles were skipped since %s.", f"{self.skipping_since:%H:%M:%S}")
+            self._beat_at = float("-inf")
+        if self.trouble:
+            log.info("Well again: %s.", self.trouble)
+        self.skipping_since, self.skipped_because, self.trouble = None, "", ""
+
+    def _announce(self, cycle: Cycle) -> None:
+        critical, blocking = cycle.critical_issues or 0, cycle.blocking_sessions or 0
+        if critical > self._facts.critical_issues:
+            log.critical("CRITICAL: %s", cycle.monitoring_summary)
+        elif self._facts.critical_issues and not critical:
+            log.warning("Nothing is CRITICAL any more: %s", cycle.monitoring_summary)
+        self._facts = CycleFacts(self._facts.number + 1, blocking, critical)
+
+    def _look_for_deadlocks(self) -> None:
+        if time.monotonic() < self._deadlocks_from:
+            self._young = False
+            return
+        try:
+            seen = self._deadlocks.look()
+        except psycopg.Error as error:
+            self._deadlocks_from = time.monotonic() + DEADLOCK_RETRY
+            self._young = False
+            self._tolerate(error, "the look for deadlocks failed")
+            return
+        self._ledger.looked_for_deadlocks(seen.cost)
+        self._young, self._pending = seen.young, seen.pending
+
+    def _settle(self) -> None:
+        self._pending = 0
+        began = time.perf_counter()
+        try:
+            self._deadlocks.settle()
+        except psycopg.Error as error:
+            self._tolerate(error, "a deadlock could not be stored")
+        self._ledger.other_statement(time.perf_counter() - began)
+
+    def _note_own_gap(self, gap: float) -> None:
+        end = self._ledger.clock.now()
+        start = end - timedelta(seconds=gap)
+        reason = "the loop was held up (its host was suspended or overloaded, or a statement took that long)"
+        try:
+            with self._connection.cursor() as cursor:
+                missed = coverage.record_coverage_gap(cursor, start, end, reason)
+        except psycopg.Error as error:
+            self._tolerate(error, "a gap could not be stored")
+            return
+        if missed:
+            log.warning("The loop was held up: %.1f s are missing since %s.", missed, f"{start:%H:%M:%S}")
+
+    def _keep_books(self) -> None:
+        now = time.monotonic()
+        if now - self._beat_at >= self._options.full_interval - self._options.tick / 20:
+            began = time.perf_counter()
+            self._beat_at = now
+            try:
+                self._beat()
+            except psycopg.Error as error:
+                self._tolerate(error, "the heartbeat could not be stored")
+            self._ledger.other_statement(time.perf_counter() - began)
+        if self._ledger.period_seconds >= self._options.coverage_period and now >= self._book_retry:
+            try:
+                with self._connection.cursor() as cursor:
+                    self._ledger.close(cursor)
+            except psycopg.Error as error:
+                self._book_retry = now + self._options.skip_alarm
+                self._tolerate(error, "the coverage could not be stored")
+
+    def _beat(self) -> None:
+        beat = coverage.Heartbeat(
+            leader_host=socket.gethostname(),
+            leader_process=os.getpid(),
+            watching_since=self._watching_since,
+            last_look_at=self._ledger.last_look,
+            last_cycle_at=self._last_cycle,
+            look_ms=self._look.cost_ms,
+            cycle_ms=self._cycle_ms,
+            look_by=self._look.by,
+            skipping_since=self.skipping_since if self.skipped_because else None,
+            skipped_because=self.skipped_because or None,
+        )
+        with self._connection.cursor() as cursor:
+            coverage.record_heartbeat(cursor, beat)
+
+    def _tolerate(self, error: psycopg.Error, what: str) -> None:
+        """Raise where the connection is lost; otherwise say it and go on."""
+        if is_connection_loss(error, self._connection):
+            raise error
+        self._say_trouble(f"{what}: {describe_failure(error)}")
+
+    def _say_trouble(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            log.warning("While watching: %s.", trouble)
+            self.trouble = trouble
