@@ -23,7 +23,8 @@ _KEEPALIVES = {
     "tcp_user_timeout": 20_000,
 }
 _DIRECT_OPTIONS = (
-    "-c statement_timeout={statement_ms} -c lock_timeout={lock_ms} -c idle_in_transaction_session_timeout=30000 "
+    "-c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
+    "-c idle_in_transaction_session_timeout=30000 "
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
 # Options of Django's own in a database's OPTIONS, not of libpq.
@@ -43,8 +44,8 @@ def cursor(alias: str = "vault") -> Iterator[CursorWrapper]:
 def admin_transaction(alias: str = "vault") -> Iterator[CursorWrapper]:
     """One outermost transaction in lock_admin_role; commits at the end, rolls back on an exception.
 
-    Where the site gave the admin work a login of its own (VAULT_ADMIN_DATABASE_URL), that login is used. Raises
-    RuntimeError inside another transaction: SET LOCAL ROLE would leak into it.
+    Where the site gave the admin work a login of its own (VAULT_ADMIN_DATABASE_URL), that login is used.
+    Raises RuntimeError inside another transaction: SET LOCAL ROLE would leak into it.
     """
     alias = admin_alias(alias)
     with transaction.atomic(using=alias, durable=True), connections[alias].cursor() as opened:
@@ -53,7 +54,7 @@ def admin_transaction(alias: str = "vault") -> Iterator[CursorWrapper]:
 
 
 def admin_alias(alias: str = "vault") -> str:
-    """The alias whose login does the admin work for this vault; the vault's own unless the site named another."""
+    """The alias whose login does the admin work for this vault: its own, unless the site named another."""
     other = f"{alias}_admin"
     return other if other in connections.databases else alias
 
@@ -61,8 +62,8 @@ def admin_alias(alias: str = "vault") -> str:
 def direct_parameters(alias: str, purpose: str) -> dict[str, Any]:
     """What libpq is told for a connection beside Django's: place, login and keepalives.
 
-    `purpose` is what the connection is for ("monitor", "alerts", ...); it stands in application_name. Where the site
-    named a login for the monitor (VAULT_MONITOR_DATABASE_URL) it is used for everything but "admin".
+    `purpose` is what the connection is for ("monitor", "alerts", ...); it goes to application_name. Where the
+    site named a login for the monitor (VAULT_MONITOR_DATABASE_URL) it is used for everything but "admin".
     """
     place = connections.databases[alias]
     logins = settings.VAULT_DIRECT.get(alias, {})

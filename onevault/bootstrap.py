@@ -2,7 +2,7 @@
 
 Written for any Python 3, so that one that is too old can say so. Run by the Makefile:
     python3 onevault/bootstrap.py [dev]
-Without "dev" only what the monitor needs to run is installed. Does nothing if all is as the requirement files say.
+Without "dev" only what the monitor needs to run is installed. Does nothing if all is as it should be.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import NoReturn
 
 LOWEST = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -17,13 +18,18 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 
 
-def fail(sentence):
+def fail(sentence: str) -> NoReturn:
     """End with one sentence and exit code 2."""
     sys.stderr.write(sentence + "\n")
     sys.exit(2)
 
 
-def good_python():
+def silent(command: "list[str]") -> int:
+    """The exit code of a command that says nothing."""
+    return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def good_python() -> str:
     """The path of a Python that is new enough: this one, or the newest one on PATH."""
     if sys.version_info >= LOWEST:
         return sys.executable
@@ -32,12 +38,12 @@ def good_python():
         if found:
             return found
     fail(
-        "Python %d.%d or newer is needed, this is %d.%d: install it, or name it with 'make PYTHON=/path/to/python3'."
-        % (LOWEST + tuple(sys.version_info[:2]))
+        "Python %d.%d or newer is needed, this is %d.%d: install it, "
+        "or name it with 'make PYTHON=/path/to/python3'." % (LOWEST + tuple(sys.version_info[:2]))
     )
 
 
-def wanted(kind):
+def wanted(kind: str) -> str:
     """What the environment should be made of: a digest of the requirement files."""
     digest = hashlib.sha256()
     for name in ("runtime.txt", "dev.txt") if kind == "dev" else ("runtime.txt",):
@@ -46,9 +52,9 @@ def wanted(kind):
     return digest.hexdigest()
 
 
-def present(kind):
-    """Whether the environment holds this already (the environment for development holds the other one too)."""
-    if not os.path.exists(PYTHON) or subprocess.call([PYTHON, "-c", "pass"], stderr=subprocess.DEVNULL) != 0:
+def present(kind: str) -> bool:
+    """Whether the environment holds this already (the one for development holds the other too)."""
+    if not os.path.exists(PYTHON) or silent([PYTHON, "-c", "pass"]) != 0:
         return False
     for candidate in ("dev",) if kind == "dev" else ("dev", "runtime"):
         try:
@@ -60,9 +66,9 @@ def present(kind):
     return False
 
 
-def make_environment(python):
+def make_environment(python: str) -> None:
     """Create .venv, or mend a broken one."""
-    if os.path.exists(PYTHON) and subprocess.call([PYTHON, "-m", "pip", "--version"], **quiet()) == 0:
+    if os.path.exists(PYTHON) and silent([PYTHON, "-m", "pip", "--version"]) == 0:
         return
     made = subprocess.run(
         [python, "-m", "venv", "--clear", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -71,17 +77,13 @@ def make_environment(python):
         said = made.stdout.decode("utf-8", "replace")
         if "ensurepip" in said:
             fail(
-                "This Python cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)."
+                "This Python cannot make virtual environments: "
+                "install its venv package (Debian, Ubuntu: python3-venv)."
             )
         fail("The virtual environment .venv could not be made: " + " ".join(said.split())[-300:])
 
 
-def quiet():
-    """Arguments that keep a command silent."""
-    return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def main():
+def main() -> None:
     """Make or bring up to date the environment."""
     kind = "dev" if "dev" in sys.argv[1:] else "runtime"
     python = good_python()

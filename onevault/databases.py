@@ -35,7 +35,7 @@ _WEB_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transacti
 class Databases:
     """What settings.py needs to know.
 
-    `direct` holds, per vault alias and purpose ("monitor", "admin"), a login of its own where a site names one.
+    `direct` holds, per vault alias and purpose ("monitor", "admin"), the own login a site may name.
     """
 
     databases: dict[str, Database]
@@ -52,7 +52,7 @@ def read(local: Path) -> Databases:
     web_url, vault_url = env.text("DATABASE_URL"), env.text("VAULT_DATABASE_URL")
     if web_url and not vault_url:
         raise ImproperlyConfigured(
-            "DATABASE_URL is set and VAULT_DATABASE_URL is not: name the database to watch in VAULT_DATABASE_URL, "
+            "DATABASE_URL is set and VAULT_DATABASE_URL is not: name the database to watch there, "
             "or unset both to use the embedded PostgreSQL."
         )
     if not vault_url:
@@ -90,7 +90,8 @@ def parse(name: str, url: str, application: str) -> Database:
     options = dict(found.get("OPTIONS") or {})
     options.setdefault("application_name", application)
     options.setdefault("connect_timeout", 5)
-    options["options"] = f"{_WEB_OPTIONS} {options.get('options', '')}".strip()
+    # A URL with ?options=... of its own (even a blank: some poolers refuse any) keeps them instead of ours.
+    options["options"] = options.get("options", _WEB_OPTIONS).strip()
     found["OPTIONS"] = options
     return found
 

@@ -1,4 +1,4 @@
-"""Settings from the environment. Every mistake is an ImproperlyConfigured of one sentence that names the variable."""
+"""Settings from the environment. A mistake is an ImproperlyConfigured of one sentence that names it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ HEADERS = {
 def security_headers(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: add each header that the view has not set itself (a stored report sets a policy of its own)."""
+    """Middleware: add each header that the view has not set itself (a stored report sets its own policy)."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

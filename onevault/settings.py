@@ -26,7 +26,11 @@ DATABASES = _databases.databases
 EMBEDDED = _databases.embedded
 WEB_SCHEMA = _databases.web_schema
 VAULT_ALIASES = ["vault"]
+# Own logins for the loop ("monitor") and the admin work ("admin"), per vault alias; see lockmon/vault.py.
 VAULT_DIRECT = _databases.direct
+for _alias, _logins in VAULT_DIRECT.items():
+    if "admin" in _logins:
+        DATABASES[f"{_alias}_admin"] = _logins["admin"]
 DATABASE_ROUTERS = ["onevault.router.VaultRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -35,7 +39,7 @@ DEBUG = env.flag("DEBUG", False)
 
 
 def _secret_key() -> str:
-    """SECRET_KEY; with the embedded PostgreSQL the one that `make run` made, or one for this process alone."""
+    """SECRET_KEY; with the embedded PostgreSQL the one of `make run`, or one for this process alone."""
     if key := env.text("SECRET_KEY"):
         if len(key) < 32 and not DEBUG:
             raise ImproperlyConfigured(
@@ -89,7 +93,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- application ---
 INSTALLED_APPS = [
     "lockmon",
-    "django.contrib.admin",
+    "lockmon.admin_config.LockmonAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -133,7 +137,7 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 STATIC_URL = "/static/"
 STATIC_ROOT = env.folder("STATIC_ROOT", LOCAL_DIR / "static")
 STATICFILES_DIRS = [folder for folder in [BASE_DIR / "static"] if folder.is_dir()]
-# Hashed names once `collectstatic` has run; before that (development, tests) straight from the source folders.
+# Hashed names once `collectstatic` has run; before that (development, tests) from the source folders.
 _collected = (STATIC_ROOT / "staticfiles.json").is_file() and not DEBUG
 WHITENOISE_USE_FINDERS = not _collected
 WHITENOISE_MANIFEST_STRICT = False
@@ -155,7 +159,7 @@ if TIME_ZONE not in available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}: say a name such as Europe/Berlin or UTC.")
 
 # --- tasks ---
-# The resident loop is a task that ends by itself after LOOP_TASK_SECONDS and is started again by its schedule; the
+# The resident loop is a task that ends by itself after LOOP_TASK_SECONDS; its schedule starts it again. The
 # others take seconds. `timeout` is the last resort above it; `retry` must be longer still, or a task that
 # still runs would be delivered twice.
 LOOP_TASK_SECONDS = env.number("LOOP_TASK_SECONDS", 900, 60, 86_400)

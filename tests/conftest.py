@@ -100,7 +100,7 @@ def session(server: Server) -> Iterator[OpenSession]:
 def django_db_setup(
     request: pytest.FixtureRequest, server: Server, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[None]:
-    """Django's tables in a database of the throwaway cluster; alias `vault` leads to a copy of the template."""
+    """Django's tables in a database of the throwaway cluster; alias `vault` leads to a template's copy."""
     with django_db_blocker.unblock():
         vaults.point_alias("default", server, "postgres")
         made = connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)

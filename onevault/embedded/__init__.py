@@ -1,1 +1,1 @@
-"""A PostgreSQL of our own: found, initialised, started and stopped by us; for `make run` and for the tests."""
+"""A PostgreSQL of our own, found, initialised, started and stopped by us, for `make run` and the tests."""

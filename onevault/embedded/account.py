@@ -16,7 +16,7 @@ from typing import Any
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot do what was asked; the message is one sentence for the person who asked."""
+    """The embedded PostgreSQL cannot do what was asked; the message is one sentence for whoever asked."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ _CANDIDATES = ("postgres", "nobody", "daemon")
 
 
 def server_account() -> Account | None:
-    """The unprivileged account to drop to; None if this process is not root and nothing has to be dropped."""
+    """The unprivileged account to drop to; None if this process is not root."""
     if os.geteuid() != 0:
         return None
     for name in _CANDIDATES:
@@ -50,16 +50,19 @@ def server_account() -> Account | None:
 
 
 def can_reach(path: Path, account: Account | None) -> bool:
-    """Whether the account may enter every folder above `path`, and read (a folder: list) what stands there."""
-    if account is None:
-        return os.access(path, os.R_OK)
+    """Whether the account may read the file `path` and enter every folder above it."""
     real = path.resolve()
     if not real.exists():
         return False
-    for place in real.parents:
-        if not _permitted(place, account, stat.S_IXOTH):
-            return False
-    return _permitted(real, account, stat.S_IROTH)
+    if account is None:
+        return os.access(real, os.R_OK)
+    return can_enter(real.parent, account) and _permitted(real, account, stat.S_IROTH)
+
+
+def can_enter(folder: Path, account: Account) -> bool:
+    """Whether the account may enter the folder and every one above it."""
+    real = folder.resolve()
+    return all(_permitted(place, account, stat.S_IXOTH) for place in (real, *real.parents))
 
 
 def _permitted(place: Path, account: Account, bit: int) -> bool:
@@ -88,7 +91,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def _dying_with_parent(number: int) -> Callable[[], None] | None:
-    """On Linux: what a child calls so that it gets the signal when the thread that started it ends, however it ends."""
+    """On Linux: what a child calls to get the signal when the thread that started it ends, in any way."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)
@@ -112,7 +115,7 @@ def start(
     """
     if account is not None:
         options |= {"user": account.uid, "group": account.gid, "extra_groups": []}
-    return subprocess.Popen(  # noqa: PLW1509 (single-threaded callers)
+    return subprocess.Popen(
         list(command), start_new_session=True, preexec_fn=_dying_with_parent(dying_signal), **options
     )
 

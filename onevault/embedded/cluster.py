@@ -28,7 +28,7 @@ _CONFIGURATION = "onevault.conf"
 class Cluster:
     """A cluster below `base`, an existing folder that the account owns.
 
-    `password` is the superuser's: with one, connections are by TCP and scram only; without (tests), they are by a
+    `password` is the superuser's: with one, connections are by TCP and scram only; without (tests), by a
     socket in `socket_directory`, which nobody else may enter.
     """
 
@@ -54,16 +54,11 @@ class Cluster:
 
     def conninfo(self, database: str = "postgres", user: str = SUPERUSER) -> str:
         """A connection string for libpq; it holds no password unless the user is the superuser."""
-        parts: dict[str, str | int] = {
-            "dbname": database,
-            "user": user,
-            "port": self.port,
-            "connect_timeout": 5,
-        }
+        parts = {"dbname": database, "user": user, "port": str(self.port), "connect_timeout": "5"}
         parts["host"] = str(self.socket_directory) if self.socket_directory else "127.0.0.1"
         if self.password and user == SUPERUSER:
             parts["password"] = self.password
-        return psycopg.conninfo.make_conninfo(**parts)
+        return psycopg.conninfo.make_conninfo("", **parts)
 
     def initialise(self) -> bool:
         """Make the data directory if there is none; true if it was made.
@@ -77,7 +72,7 @@ class Cluster:
             found = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
             if found != str(self.binaries.major):
                 raise EmbeddedError(
-                    f"{self.data} was made by PostgreSQL {found} and these programs are {self.binaries.version}: "
+                    f"{self.data} was made by PostgreSQL {found} and this is {self.binaries.version}: "
                     f"use PostgreSQL {found} (LOCKMON_PG_BIN), or move {self.base} away to begin anew."
                 )
             return False
@@ -143,7 +138,7 @@ class Cluster:
                 if time.monotonic() > until:
                     self.stop()
                     raise EmbeddedError(
-                        f"PostgreSQL does not answer after {deadline_seconds:.0f} s: {_last_sentence(str(error))}"
+                        f"PostgreSQL does not answer after {deadline_seconds:.0f} s: {_last_sentence(error)}"
                     ) from error
             time.sleep(0.05)
 
@@ -155,6 +150,10 @@ class Cluster:
             tail = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
             fatal = [line for line in tail if "FATAL" in line or "PANIC" in line]
         return _last_sentence("\n".join(fatal) or said)
+
+    def alive(self) -> bool:
+        """Whether the server that was started here still runs."""
+        return self.process is not None and self.process.poll() is None
 
     def running_pid(self) -> int | None:
         """The pid of the postmaster of this data directory, if one is alive."""
@@ -201,9 +200,9 @@ class Cluster:
             process.kill()
 
 
-def _last_sentence(output: str) -> str:
+def _last_sentence(output: object) -> str:
     """The last line that says something, as one sentence."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in str(output).splitlines() if line.strip()]
     line = lines[-1] if lines else "it said nothing"
     line = line.split("FATAL:", 1)[-1].strip()
     return line if line.endswith(".") else line + "."

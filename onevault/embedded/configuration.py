@@ -1,4 +1,4 @@
-"""The server's settings: those of the deployment guide, its log switched on, and what a small cluster needs."""
+"""The server's settings: the deployment guide's, its log switched on, and what a small cluster needs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 def poll(fn: Callable[[], T], deadline: float = 10, what: str = "the condition", interval: float = 0.02) -> T:
     """Call `fn` until it returns something true, and return that.
 
-    `deadline` and `interval` are seconds. Raises AssertionError, naming `what` and the last answer, when time is up.
+    `deadline` and `interval` are seconds. When time is up: AssertionError with `what` and the last answer.
     """
     until = time.monotonic() + deadline
     while True:

@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Server:
-    """A running cluster that belongs to the tests. Connections are by a socket, without passwords, as any role."""
+    """A running cluster of the tests. Connections are by a socket, without passwords, as any role."""
 
     cluster: Cluster
 
@@ -59,7 +59,7 @@ class Server:
     def execute(self, statement: str, dbname: str = "postgres") -> None:
         """Run one statement as the superuser, outside any transaction."""
         with psycopg.connect(self.dsn(dbname), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     def create_database(self, template: str = "template0", name: str | None = None) -> str:
         """Make a database and return its name."""

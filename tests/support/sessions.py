@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -30,7 +31,7 @@ class Session:
 
     def _execute(self, statement: str, parameters: Any) -> Rows:
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, parameters)  # type: ignore[call-overload]
+            cursor.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def start(self, statement: str, parameters: Any = None) -> None:
@@ -54,7 +55,7 @@ class Session:
         return self._running is not None and not self._running.done()
 
     def wait_blocked(self, deadline: float = 10) -> Session:
-        """Wait until the session waits for a lock and pg_blocking_pids() names somebody; returns the session."""
+        """Wait until the session waits for a lock and pg_blocking_pids() names somebody; returns itself."""
 
         def blocked() -> bool:
             assert self._running is not None, "nothing was started"
@@ -70,7 +71,7 @@ class Session:
     def _look(self, question: str, *parameters: Any) -> Any:
         if self._observer is None:
             self._observer = psycopg.connect(self._dsn, autocommit=True, application_name="test-observer")
-        row = self._observer.execute(question, parameters).fetchone()  # type: ignore[call-overload]
+        row = self._observer.execute(question, parameters).fetchone()
         return row[0] if row else None
 
     def close(self) -> None:
@@ -79,9 +80,7 @@ class Session:
             self._observer.close()
             self._observer = None
         if self.busy:
-            try:
+            with contextlib.suppress(psycopg.Error):
                 self.connection.cancel_safe(timeout=5)
-            except psycopg.Error:
-                pass
         self._thread.shutdown(wait=True, cancel_futures=True)
         self.connection.close()

@@ -26,7 +26,7 @@ def install(dsn: str) -> None:
 
 
 def point_alias(alias: str, server: Server, name: str) -> str:
-    """Let a Django alias lead to another database of the throwaway cluster; returns the name it led to before."""
+    """Let a Django alias lead to another database of the throwaway cluster; returns the former name."""
     connection = connections[alias]
     if connection.in_atomic_block:
         raise AssertionError(

@@ -1,0 +1,87 @@
+"""What `make run` makes once inside the databases: logins, databases, the vault, tables, people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from onevault.databases import EMBEDDED_LOGIN, EMBEDDED_VAULT, EMBEDDED_WEB
+from onevault.embedded.cluster import SUPERUSER, Cluster
+from onevault.embedded.local import Local, State
+
+DEMO_LOGIN = "onevault_demo"
+DEMO_SCHEMA = "demo"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can log in; `password` is None where it has been changed since it was made."""
+
+    name: str
+    rights: str
+    password: str | None
+
+
+# name, group (None: everything), what it may do
+PEOPLE = (
+    ("admin", None, "everything, also people and the task queue"),
+    ("dba", "lock_admin_role", "sees everything, edits alerts and settings, stops sessions"),
+    ("viewer", "lock_monitoring_role", "sees the pages, with literals in statements hidden"),
+)
+
+
+def databases(cluster: Cluster, state: State) -> None:
+    """Make the logins and both databases on the embedded cluster, where they are missing."""
+    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        for name, password in ((EMBEDDED_LOGIN, state.app_password), (DEMO_LOGIN, state.demo_password)):
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+                continue
+            # The server's log holds DDL: of the password it gets only the verifier.
+            verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                    sql.Identifier(name), sql.Literal(verifier.decode())
+                )
+            )
+        for name, owner in ((EMBEDDED_WEB, EMBEDDED_LOGIN), (EMBEDDED_VAULT, SUPERUSER)):
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
+                )
+    with psycopg.connect(cluster.conninfo(EMBEDDED_VAULT), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+                sql.Identifier(DEMO_SCHEMA), sql.Identifier(DEMO_LOGIN)
+            )
+        )
+
+
+def web_tables(static: Path) -> None:
+    """Bring Django's tables and the collected static files up to date. Django is set up."""
+    from django.core.management import call_command
+
+    call_command("migrate", interactive=False, verbosity=0)
+    static.mkdir(parents=True, exist_ok=True)
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+
+
+def people(local: Local) -> list[Person]:
+    """Make the three people where they are missing, with a password each that is kept in `local`."""
+    from django.contrib.auth.models import Group, User
+
+    found = []
+    for name, group, rights in PEOPLE:
+        password = local.password(name)
+        user, made = User.objects.get_or_create(
+            username=name, defaults={"is_staff": True, "is_superuser": group is None}
+        )
+        if made:
+            user.set_password(password)
+            user.save()
+            if group is not None:
+                user.groups.add(Group.objects.get_or_create(name=group)[0])
+        found.append(Person(name, rights, password if user.check_password(password) else None))
+    return found
