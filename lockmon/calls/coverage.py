@@ -198,8 +198,17 @@ def server_facts(cursor: Cursor) -> ServerFacts:
     cursor.execute(
         "SELECT pg_catalog.current_setting('server_version_num')::integer, pg_catalog.pg_backend_pid(),"
         " pg_catalog.pg_is_in_recovery(), pg_catalog.clock_timestamp(), pg_catalog.current_database(),"
-        " session_user, pg_catalog.to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL"
-        " AND pg_catalog.to_regclass('lock_engine.heartbeat') IS NOT NULL,"
+        " session_user,"
+        # names, not regclass: looking up a name in a schema without USAGE would raise
+        " EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+        "  WHERE n.nspname = 'lock_monitoring' AND p.proname = 'run_lock_monitoring'"
+        "  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+        "  AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE'))"
+        " AND EXISTS (SELECT FROM pg_catalog.pg_class c"
+        "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        "  WHERE n.nspname = 'lock_engine' AND c.relname = 'monitor_status'"
+        "  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+        "  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')),"
         " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     )
     return ServerFacts(*cursor.fetchone())

@@ -152,6 +152,7 @@ def _set_limits(cursor: psycopg.Cursor, facts: coverage.ServerFacts, options: Lo
 
 def _pooler_sentence(alias: str, because: str) -> str:
     return (
-        f"The connection of '{alias}' goes through a connection pooler ({because}), where session locks "
-        "and settings are shared between clients: give the monitor PostgreSQL's own address in VAULT_MONITOR_DATABASE_URL."
+        f"The connection of '{alias}' goes through a connection pooler ({because}), where session locks and "
+        "settings are shared between clients: give the monitor PostgreSQL's own address in "
+        "VAULT_MONITOR_DATABASE_URL."
     )

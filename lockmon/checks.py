@@ -1,0 +1,116 @@
+"""System checks: what must be true before anything else is worth looking at. ``manage.py check`` runs E001
+to W002;
+those that ask a database run with ``manage.py check --database default --database vault`` and before
+``migrate``.
+
+lockmon.E001  a vault alias is missing from DATABASES, or is no PostgreSQL
+lockmon.E002  LOCKMON_LOOP is wrong
+lockmon.E003  the task queue has too few workers for a leader, a standby and the rest
+lockmon.E004  the vault's server is older than PostgreSQL 13
+lockmon.E005  the vault is not installed, or this login may not use it
+lockmon.E006  the vault's server is a standby
+lockmon.W001  the queue's `retry` is not longer than its `timeout`: running tasks would be delivered twice
+lockmon.W002  the vault cannot be reached
+lockmon.W003  the login may not see other sessions (no member of pg_monitor)
+lockmon.W004  the monitor is not watching
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connections
+
+LEAST_WORKERS = 3
+
+
+@register("lockmon")
+def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Return what is wrong with the settings; asks no database."""
+    from lockmon.monitor.options import loop_options
+
+    found: list[CheckMessage] = []
+    for alias in settings.VAULT_ALIASES:
+        engine = settings.DATABASES.get(alias, {}).get("ENGINE")
+        if engine != "django.db.backends.postgresql":
+            found.append(
+                Error(
+                    f"The vault '{alias}' is not a PostgreSQL database in DATABASES.",
+                    hint="Set VAULT_DATABASE_URL to postgresql://user:password@host/name.",
+                    id="lockmon.E001",
+                )
+            )
+    try:
+        loop_options()
+    except (ImproperlyConfigured, TypeError) as error:
+        found.append(Error(str(error), id="lockmon.E002"))
+    queue: dict[str, Any] = dict(settings.Q_CLUSTER)
+    workers = int(queue.get("workers") or 0)
+    if workers < LEAST_WORKERS:
+        found.append(
+            Error(
+                f"The task queue has {workers} workers; the loop's leader and standby take two.",
+                hint=f"Set Q_WORKERS to at least {LEAST_WORKERS}.",
+                id="lockmon.E003",
+            )
+        )
+    if int(queue.get("retry") or 60) <= int(queue.get("timeout") or 0):
+        found.append(
+            Warning(
+                "The task queue's retry is not longer than its timeout: running tasks would run twice.",
+                hint="Set Q_CLUSTER['retry'] to more than Q_CLUSTER['timeout'].",
+                id="lockmon.W001",
+            )
+        )
+    return found
+
+
+@register(Tags.database)
+def check_vaults(
+    app_configs: Sequence[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return what is wrong with each vault among ``databases``."""
+    found: list[CheckMessage] = []
+    for alias in settings.VAULT_ALIASES:
+        if alias in (databases or ()):
+            found += check_vault(alias)
+    return found
+
+
+def check_vault(alias: str) -> list[CheckMessage]:
+    """Return what is wrong with one vault, worst first."""
+    from lockmon import vault
+    from lockmon.calls import coverage
+    from lockmon.monitor import watchdog
+    from lockmon.monitor.connection import CannotWatchError, describe_failure, refuse_unfit
+
+    try:
+        with vault.cursor(alias) as cursor:
+            facts = coverage.server_facts(cursor)
+    except DatabaseError as error:
+        connections[alias].close()
+        reason = describe_failure(error.__cause__ or error)
+        return [
+            Warning(
+                f"The vault '{alias}' cannot be asked: {reason}.",
+                hint="Look at VAULT_DATABASE_URL and at the server.",
+                id="lockmon.W002",
+            )
+        ]
+    try:
+        refuse_unfit(alias, facts, facts.backend_pid)
+    except CannotWatchError as error:
+        if facts.version_num < 130000:
+            return [Error(str(error), id="lockmon.E004")]
+        if facts.in_recovery:
+            return [Error(str(error), id="lockmon.E006")]
+        if not facts.vault_installed:
+            return [Error(str(error), id="lockmon.E005")]
+        return [Warning(str(error), id="lockmon.W003")]
+    state = watchdog.examine(alias)
+    return [Warning(sentence, id="lockmon.W004") for sentence in state.sentences]

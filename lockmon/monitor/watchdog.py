@@ -1,0 +1,163 @@
+"""What is wrong with the monitor itself, in sentences, for pages, health checks and the doctor.
+
+Two sources: the vault (lock_engine.monitor_status), and, where that cannot be asked, what the loops last
+reported to
+Django's own database. The task queue is judged by its own sign of life: a cluster whose worker was killed
+at the wrong
+moment takes tasks and runs none, and looks alive otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import DatabaseError, connections
+from django.utils import timezone
+from django_q.models import Schedule
+
+from lockmon import vault
+from lockmon.calls import coverage
+from lockmon.models.monitor_state import MonitorState
+from lockmon.views.words import duration, some
+
+from .connection import describe_failure
+
+STALE_SECONDS = 15.0
+"""A loop that has not looked for so long does not watch any more, whatever it says."""
+QUEUE_SILENT = timedelta(minutes=3)
+"""The watch task is started every minute, and django-q looks every half minute."""
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """The monitor's state. watching: it looks and stores. sentences: worst first, empty when all is well.
+
+    headline: the sentence that every page begins with. status: None where the vault cannot be asked.
+    """
+
+    watching: bool
+    headline: str
+    sentences: tuple[str, ...]
+    status: coverage.MonitorStatus | None
+
+
+def examine(alias: str = "vault") -> Watchdog:
+    """Return how the monitor of one vault is. Never raises for a database that cannot be reached."""
+    now = datetime.now(UTC)
+    sentences: list[str] = []
+    status: coverage.MonitorStatus | None = None
+    try:
+        with vault.cursor(alias) as cursor:
+            status = coverage.monitor_status(cursor)
+    except DatabaseError as error:
+        connections[alias].close()
+        watching, headline = _without_vault(alias, now, describe_failure(error.__cause__ or error))
+    else:
+        watching, headline = _with_vault(alias, status)
+    if not watching:
+        sentences.append(headline)
+    sentences += queue_sentences(alias, now)
+    return Watchdog(watching, headline, tuple(sentences), status)
+
+
+def sentences(alias: str = "vault") -> tuple[str, ...]:
+    """Return what is wrong with the monitor, worst first; empty when all is well."""
+    return examine(alias).sentences
+
+
+def _with_vault(alias: str, status: coverage.MonitorStatus) -> tuple[bool, str]:
+    age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
+    gaps = "no gap today"
+    if status.gaps_today:
+        missing = duration(status.gap_seconds_today)
+        gaps = f"{some(status.gaps_today, 'gap')} today, {missing} missing"
+    if status.state == "never started":
+        return False, (
+            "Not watching: the loop was never started. Start the task queue (manage.py qcluster) or "
+            "manage.py lockmon_monitor."
+        )
+    if status.state == "not watching" or age is None or age > STALE_SECONDS:
+        reason = _last_reason(alias) or "no loop is running"
+        return False, (
+            f"Not watching since {_at(status.last_look_at)}: {reason}. {duration(age)} are missing. "
+            "Start the task queue (manage.py qcluster) or manage.py lockmon_monitor."
+        )
+    if status.state == "skipping":
+        return False, (
+            f"Looking, but storing nothing since {_at(status.skipping_since)}: {status.skipped_because}. "
+            f"Last look {duration(age)} ago, {gaps}."
+        )
+    look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
+    return True, f"Watching. Last look {duration(age)} ago{look}, {gaps}."
+
+
+def _without_vault(alias: str, now: datetime, failure: str) -> tuple[bool, str]:
+    """Return what the loops last reported, when the vault cannot be asked from here."""
+    try:
+        reports = list(
+            MonitorState.objects.filter(
+                vault_alias=alias,
+                kind=MonitorState.Kind.LOOP,
+                reported_at__gt=now - timedelta(seconds=STALE_SECONDS),
+            )
+        )
+    except DatabaseError:
+        reports = []
+    if any(report.state == MonitorState.State.WATCHING for report in reports):
+        return True, f"The loop is watching, but the pages cannot read the vault: {failure}."
+    outages = [report for report in reports if report.missing_since]
+    if outages:
+        first = min(outages, key=lambda report: report.missing_since or now)
+        since = first.missing_since or now
+        return False, (
+            f"Not watching since {_at(since)}: {first.reason}. "
+            f"{duration((now - since).total_seconds())} are missing."
+        )
+    return False, f"Not watching, as far as can be seen from here: {failure}."
+
+
+def _last_reason(alias: str) -> str:
+    report = (
+        MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP)
+        .exclude(state=MonitorState.State.STANDBY)
+        .order_by("-reported_at")
+        .first()
+    )
+    if report is None:
+        return ""
+    if report.state in (MonitorState.State.WATCHING, MonitorState.State.SKIPPING):
+        return f"the loop on {report.instance} has ended without a word (killed, or its host is gone)"
+    return report.reason
+
+
+def queue_sentences(alias: str, now: datetime | None = None) -> list[str]:
+    """Return what is wrong with the task queue, judged by when it last ran the watch task."""
+    now = now or datetime.now(UTC)
+    try:
+        scheduled = Schedule.objects.filter(func="lockmon.tasks.watch").exclude(repeats=0).exists()
+        last = (
+            MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.CLUSTER)
+            .order_by("-reported_at")
+            .first()
+        )
+    except DatabaseError as error:
+        return [f"Django's own database cannot be read: {describe_failure(error.__cause__ or error)}."]
+    if not scheduled:
+        return ["The schedule 'watch' is missing or switched off: nothing starts the loop by itself."]
+    if last is None:
+        return ["The task queue has not run anything yet: start it with manage.py qcluster."]
+    if now - last.reported_at > QUEUE_SILENT:
+        return [
+            f"The task queue has run nothing since {_at(last.reported_at)}: it is stopped, or takes "
+            "tasks and runs none. Restart it with all its workers (manage.py qcluster); cleanup and analysis "
+            "are waiting."
+        ]
+    return []
+
+
+def _at(moment: datetime | None) -> str:
+    if moment is None:
+        return "an unknown time"
+    local = timezone.localtime(moment)
+    return f"{local:%H:%M:%S}" if local.date() == timezone.localdate() else f"{local:%Y-%m-%d %H:%M:%S}"

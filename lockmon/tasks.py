@@ -1,0 +1,45 @@
+"""What the task queue runs. Each task is one call; the rules are in SQL, the words are what the call
+returned."""
+
+from __future__ import annotations
+
+import threading
+
+from django.conf import settings
+
+from lockmon import vault
+from lockmon.calls import coverage
+from lockmon.calls import vault as vault_calls
+from lockmon.monitor.cluster import ClusterWatch
+from lockmon.monitor.loop import run_loop
+from lockmon.monitor.state import pulse
+
+DEFAULT_RETENTION_DAYS = 30
+
+
+def watch(alias: str = "vault") -> str:
+    """Run the resident loop in this worker, as leader or standby; ends at once where both are there already.
+
+    Returns a sentence. Raises CannotWatchError where this database cannot be watched over this connection.
+    """
+    pulse(alias)
+    stop = threading.Event()
+    ClusterWatch(stop).start()
+    return run_loop(alias, stop, life=float(getattr(settings, "LOOP_TASK_SECONDS", 900)))
+
+
+def analyze(alias: str = "vault", hours: int = 24) -> str:
+    """Analyse the lock waits of the last hours, all tenants; returns the summary."""
+    with vault.cursor(alias) as cursor:
+        rows = vault_calls.analyze_lock_waits(cursor, None, hours)
+    return "; ".join(row.analysis_summary for row in rows) or "There was nothing to analyse."
+
+
+def cleanup(alias: str = "vault", days: int = DEFAULT_RETENTION_DAYS) -> str:
+    """Delete what ended more than so many days ago; returns what was deleted, in words."""
+    with vault.admin_transaction(alias) as cursor:
+        rows = vault_calls.cleanup_old_data(cursor, days)
+    with vault.admin_transaction(alias) as cursor:
+        forgotten = coverage.forget_coverage(cursor, days)
+    lines = [f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in rows]
+    return "; ".join([*lines, f"coverage of the monitor itself: {forgotten:,}"])
