@@ -15,11 +15,12 @@ Scene = Callable[[Stage, random.Random], None]
 ACCOUNTS = 200
 
 _TABLES = """
-    CREATE TABLE IF NOT EXISTS demo.accounts (id int PRIMARY KEY, owner text NOT NULL, balance numeric NOT NULL)
-        WITH (fillfactor = 50);
-    CREATE TABLE IF NOT EXISTS demo.ledger (id int PRIMARY KEY, amount numeric NOT NULL)
-        WITH (fillfactor = 50);
-    CREATE TABLE IF NOT EXISTS demo.orders (id int PRIMARY KEY, account_id int NOT NULL, note text);
+    CREATE TABLE IF NOT EXISTS demo.accounts
+        (id int PRIMARY KEY, owner text NOT NULL, balance numeric NOT NULL) WITH (fillfactor = 50);
+    CREATE TABLE IF NOT EXISTS demo.ledger
+        (id int PRIMARY KEY, amount numeric NOT NULL) WITH (fillfactor = 50);
+    CREATE TABLE IF NOT EXISTS demo.orders
+        (id int PRIMARY KEY, account_id int NOT NULL, note text);
     INSERT INTO demo.accounts (id, owner, balance)
         SELECT n, 'customer ' || n, 1000 FROM generate_series(1, 200) AS n ON CONFLICT DO NOTHING;
     INSERT INTO demo.ledger (id, amount)

@@ -49,6 +49,14 @@ def find(account: Account | None = None) -> Binaries:
     )
 
 
+def client(name: str) -> str:
+    """The path of a client program (psql, pgbench) of any PostgreSQL that has it, or EmbeddedError."""
+    for folder in _candidates():
+        if (folder / name).exists():
+            return str(folder / name)
+    raise EmbeddedError(f"{name} was not found: run 'make setup' (it brings one).")
+
+
 def _candidates() -> Iterator[Path]:
     package = importlib.util.find_spec(_PACKAGE)
     if package is not None and package.origin is not None:

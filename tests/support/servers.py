@@ -49,8 +49,9 @@ class Server:
         return self.cluster.data / "log"
 
     def program(self, name: str) -> str:
-        """The path of one of PostgreSQL's programs, such as psql or pgbench."""
-        return self.cluster.binaries.program(name)
+        """The path of one of PostgreSQL's programs, such as psql; not every package carries them all."""
+        own = self.cluster.binaries.folder / name
+        return str(own) if own.exists() else binaries.client(name)
 
     def dsn(self, dbname: str = "postgres", user: str = SUPERUSER) -> str:
         """A connection string for libpq."""

