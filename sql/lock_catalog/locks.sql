@@ -27,6 +27,11 @@ BEGIN
            %1$s AS wait_start,
            %2$s AS object_hash,
            %3$s AS row_hash,
+           CASE l.locktype
+             WHEN 'transactionid' THEN 'transactionid:' || l.transactionid::text
+             WHEN 'virtualxid' THEN 'virtualxid:' || l.virtualxid
+             ELSE concat_ws(':', l.locktype, l.database, l.relation, l.page, l.tuple, l.classid, l.objid, l.objsubid,
+                            l.transactionid) END AS object_key,
            CASE l.mode
              WHEN 'AccessShareLock' THEN 2 WHEN 'RowShareLock' THEN 4 WHEN 'RowExclusiveLock' THEN 8
              WHEN 'ShareUpdateExclusiveLock' THEN 16 WHEN 'ShareLock' THEN 32
@@ -54,6 +59,8 @@ COMMENT ON VIEW lock_catalog.locks IS
 COMMENT ON COLUMN lock_catalog.locks.wait_start IS
   'When the wait began; NULL before PostgreSQL 14 and for a moment after a wait begins.';
 COMMENT ON COLUMN lock_catalog.locks.object_hash IS '64-bit hash of the locked object, equal for locks on the same object.';
+COMMENT ON COLUMN lock_catalog.locks.object_key IS
+  'The locked object as one text: the part of a lock''s business key that names what is locked.';
 COMMENT ON COLUMN lock_catalog.locks.row_hash IS '64-bit hash of the whole row as PostgreSQL shows it.';
 COMMENT ON COLUMN lock_catalog.locks.mode_bit IS 'The mode as one bit; 0 for SIReadLock, which never blocks.';
 COMMENT ON COLUMN lock_catalog.locks.conflict_bits IS 'The modes (as mode_bit) that this mode conflicts with.';

@@ -48,7 +48,7 @@ BEGIN
   l AS MATERIALIZED (
     SELECT x.pid, x.lock_type, x.lock_mode, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid,
            x.transactionid, x.classid, x.objid, x.objsubid, x.virtualtransaction, x.granted, x.wait_start,
-           x.object_hash, x.mode_bit, x.conflict_bits
+           x.object_hash, x.mode_bit, x.conflict_bits, CASE WHEN NOT x.granted THEN x.object_key END AS object_key
       FROM lock_catalog.locks x WHERE x.mode_bit <> 0),
   -- waiters -----------------------------------------------------------------------------------------------------
   w AS MATERIALIZED (
@@ -223,15 +223,13 @@ BEGIN
   -- each object is named once, however many wait for it
   object AS MATERIALIZED (
     SELECT o.*, ns.nspname::text AS schema_name, c.relname::text AS relation_name,
-           lock_catalog.object_key(o.lock_type, o.database_oid, o.relation_oid, o.page, o.tuple, o.virtualxid,
-                                   o.transactionid, o.classid, o.objid, o.objsubid) AS object_key,
            lock_catalog.object_name(o.lock_type, ns.nspname::text, c.relname::text, c.relkind, o.relation_oid,
                                     o.page, o.tuple, o.virtualxid, o.transactionid, o.classid, o.objid,
                                     o.objsubid) AS object_name
       FROM (SELECT DISTINCT ON (w.object_hash, w.row_relation, w.row_page, w.row_tuple)
                    w.object_hash, coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
-                   coalesce(w.row_tuple, -1) AS row_tuple, w.lock_type, w.virtualxid, w.transactionid, w.classid, w.objid,
-                   w.objsubid, coalesce(w.row_page, w.page) AS page, coalesce(w.row_tuple, w.tuple) AS tuple,
+                   coalesce(w.row_tuple, -1) AS row_tuple, w.object_key, w.lock_type, w.virtualxid, w.transactionid,
+                   w.classid, w.objid, w.objsubid, coalesce(w.row_page, w.page) AS page, coalesce(w.row_tuple, w.tuple) AS tuple,
                    coalesce(w.row_relation, w.relation_oid) AS relation_oid,
                    coalesce(w.row_database, w.database_oid) AS database_oid
               FROM wait w) o

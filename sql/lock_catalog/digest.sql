@@ -1,0 +1,43 @@
+-- One number over everything a cycle would look at. Equal to the last cycle's: nothing has changed, nothing is stored.
+-- One read of the sessions, one of the locks, no sorting, no text. While somebody waits every session counts, because
+-- the holders of a contended lock may be young; else only transactions older than p_min_age.
+-- Versions: hash_record_extended() exists from PostgreSQL 14 on; on 13 the text form is hashed.
+DO $install$
+DECLARE
+  v_modern boolean := pg_catalog.current_setting('server_version_num')::integer >= 140000;
+  v_session text := 'ROW(x.pid, x.backend_start, x.xact_start, x.query_start, x.state, x.application_name)';
+BEGIN
+  EXECUTE pg_catalog.format($create$
+    CREATE OR REPLACE FUNCTION lock_catalog.digest(
+      p_min_age interval, p_everything boolean, p_own_pids integer[],
+      OUT digest numeric, OUT waiting integer, OUT locks integer)
+    LANGUAGE sql
+    VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    SET plan_cache_mode = force_generic_plan
+    AS $body$
+      WITH a AS MATERIALIZED (
+        SELECT x.pid, x.wait_event_type = 'Lock' AS waits,
+               coalesce(x.xact_start, x.backend_start) < clock_timestamp() - p_min_age AS old,
+               CASE WHEN x.state <> 'idle' THEN %1$s END AS session_hash
+          FROM pg_stat_get_activity(NULL) x
+         WHERE x.pid <> ALL (p_own_pids)),
+      w AS MATERIALIZED (SELECT count(*) FILTER (WHERE a.waits) AS waiting FROM a),
+      s AS (
+        SELECT coalesce(sum(a.session_hash), 0) AS hash FROM a
+         WHERE p_everything OR a.old OR (SELECT w.waiting FROM w) > 0),
+      l AS (
+        SELECT coalesce(sum(k.row_hash), 0) AS hash, count(*) AS locks
+          FROM lock_catalog.locks k LEFT JOIN a ON a.pid = k.pid
+         WHERE k.pid IS NULL
+            OR (a.pid IS NOT NULL AND (p_everything OR a.old OR (SELECT w.waiting FROM w) > 0)))
+      SELECT s.hash + l.hash, w.waiting::integer, l.locks::integer FROM s, l, w
+    $body$
+  $create$,
+  CASE WHEN v_modern THEN 'hash_record_extended(' || v_session || ', 0)'
+       ELSE 'hashtextextended(' || v_session || '::text, 0)' END);
+END
+$install$;
+COMMENT ON FUNCTION lock_catalog.digest(interval, boolean, integer[]) IS
+  'A number that changes when what a cycle would store changes; sessions waiting for a lock; locks looked at.';

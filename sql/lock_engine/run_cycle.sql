@@ -1,0 +1,107 @@
+-- One monitoring cycle: look; if nothing has changed since the last one, that is all; else compare and store.
+-- One at a time (transaction-level advisory lock 460,1): whoever comes second says so and does nothing. Where a table
+-- of the vault is locked by somebody else, the cycle is skipped after 200 ms and says who holds it.
+CREATE OR REPLACE FUNCTION lock_engine.run_cycle(
+  p_everything boolean,
+  OUT outcome text, OUT locks_captured integer, OUT blocking_locks integer, OUT critical_locks integer,
+  OUT waiting_sessions integer, OUT blocking_sessions integer, OUT root_blockers integer, OUT critical_blockers integer,
+  OUT recommendations text[])
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  v_state lock_engine.cycle_state;
+  v_seen record;
+  v_own integer[];
+  v_now timestamptz;
+  v_min_age interval;
+  v_graph lock_catalog.graph[] := '{}';
+  v_locks record;
+  v_sessions record;
+BEGIN
+  IF pg_is_in_recovery() THEN
+    RAISE EXCEPTION 'This server is a standby and cannot be written to; run the monitor against the primary.'
+      USING ERRCODE = 'read_only_sql_transaction';
+  END IF;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    outcome := 'skipped: a cycle needs isolation level READ COMMITTED, this transaction has '
+               || upper(current_setting('transaction_isolation'));
+    RETURN;
+  END IF;
+  IF NOT pg_try_advisory_xact_lock(460, 1) THEN
+    outcome := 'skipped: another cycle is running'
+      || coalesce((SELECT format(' (pid %s)', l.pid) FROM lock_catalog.locks l
+                    WHERE l.lock_type = 'advisory' AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
+                      AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                    LIMIT 1), '');
+    RETURN;
+  END IF;
+
+  BEGIN
+    v_own := lock_catalog.own_pids();
+    v_min_age := make_interval(secs => (lock_admin.setting('capture.min_transaction_age_seconds') #>> '{}')::double precision);
+    v_now := clock_timestamp();
+    PERFORM pg_stat_clear_snapshot();
+    SELECT d.* INTO v_seen FROM lock_catalog.digest(v_min_age, p_everything OR v_min_age = interval '0', v_own) d;
+    SELECT c.* INTO v_state FROM lock_engine.cycle_state c WHERE c.cycle_state_id = 1;
+
+    IF v_state.digest = v_seen.digest AND v_state.everything = p_everything AND v_state.server_started = pg_postmaster_start_time()
+       AND (v_state.refresh_at IS NULL OR v_state.refresh_at > v_now) THEN
+      IF v_state.checked_at < v_now - interval '5 seconds' THEN
+        UPDATE lock_engine.cycle_state c SET checked_at = v_now WHERE c.cycle_state_id = 1;
+      END IF;
+      outcome := 'unchanged';
+      locks_captured := v_state.locks_captured;
+      blocking_locks := v_state.blocking_locks;
+      critical_locks := v_state.critical_locks;
+      waiting_sessions := v_state.waiting_sessions;
+      blocking_sessions := v_state.blocking_sessions;
+      root_blockers := v_state.root_blockers;
+      critical_blockers := v_state.critical_blockers;
+      recommendations := v_state.recommendations;
+      RETURN;
+    END IF;
+
+    IF v_seen.waiting > 0 THEN
+      v_graph := ARRAY(SELECT w FROM lock_catalog.graph w);
+    END IF;
+    SELECT s.* INTO v_locks
+      FROM lock_engine.store_locks(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_graph) s;
+    SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(v_now, v_graph) s;
+    IF v_sessions.waiting > 0 AND v_locks.written > 0 THEN
+      PERFORM lock_engine.store_links(v_now);
+    END IF;
+
+    outcome := 'stored';
+    locks_captured := v_locks.locks;
+    blocking_locks := v_locks.blocking;
+    critical_locks := v_locks.critical;
+    waiting_sessions := v_sessions.waiting;
+    blocking_sessions := v_sessions.blockers;
+    root_blockers := v_sessions.roots;
+    critical_blockers := v_sessions.critical;
+    recommendations := v_sessions.recommendations;
+    UPDATE lock_engine.cycle_state c
+       SET digest = v_seen.digest, everything = p_everything, stored_at = v_now, checked_at = v_now,
+           refresh_at = least(v_locks.refresh_at, v_sessions.refresh_at),
+           server_started = pg_postmaster_start_time(), locks_captured = v_locks.locks, blocking_locks = v_locks.blocking,
+           critical_locks = v_locks.critical, waiting_sessions = v_sessions.waiting, blocking_sessions = v_sessions.blockers,
+           root_blockers = v_sessions.roots, critical_blockers = v_sessions.critical,
+           recommendations = v_sessions.recommendations
+     WHERE c.cycle_state_id = 1;
+  EXCEPTION
+    WHEN lock_not_available THEN
+      outcome := 'skipped: ' || coalesce(
+        (SELECT format('pid %s holds %s', b.pid, b.held) FROM lock_engine.cycle_blockers() b LIMIT 1),
+        'a table of the vault is locked by another session');
+  END;
+END
+$$;
+COMMENT ON FUNCTION lock_engine.run_cycle(boolean) IS
+  'One monitoring cycle. outcome: stored, unchanged, or skipped with the reason (then the figures are NULL). '
+  'p_everything: also locks of transactions younger than setting capture.min_transaction_age_seconds.';

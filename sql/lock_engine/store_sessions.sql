@@ -1,0 +1,122 @@
+-- Compares the blockers of the waits-for graph with the open blocking episodes and stores the difference. An episode
+-- begins with the first wait behind a session and ends when nobody waits behind it any more; its hub is keyed by the
+-- session and that beginning.
+CREATE OR REPLACE FUNCTION lock_engine.store_sessions(
+  p_now timestamptz, p_graph lock_catalog.graph[],
+  OUT blockers integer, OUT roots integer, OUT critical integer, OUT waiting integer, OUT written integer,
+  OUT refresh_at timestamptz, OUT recommendations text[])
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+  v_steps double precision[] := lock_engine.duration_steps();
+  v_restarted timestamptz := pg_postmaster_start_time();
+  v_kill_seconds integer := 300;
+BEGIN
+  WITH
+  g AS MATERIALIZED (SELECT n.* FROM unnest(p_graph) n),
+  b AS MATERIALIZED (
+    SELECT g.*, extract(epoch FROM p_now - g.blocking_since)::double precision AS seconds_so_far,
+           hashtextextended(concat_ws('|', g.node, g.backend_start, g.blocked_total, g.blocked_directly, g.is_root, g.kind,
+             g.severity, g.state, g.query, g.xact_start, g.locks_held, g.exclusive_locks_held, g.hard_blockers,
+             g.soft_blockers, g.roots, g.wait_start, g.backend_xid), 0) AS print
+      FROM g WHERE g.blocked_total > 0),
+  o AS MATERIALIZED (
+    SELECT x.blocking_session_hk, x.load_date, x.node, x.session_start_time, x.fingerprint, x.refresh_at,
+           x.transaction_start, x.session_pid
+      FROM lock_monitoring.blocking_session_s x WHERE x.load_end_date IS NULL),
+  paired AS MATERIALIZED (
+    SELECT b.node, o.blocking_session_hk, o.load_date, o.refresh_at,
+           o.fingerprint = b.print AND o.refresh_at > p_now AS unchanged
+      FROM b JOIN o ON o.node = b.node AND o.session_start_time IS NOT DISTINCT FROM b.backend_start),
+  fresh AS MATERIALIZED (
+    SELECT b.*, p.load_date AS replaces, k.bk,
+           coalesce(p.blocking_session_hk, sha256(convert_to(k.bk, 'UTF8'))) AS hk,
+           b.blocking_since + make_interval(secs => v_steps[width_bucket(greatest(b.seconds_so_far, 0), v_steps) + 1])
+             AS next_refresh
+      FROM b LEFT JOIN paired p ON p.node = b.node
+      CROSS JOIN LATERAL (SELECT concat_ws('|', b.node,
+        coalesce((extract(epoch FROM b.backend_start) * 1000000)::bigint::text, b.prepared_gid, 'unknown'),
+        (extract(epoch FROM coalesce(b.blocking_since, p_now)) * 1000000)::bigint) AS bk) k
+     WHERE p.unchanged IS NOT TRUE),
+  door AS MATERIALIZED (
+    SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
+      FROM lock_admin.action_log a
+     WHERE a.step = 'signal' AND a.logged_at > p_now - interval '10 minutes'
+     GROUP BY a.target_pid, a.target_backend_start),
+  gone AS MATERIALIZED (
+    SELECT o.*, CASE
+             WHEN o.load_date < v_restarted THEN 'server restarted'
+             WHEN o.node < 0 THEN 'released'
+             WHEN s.pid IS NULL THEN CASE WHEN 'terminate' = ANY (d.actions) THEN 'terminated' ELSE 'session gone' END
+             WHEN 'cancel' = ANY (d.actions) THEN 'cancelled'
+             WHEN s.xact_start IS NOT DISTINCT FROM o.transaction_start THEN 'waiters gone'
+             ELSE 'released' END AS how
+      FROM o
+      LEFT JOIN lock_catalog.sessions s ON s.pid = o.session_pid AND s.backend_start = o.session_start_time
+      LEFT JOIN door d ON d.target_pid = o.session_pid AND d.target_backend_start = o.session_start_time
+     WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.node = o.node AND b.backend_start IS NOT DISTINCT FROM o.session_start_time)),
+  ended AS (
+    UPDATE lock_monitoring.blocking_session_s x
+       SET load_end_date = p_now, ended_how = e.how, ended_at = CASE WHEN e.how IS NOT NULL THEN p_now END
+      FROM (SELECT f.hk, f.replaces AS load_date, NULL::text AS how FROM fresh f WHERE f.replaces IS NOT NULL
+            UNION ALL SELECT n.blocking_session_hk, n.load_date, n.how FROM gone n) e
+     WHERE x.blocking_session_hk = e.hk AND x.load_date = e.load_date AND x.load_end_date IS NULL
+    RETURNING 1),
+  hubs AS (
+    INSERT INTO lock_monitoring.blocking_session_h (blocking_session_hk, blocking_session_bk, tenant_hk, load_date, record_source)
+    SELECT f.hk, f.bk, lock_engine.tenant_of(f.user_name, f.application_name), p_now, 'pg_blocking_pids'
+      FROM fresh f WHERE f.replaces IS NULL
+    ON CONFLICT DO NOTHING
+    RETURNING 1),
+  clients AS (
+    SELECT s.client_addr, count(*)::integer AS connections FROM lock_catalog.sessions s
+     WHERE s.backend_type = 'client backend' AND EXISTS (SELECT 1 FROM fresh)
+     GROUP BY s.client_addr),
+  satellites AS (
+    INSERT INTO lock_monitoring.blocking_session_s (
+      blocking_session_hk, load_date, load_end_date, hash_diff, session_pid, session_start_time, user_name, database_name,
+      application_name, client_addr, client_hostname, session_state, current_query, query_start, transaction_start,
+      state_change, blocked_sessions_count, total_locks_held, exclusive_locks_held, blocking_duration_seconds,
+      blocking_severity, blocking_impact_score, auto_kill_eligible, kill_threshold_seconds, escalation_level, last_activity,
+      connection_count_from_client, is_superuser, backend_type, record_source, node, is_root, kind, recommended_action,
+      blocking_since, blocked_seconds, directly_blocked_count, hard_blockers, soft_blockers, root_nodes, wait_start,
+      waits_for, prepared_gid, backend_xid, query_truncated, query_id, query_fingerprint, fingerprint, refresh_at)
+    SELECT f.hk, p_now, NULL,
+           sha256(int8send(f.print) || int4send(width_bucket(greatest(f.seconds_so_far, 0), v_steps))),
+           f.pid, f.backend_start, left(f.user_name, 100), left(f.database_name, 100), left(f.application_name, 200),
+           f.client_addr, left(f.client_hostname, 200), left(f.state, 20), f.query, f.query_start, f.xact_start,
+           f.state_change, f.blocked_total, f.locks_held, f.exclusive_locks_held,
+           floor(greatest(f.seconds_so_far, 0))::integer, f.severity, f.blocked_seconds,
+           f.is_root AND f.node > 0
+             AND lock_admin.refusal_code(f.pid, f.user_name, f.is_superuser, f.backend_type, NULL, f.query,
+                                         f.application_name, f.database_name, true) IS NULL,
+           v_kill_seconds, lock_engine.severity_rank(f.severity) - 1, f.state_change,
+           CASE WHEN f.node > 0 THEN c.connections END, f.is_superuser, f.backend_type, 'pg_blocking_pids',
+           f.node, f.is_root, f.kind, f.recommended_action, f.blocking_since, f.blocked_seconds, f.blocked_directly,
+           f.hard_blockers, f.soft_blockers, f.roots, f.wait_start,
+           CASE WHEN f.is_waiting THEN f.lock_mode || ' on ' || f.object_name END, f.prepared_gid, f.backend_xid,
+           f.query_truncated, f.query_id, lock_engine.query_fingerprint(f.query), f.print, f.next_refresh
+      FROM fresh f LEFT JOIN clients c ON c.client_addr IS NOT DISTINCT FROM f.client_addr
+     WHERE (SELECT count(*) FROM ended) >= 0
+    RETURNING 1)
+  SELECT (SELECT count(*) FROM b)::integer,
+         (SELECT count(*) FROM b WHERE b.is_root)::integer,
+         (SELECT count(*) FROM b WHERE b.is_root AND b.severity = 'CRITICAL')::integer,
+         (SELECT count(*) FROM g WHERE g.is_waiting)::integer,
+         ((SELECT count(*) FROM ended) + (SELECT count(*) FROM hubs) + (SELECT count(*) FROM satellites))::integer,
+         least((SELECT min(p.refresh_at) FROM paired p WHERE p.unchanged), (SELECT min(f.next_refresh) FROM fresh f)),
+         (SELECT array_agg(r.line ORDER BY r.place) FROM (
+            SELECT row_number() OVER (ORDER BY lock_engine.severity_rank(b.severity) DESC, b.blocked_seconds DESC, b.node) AS place,
+                   format('%s: %s %s behind it. %s', b.severity, b.blocked_total,
+                          CASE b.blocked_total WHEN 1 THEN 'session waits' ELSE 'sessions wait' END, b.recommended_action) AS line
+              FROM b WHERE b.is_root OR b.kind = 'queued_ddl') r WHERE r.place <= 10)
+    INTO blockers, roots, critical, waiting, written, refresh_at, recommendations;
+END
+$$;
+COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[]) IS
+  'Stores what changed among the blocking sessions since the last cycle. Called by lock_engine.run_cycle only.';

@@ -1,0 +1,9 @@
+-- auth.tenant_h and auth.user_h need not have an index on their business keys, so each answer is kept for a while.
+CREATE TABLE IF NOT EXISTS lock_engine.tenant_claim (
+  claim text PRIMARY KEY,
+  tenant_hk bytea,
+  looked_up_at timestamptz NOT NULL
+);
+COMMENT ON TABLE lock_engine.tenant_claim IS
+  'Cache of lock_engine.tenant_of(): which tenant a user name (u:) or a tenant tag (t:) stands for; NULL = none.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON lock_engine.tenant_claim TO lock_vault_owner;

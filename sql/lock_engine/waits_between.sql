@@ -1,0 +1,36 @@
+-- Every wait that the vault knows of in a period, once: a wait is one request for one lock by one session.
+CREATE OR REPLACE FUNCTION lock_engine.waits_between(p_tenant_hk bytea, p_start timestamptz, p_end timestamptz)
+RETURNS TABLE (lock_activity_hk bytea, wait_start timestamptz, wait_end timestamptz, goes_on boolean, how_ended text,
+               wait_start_is_bound boolean, wait_seconds numeric, seconds_in_period numeric, lock_type text, lock_mode text,
+               object_key text, relation_name text, user_name text, application_name text, query_fingerprint text,
+               root_nodes bigint[])
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT w.lock_activity_hk, w.wait_start, w.wait_end, w.goes_on, w.how, w.is_bound,
+         extract(epoch FROM w.wait_end - w.wait_start)::numeric,
+         greatest(extract(epoch FROM least(w.wait_end, p_end) - greatest(w.wait_start, p_start)), 0)::numeric,
+         w.lock_type, w.lock_mode, w.object_key, w.relation_name, w.user_name, w.application_name, w.query_fingerprint,
+         v.root_nodes
+    FROM (
+      SELECT s.lock_activity_hk, s.wait_start, max(coalesce(s.load_end_date, least(clock_timestamp(), p_end))) AS wait_end,
+             bool_or(s.load_end_date IS NULL) AS goes_on,
+             (array_agg(s.resolution_action ORDER BY s.load_date DESC))[1] AS how,
+             bool_or(s.wait_start_is_bound) AS is_bound,
+             min(s.lock_type) AS lock_type, min(s.lock_mode) AS lock_mode, min(s.object_key) AS object_key,
+             (array_agg(s.relation_name ORDER BY s.load_date DESC) FILTER (WHERE s.schema_name IS NOT NULL))[1] AS relation_name,
+             min(s.user_name) AS user_name, min(s.application_name) AS application_name,
+             min(s.query_fingerprint) AS query_fingerprint,
+             max(s.load_date) AS last_version
+        FROM lock_monitoring.lock_activity_s s
+        JOIN lock_monitoring.lock_activity_h h ON h.lock_activity_hk = s.lock_activity_hk
+       WHERE NOT s.lock_granted AND s.wait_start IS NOT NULL AND s.load_date < p_end
+         AND (s.load_end_date IS NULL OR s.load_end_date > p_start)
+         AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk)
+       GROUP BY s.lock_activity_hk, s.wait_start) w
+    JOIN lock_monitoring.lock_activity_s v ON v.lock_activity_hk = w.lock_activity_hk AND v.load_date = w.last_version
+   WHERE w.wait_end >= w.wait_start
+$$;
+COMMENT ON FUNCTION lock_engine.waits_between(bytea, timestamptz, timestamptz) IS
+  'Waits stored in the vault that overlap the period, one row each, seconds as numeric; a wait that goes on counts until now.';

@@ -1,0 +1,124 @@
+-- One Vault lock monitor, step 8: functions, dashboards, settings, alerts, the door and the grants.
+--
+--     psql -d one_vault -f step_8_blocking_detection.sql
+--
+-- One transaction: either all of it is there afterwards or nothing has changed. Run it again at any time.
+-- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT and comments, no more.
+\set ON_ERROR_STOP on
+\set QUIET on
+
+BEGIN;
+\ir prerequisites/session.sql
+\ir prerequisites/check_step_7.sql
+
+\echo 'One Vault lock monitor, step 8: settings'
+\ir lock_admin/tables/setting.sql
+\ir lock_admin/tables/setting_history.sql
+\ir lock_admin/functions/record_setting_change.sql
+\ir lock_admin/functions/setting.sql
+\ir lock_admin/seed/core.sql
+\ir lock_admin/seed/alerts.sql
+\ir prerequisites/system_tenant.sql
+
+\echo 'One Vault lock monitor, step 8: reading locks and sessions'
+\ir lock_catalog/own_pids.sql
+\ir lock_catalog/sessions.sql
+\ir lock_catalog/alive.sql
+\ir lock_catalog/locks.sql
+\ir lock_catalog/object_name.sql
+\ir lock_catalog/digest.sql
+\ir lock_engine/severity.sql
+\ir lock_engine/severity_rank.sql
+\ir lock_engine/hide_literals.sql
+\ir lock_engine/query_fingerprint.sql
+\ir lock_engine/recommended_action.sql
+\ir lock_catalog/waits_for.sql
+\ir lock_catalog/graph.sql
+
+\echo 'One Vault lock monitor, step 8: writing the vault'
+\ir lock_admin/seed/analysis.sql
+\ir lock_engine/tables/cycle_state.sql
+\ir lock_engine/tables/tenant_claim.sql
+\ir lock_engine/system_tenant.sql
+\ir lock_engine/tenant_of.sql
+\ir lock_engine/check_tenant.sql
+\ir lock_engine/duration_steps.sql
+\ir lock_engine/store_locks.sql
+\ir lock_engine/store_sessions.sql
+\ir lock_engine/store_links.sql
+\ir lock_engine/run_cycle.sql
+\ir lock_engine/tenant_figures.sql
+\ir lock_engine/within_hours.sql
+\ir lock_engine/waits_between.sql
+
+\ir lock_catalog/waiting_by_activity.sql
+\ir lock_catalog/waiting_by_locks.sql
+\ir lock_engine/coverage.sql
+\ir lock_engine/coverage_gap.sql
+\ir lock_engine/heartbeat.sql
+\ir lock_engine/record_heartbeat.sql
+\ir lock_engine/record_coverage.sql
+\ir lock_engine/record_coverage_gap.sql
+\ir lock_engine/forget_coverage.sql
+\ir lock_engine/transaction_counters.sql
+\ir lock_engine/cycle_blockers.sql
+\ir lock_engine/monitor_status.sql
+
+-- lock_log (deadlocks)
+
+\echo 'One Vault lock monitor, step 8: published functions and dashboards'
+\ir lock_monitoring/functions/capture_lock_activity.sql
+\ir lock_monitoring/functions/run_lock_monitoring.sql
+\ir lock_monitoring/functions/detect_blocking_sessions.sql
+\ir lock_monitoring/functions/analyze_lock_waits.sql
+\ir lock_monitoring/functions/cleanup_old_data.sql
+
+\ir lock_monitoring/views/lock_activity_dashboard.sql
+\ir lock_monitoring/views/blocking_sessions_dashboard.sql
+\ir lock_monitoring/views/lock_wait_analysis_dashboard.sql
+
+\echo 'One Vault lock monitor, step 8: the door and its action log'
+-- lock_admin (door)
+
+\echo 'One Vault lock monitor, step 8: alerts'
+\ir monitoring/tables/alert_configuration_h.sql
+\ir monitoring/tables/alert_configuration_s.sql
+\ir monitoring/indexes/uq_alert_configuration_s_open.sql
+\ir monitoring/indexes/uq_alert_configuration_s_satellite_id.sql
+\ir monitoring/functions/version_alert_configuration.sql
+\ir monitoring/tables/alert_event_h.sql
+\ir monitoring/tables/alert_event_s.sql
+\ir monitoring/tables/alert_state.sql
+\ir monitoring/tables/alert_message.sql
+\ir monitoring/tables/alert_delivery.sql
+\ir monitoring/tables/alert_channel.sql
+\ir monitoring/functions/evaluate_alert_query.sql
+\ir monitoring/functions/save_alert_configuration.sql
+\ir monitoring/functions/write_alert_event.sql
+\ir monitoring/functions/act_on_alert_event.sql
+\ir monitoring/functions/store_alert_states.sql
+\ir monitoring/functions/add_alert_message.sql
+\ir monitoring/functions/merge_held_alert_messages.sql
+\ir monitoring/functions/claim_alert_message.sql
+\ir monitoring/functions/finish_alert_message.sql
+\ir monitoring/functions/mirror_alert_events.sql
+\ir monitoring/functions/forget_alerts.sql
+\ir monitoring/views/alert_overview.sql
+\ir monitoring/views/alert_configuration_history.sql
+\ir monitoring/views/alert_event_list.sql
+\ir monitoring/views/alert_event_history.sql
+\ir monitoring/views/alert_message_list.sql
+
+\echo 'One Vault lock monitor, step 8: owners and grants'
+\ir lock_engine/catalog_hash.sql
+\ir grants/schemas.sql
+\ir grants/functions.sql
+\ir grants/views.sql
+\ir grants/lock_monitoring.sql
+\ir grants/lock_engine.sql
+\ir grants/lock_admin.sql
+\ir grants/monitoring.sql
+\ir prerequisites/record_installation.sql
+
+COMMIT;
+\echo 'One Vault lock monitor, step 8: done.'
