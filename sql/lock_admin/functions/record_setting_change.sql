@@ -1,0 +1,46 @@
+CREATE OR REPLACE FUNCTION lock_admin.record_setting_change()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_WHEN = 'BEFORE' THEN
+        -- Whoever edits the row cannot sign it with another name or time.
+        NEW.changed_at := clock_timestamp();
+        NEW.changed_by := session_user;
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO lock_admin.setting_history (name, old_value, new_value, changed_at, changed_by)
+        VALUES (NEW.name, NULL, NEW.value, NEW.changed_at, NEW.changed_by);
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO lock_admin.setting_history (name, old_value, new_value, changed_at, changed_by)
+        VALUES (OLD.name, OLD.value, NULL, clock_timestamp(), session_user);
+    ELSIF NEW.value IS DISTINCT FROM OLD.value THEN
+        INSERT INTO lock_admin.setting_history (name, old_value, new_value, changed_at, changed_by)
+        VALUES (NEW.name, OLD.value, NEW.value, NEW.changed_at, NEW.changed_by);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION lock_admin.record_setting_change() IS
+    'Trigger of lock_admin.setting: signs a change and keeps what was there before.';
+
+DO $triggers$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t
+                   WHERE t.tgrelid = 'lock_admin.setting'::regclass AND t.tgname = 'sign_setting_change') THEN
+        CREATE TRIGGER sign_setting_change
+            BEFORE INSERT OR UPDATE ON lock_admin.setting
+            FOR EACH ROW EXECUTE FUNCTION lock_admin.record_setting_change();
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t
+                   WHERE t.tgrelid = 'lock_admin.setting'::regclass AND t.tgname = 'record_setting_change') THEN
+        CREATE TRIGGER record_setting_change
+            AFTER INSERT OR UPDATE OR DELETE ON lock_admin.setting
+            FOR EACH ROW EXECUTE FUNCTION lock_admin.record_setting_change();
+    END IF;
+END
+$triggers$;

@@ -1,0 +1,3 @@
+-- Retention deletes hubs; without this each deleted hub would read the whole link table.
+CREATE INDEX IF NOT EXISTS idx_lock_blocking_l_lock_activity_hk
+    ON lock_monitoring.lock_blocking_l (lock_activity_hk);

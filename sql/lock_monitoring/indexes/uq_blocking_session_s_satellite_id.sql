@@ -1,0 +1,2 @@
+CREATE UNIQUE INDEX IF NOT EXISTS uq_blocking_session_s_satellite_id
+    ON lock_monitoring.blocking_session_s (satellite_id);

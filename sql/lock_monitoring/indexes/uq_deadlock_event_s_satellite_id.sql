@@ -1,0 +1,2 @@
+CREATE UNIQUE INDEX IF NOT EXISTS uq_deadlock_event_s_satellite_id
+    ON lock_monitoring.deadlock_event_s (satellite_id);

@@ -1,0 +1,4 @@
+-- One open version per hub, whoever runs cycles and however many at once.
+CREATE UNIQUE INDEX IF NOT EXISTS uq_lock_wait_analysis_s_open
+    ON lock_monitoring.lock_wait_analysis_s (lock_wait_analysis_hk)
+    WHERE load_end_date IS NULL;

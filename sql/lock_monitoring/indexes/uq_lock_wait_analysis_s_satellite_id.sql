@@ -1,0 +1,2 @@
+CREATE UNIQUE INDEX IF NOT EXISTS uq_lock_wait_analysis_s_satellite_id
+    ON lock_monitoring.lock_wait_analysis_s (satellite_id);

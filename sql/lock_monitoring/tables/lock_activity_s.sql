@@ -1,0 +1,98 @@
+CREATE TABLE IF NOT EXISTS lock_monitoring.lock_activity_s (
+    lock_activity_hk        bytea NOT NULL REFERENCES lock_monitoring.lock_activity_h (lock_activity_hk),
+    load_date               timestamp with time zone NOT NULL DEFAULT util.current_load_date(),
+    load_end_date           timestamp with time zone,
+    hash_diff               bytea NOT NULL,
+    lock_type               character varying(50) NOT NULL,
+    lock_mode               character varying(50) NOT NULL,
+    relation_name           character varying(200),
+    relation_type           character varying(50),
+    database_name           character varying(100),
+    schema_name             character varying(100),
+    table_name              character varying(100),
+    index_name              character varying(100),
+    lock_pid                integer NOT NULL,
+    session_id              character varying(100),
+    user_name               character varying(100),
+    application_name        character varying(200),
+    client_addr             inet,
+    query_text              text,
+    query_start             timestamp with time zone,
+    lock_acquired_time      timestamp with time zone,
+    lock_duration_seconds   integer,
+    wait_event_type         character varying(50),
+    wait_event              character varying(100),
+    lock_granted            boolean DEFAULT false,
+    lock_fastpath           boolean DEFAULT false,
+    lock_virtualtransaction character varying(50),
+    lock_transactionid      bigint,
+    blocking_pid            integer,
+    blocked_by_count        integer DEFAULT 0,
+    blocking_count          integer DEFAULT 0,
+    lock_priority           integer DEFAULT 0,
+    lock_impact_score       numeric,
+    resolution_action       character varying(100),
+    resolution_timestamp    timestamp with time zone,
+    record_source           character varying(100) NOT NULL,
+    PRIMARY KEY (lock_activity_hk, load_date)
+);
+
+-- Columns of our own come last; a site's existing table gets them here.
+CALL pg_temp.add_columns('lock_monitoring.lock_activity_s', ARRAY[
+    'satellite_id bigint GENERATED ALWAYS AS IDENTITY',
+    'backend_start timestamp with time zone',
+    'wait_start timestamp with time zone',
+    'wait_start_is_bound boolean',
+    'held_since_at_least timestamp with time zone',
+    'blocking_nodes bigint[]',
+    'soft_blocking_nodes bigint[]',
+    'root_nodes bigint[]',
+    'run_head bigint',
+    'queue_position integer',
+    'database_oid oid',
+    'relation_oid oid',
+    'row_page integer',
+    'row_tuple integer',
+    'object_key text',
+    'object_name text',
+    'session_state text',
+    'transaction_start timestamp with time zone',
+    'query_truncated boolean',
+    'query_id bigint',
+    'query_fingerprint text',
+    'fingerprint bigint',
+    'refresh_at timestamp with time zone'
+]);
+
+COMMENT ON TABLE lock_monitoring.lock_activity_s IS
+    'Satellite: what was known about a lock and when. A row is written only when something changed; one row per lock is open (load_end_date IS NULL) while it lives.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.satellite_id IS
+    'One number per row, for pages that need a single key.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.backend_start IS
+    'When the session connected: with the pid it names one session, also after the pid is used again.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.wait_start IS
+    'When the wait began (pg_locks.waitstart; before PostgreSQL 14 see wait_start_is_bound).';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.wait_start_is_bound IS
+    'true: wait_start is the earliest possible moment, so a duration from it is an upper bound.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.held_since_at_least IS
+    'A granted lock was held at this moment already; PostgreSQL does not tell when it was taken.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.blocking_nodes IS
+    'Nodes that hard-block this request: a session pid, or minus the xid of a prepared transaction.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.soft_blocking_nodes IS
+    'Nodes queued ahead of this request in a conflicting mode.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.root_nodes IS
+    'Blockers at the start of the chain: they wait for nobody.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.run_head IS
+    'Node at the head of the run of like requests in the queue.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.queue_position IS
+    'Position in that run; 1 is the head.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.object_key IS
+    'Stable key of the locked object, part of the business key.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.object_name IS
+    'The locked object in words.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.fingerprint IS
+    '64-bit digest of what makes a row worth a new version.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.refresh_at IS
+    'Next moment at which an unchanged row gets a new version, on a geometric scale.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.resolution_action IS
+    'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';

@@ -1,0 +1,60 @@
+-- First file of both manifests: how this transaction behaves, whether it may run here, and one installer at a time.
+SET LOCAL client_min_messages = warning;
+SET LOCAL statement_timeout = '5min';
+SET LOCAL idle_in_transaction_session_timeout = '5min';
+SET LOCAL check_function_bodies = on;
+
+DO $check$
+BEGIN
+    IF current_setting('server_version_num')::int < 130000 THEN
+        RAISE EXCEPTION 'One Vault lock monitor needs PostgreSQL 13 or newer; this server is %. Nothing was changed.',
+            current_setting('server_version');
+    END IF;
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'This server is a standby and cannot be written to: install on its primary. Nothing was changed.';
+    END IF;
+    IF current_setting('transaction_read_only')::bool THEN
+        RAISE EXCEPTION 'This connection is read only (default_transaction_read_only): install over one that may write. Nothing was changed.';
+    END IF;
+    IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'Role "%" may not install: the roles and their grants need a superuser. Nothing was changed.',
+            current_user USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$check$;
+
+-- The second installer of this database waits here. Installers of other databases meet at pg_authid, which all
+-- databases share, because the roles are created for all of them; ordinary CREATE ROLE is not held up by that lock.
+SET LOCAL lock_timeout = '60s';
+DO $one_installer$
+BEGIN
+    PERFORM pg_advisory_xact_lock(460, 2);
+    LOCK TABLE pg_catalog.pg_authid IN SHARE UPDATE EXCLUSIVE MODE;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE EXCEPTION 'Another installation of One Vault lock monitor has been running for over 60 seconds; try again when it has ended. Nothing was changed.'
+        USING ERRCODE = 'lock_not_available';
+END
+$one_installer$;
+SET LOCAL lock_timeout = '10s';
+
+-- A site's existing table gets the columns of ours that it lacks; one that has them all is not locked.
+CREATE OR REPLACE PROCEDURE pg_temp.add_columns(p_table text, p_columns text[])
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_missing text;
+BEGIN
+    SELECT string_agg('ADD COLUMN ' || d.definition, ', ' ORDER BY d.place)
+    INTO v_missing
+    FROM unnest(p_columns) WITH ORDINALITY AS d (definition, place)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = p_table::regclass
+          AND a.attname = split_part(d.definition, ' ', 1)
+          AND NOT a.attisdropped);
+    IF v_missing IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s %s', p_table::regclass, v_missing);
+    END IF;
+END
+$$;
