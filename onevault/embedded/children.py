@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from onevault.embedded import account as accounts
+from onevault.embedded.cluster import still_there
 
 _LONGEST_PAUSE = 30.0
 
@@ -92,20 +93,17 @@ class Child:
         if self.process is None:
             return
         group = self.process.pid
+        members = [one for one in psutil.process_iter() if _group(one) == group]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-        until = time.monotonic() + 5
-        while time.monotonic() < until and _members(group):
-            time.sleep(0.02)
+        still_there(members, 5)
 
 
-def _members(group: int) -> bool:
-    """Whether the process group has a member that is more than a zombie."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except OSError:
+        return None
 
 
 def stop_all(children: Sequence[Child], seconds: float = 10) -> None:

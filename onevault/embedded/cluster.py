@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,20 +128,23 @@ class Cluster:
                 stderr=subprocess.STDOUT,
             )
         until = time.monotonic() + deadline_seconds
-        while True:
+        while not self._ready():
             if self.process.poll() is not None:
                 self.process = None
                 raise EmbeddedError(f"PostgreSQL did not start: {self._why()}")
-            try:
-                psycopg.connect(self.conninfo()).close()
-                return
-            except psycopg.OperationalError as error:
-                if time.monotonic() > until:
-                    self.stop()
-                    raise EmbeddedError(
-                        f"PostgreSQL does not answer after {deadline_seconds:.0f} s: {_last_sentence(error)}"
-                    ) from error
-            time.sleep(0.05)
+            if time.monotonic() > until:
+                reason = self._why()
+                self.stop()
+                raise EmbeddedError(f"PostgreSQL is not ready after {deadline_seconds:.0f} s: {reason}")
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        """Whether the server says in its postmaster.pid (last line) that it takes connections."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
 
     def _why(self) -> str:
         said = self.start_log.read_text(encoding="utf-8", errors="replace")
@@ -191,13 +195,31 @@ class Cluster:
             everyone = [postmaster, *postmaster.children(recursive=True)]
             for number, seconds in ((signal.SIGINT, 15), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
                 os.kill(postmaster.pid, number)
-                if not psutil.wait_procs([postmaster], timeout=seconds)[1]:
+                if not still_there([postmaster], seconds):
                     break
         except (psutil.NoSuchProcess, ProcessLookupError):
-            pass
+            return
         # Children of a postmaster that went down end by themselves; those that do not must not outlive us.
-        for process in psutil.wait_procs(everyone, timeout=5)[1]:
-            process.kill()
+        for process in still_there(everyone, 5):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def still_there(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still run after up to `seconds`; one that only waits to be reaped has ended."""
+    until = time.monotonic() + seconds
+    while True:
+        running = [process for process in processes if _runs(process)]
+        if not running or time.monotonic() > until:
+            return running
+        time.sleep(0.01)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _last_sentence(output: object) -> str:

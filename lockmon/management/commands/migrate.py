@@ -1,0 +1,45 @@
+"""Django's migrate, kept away from monitored databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.core.management.commands.migrate import Command as DjangoMigrate
+from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections
+
+
+class Command(DjangoMigrate):
+    """Migrates Django's own tables; makes their schema first where they live beside the vault."""
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        """Refuse a vault alias; else migrate."""
+        database = options["database"]
+        if database in connections.databases and database != DEFAULT_DB_ALIAS:
+            raise CommandError(
+                f"The alias '{database}' is a monitored database: nothing is migrated there, "
+                "its side of the monitor is deployed by 'manage.py lockmon_deploy'."
+            )
+        if settings.WEB_SCHEMA:
+            self._make_schema(settings.WEB_SCHEMA)
+        return super().handle(*args, **options)
+
+    @staticmethod
+    def _make_schema(name: str) -> None:
+        connection = connections[DEFAULT_DB_ALIAS]
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", [name])
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(name)}")
+        except ProgrammingError as error:
+            login = connection.settings_dict["USER"]
+            raise CommandError(
+                f"{login} may not make the schema {name} for Django's tables: "
+                f"let a DBA run CREATE SCHEMA {name} AUTHORIZATION {login}, or name another database in DATABASE_URL."
+            ) from error
+        except OperationalError as error:
+            raise CommandError(
+                f"The database cannot be reached: {str(error).strip().splitlines()[-1]}"
+            ) from error
