@@ -33,6 +33,8 @@ class VaultCommand(BaseCommand):
     """A command on one vault. Subclasses implement ``work``; database errors become one sentence and exit
     code 1."""
 
+    # a mistake in the pages must not keep anybody from watching
+    requires_system_checks = ("lockmon",)
     takes_tenant = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -92,7 +92,9 @@ def refuse_unfit(alias: str, facts: coverage.ServerFacts, driver_pid: int) -> No
 
 def describe_failure(error: BaseException) -> str:
     """Return what went wrong as a clause that fits after "Not watching since ...: "."""
-    text = " ".join(str(error).split())
+    # a server's error has a primary message; without one it is libpq's own text, or another exception's
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    text = " ".join((primary or str(error)).split())
     state = getattr(error, "sqlstate", None)
     if isinstance(error, CannotWatchError):
         return text.rstrip(".")

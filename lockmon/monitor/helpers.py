@@ -7,8 +7,7 @@ import importlib
 import logging
 import threading
 from collections.abc import Callable
-
-from lockmon.alerts.evaluate import AlertEvaluator
+from functools import partial
 
 from .watch import CycleFacts
 
@@ -56,6 +55,15 @@ def run_policies(alias: str) -> None:
         runner(alias)
 
 
+def evaluate_alerts(alias: str, stop: threading.Event) -> None:
+    """Evaluate the alerts of one vault until ``stop`` is set."""
+    # imported here, in the helper's thread: whatever is wrong with the alerts must not keep the loop from
+    # watching
+    from lockmon.alerts.evaluate import AlertEvaluator
+
+    AlertEvaluator(alias).run_forever(stop)
+
+
 class Helpers:
     """Starts and ends the threads; starting what runs and ending what does not is nothing."""
 
@@ -70,7 +78,7 @@ class Helpers:
             return
         self._stop = threading.Event()
         for name, target in (
-            ("alerts", AlertEvaluator(self._alias).run_forever),
+            ("alerts", partial(evaluate_alerts, self._alias)),
             ("policies", PolicyRunner(self._alias, facts).run_forever),
         ):
             thread = threading.Thread(

@@ -184,13 +184,10 @@ class Watch:
             # a cycle that cannot work is tried again at the full interval, not every second
             self._last_cycle_steady = time.monotonic()
             self._say_trouble(f"the full cycle failed: {result.reason}")
+            self._not_storing(f"the full cycle fails ({result.reason})")
 
     def _skipping(self) -> None:
-        now = self._ledger.clock.now()
-        if self.skipping_since is None:
-            self.skipping_since = now
-        lasted = (now - self.skipping_since).total_seconds()
-        if lasted < self._options.skip_alarm or time.monotonic() < self._alarm_at:
+        if not self._lasts() or time.monotonic() < self._alarm_at:
             return
         self._alarm_at = time.monotonic() + self._options.skip_alarm
         try:
@@ -198,7 +195,17 @@ class Watch:
         except psycopg.Error as error:
             self._tolerate(error, "who is in the way could not be asked")
             return
-        if because != self.skipped_because:
+        self._not_storing(because)
+
+    def _lasts(self) -> bool:
+        """Note that nothing is stored at the moment; tell whether that has lasted long enough to be said."""
+        now = self._ledger.clock.now()
+        if self.skipping_since is None:
+            self.skipping_since = now
+        return (now - self.skipping_since).total_seconds() >= self._options.skip_alarm
+
+    def _not_storing(self, because: str) -> None:
+        if self._lasts() and because != self.skipped_because:
             log.warning(
                 "Looking, but storing nothing since %s: %s.", f"{self.skipping_since:%H:%M:%S}", because
             )

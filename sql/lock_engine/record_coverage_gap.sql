@@ -9,10 +9,10 @@ AS $function$
   WITH covered AS (
     SELECT greatest(p_gap_start,
                     (SELECT max(c.period_end) FROM lock_engine.coverage c
-                      WHERE c.period_end < p_gap_end AND c.period_end > p_gap_start - interval '1 day'),
+                      WHERE c.period_end <= p_gap_end AND c.period_end > p_gap_start - interval '1 day'),
                     (SELECT max(g.gap_end) FROM lock_engine.coverage_gap g
-                      WHERE g.gap_end < p_gap_end AND g.gap_end > p_gap_start - interval '1 day'),
-                    (SELECT h.last_look_at FROM lock_engine.heartbeat h WHERE h.last_look_at < p_gap_end)) AS gap_start
+                      WHERE g.gap_end <= p_gap_end AND g.gap_end > p_gap_start - interval '1 day'),
+                    (SELECT h.last_look_at FROM lock_engine.heartbeat h WHERE h.last_look_at <= p_gap_end)) AS gap_start
   ), stored AS (
     INSERT INTO lock_engine.coverage_gap (gap_start, gap_end, reason)
     SELECT c.gap_start, p_gap_end, p_reason FROM covered c WHERE c.gap_start < p_gap_end

@@ -1,0 +1,214 @@
+"""The resident loop on a real server: watching, two loops, a kill, a cut connection, its own table locked."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psycopg
+import pytest
+from django.db import connections
+
+from lockmon.calls import coverage
+from lockmon.monitor.connection import open_connection
+from lockmon.monitor.options import LoopOptions
+from lockmon.monitor.tick import QuietLook
+from tests.conftest import OpenSession
+from tests.support.loops import rows, running_loop, start_process, status
+from tests.support.poll import poll
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+QUICK = LoopOptions(tick=0.2, full_interval=0.6, standby_poll=0.1, coverage_period=2.0)
+
+
+def watching(dsn: str) -> coverage.MonitorStatus | None:
+    found = status(dsn)
+    return found if found.state == "watching" and found.last_look_at else None
+
+
+def test_status_of_a_vault_that_nobody_ever_watched(vault_db: str) -> None:
+    assert status(vault_db).state == "never started"
+
+
+def test_the_loop_looks_each_tick_and_says_so(vault_db: str) -> None:
+    with running_loop(QUICK) as loop:
+        first = poll(lambda: watching(vault_db), what="a watching loop")
+        assert first.leader_pid
+        assert first.standby_pid is None
+        time.sleep(1.0)  # five ticks
+        later = status(vault_db)
+        assert later.leader_pid == first.leader_pid
+        assert float(later.last_look_age_seconds or 99) < 0.5
+        assert loop.finish() == "Stopped."
+    assert status(vault_db).state == "not watching"
+    assert rows(vault_db, "SELECT looks, cycles_run FROM lock_engine.coverage")
+
+
+def test_a_wait_is_in_the_vault_within_two_seconds(vault_db: str, session: OpenSession) -> None:
+    with running_loop():
+        poll(lambda: watching(vault_db), what="a watching loop")
+        holder, waiter = session(vault_db), session(vault_db)
+        holder.run("SELECT pg_advisory_xact_lock(11, 12)")
+        began = time.monotonic()
+        waiter.start("SELECT pg_advisory_xact_lock(11, 12)")
+        question = (
+            "SELECT 1 FROM lock_monitoring.lock_activity_s WHERE load_end_date IS NULL"
+            f" AND NOT lock_granted AND lock_pid = {waiter.pid}"
+        )
+        poll(lambda: rows(vault_db, question), 5, "the waiting lock in the vault")
+        assert time.monotonic() - began < 2.0
+        holder.run("ROLLBACK")
+        waiter.result()
+        waiter.run("ROLLBACK")
+        poll(lambda: not rows(vault_db, question), 5, "the end of the wait in the vault")
+
+
+def test_one_leads_one_stands_by_a_third_is_not_needed(vault_db: str) -> None:
+    with running_loop(QUICK) as first:
+        leader = poll(lambda: watching(vault_db), what="a leader").leader_pid
+        with running_loop(QUICK) as second:
+            poll(lambda: status(vault_db).standby_pid, what="a standby")
+            with running_loop(QUICK) as third:
+                poll(lambda: third.ended, what="the end of the third")
+                assert "was not needed" in str(third.ended)
+            assert status(vault_db).leader_pid == leader
+            first.finish()
+            began = time.monotonic()
+            poll(lambda: status(vault_db).leader_pid not in (None, leader), 3, "the standby leading")
+            assert time.monotonic() - began < 1.0
+            assert second.ended is None
+
+
+def test_a_loop_at_the_end_of_its_life_waits_for_a_standby(vault_db: str) -> None:
+    with running_loop(QUICK, life=0.5) as first:
+        leader = poll(lambda: watching(vault_db), what="a leader").leader_pid
+        time.sleep(1.0)  # its life is over, but nobody could take over
+        assert first.ended is None
+        with running_loop(QUICK):
+            poll(lambda: first.ended, 10, "the hand-over")
+            assert first.ended == "Handed over to the standby."
+            taken = poll(lambda: watching(vault_db), what="the next leader")
+            assert taken.leader_pid != leader
+
+
+def test_a_killed_leader_is_replaced_within_a_second(server: Server, vault_db: str) -> None:
+    web = server.dsn(str(connections["default"].settings_dict["NAME"]))
+    killed = start_process(vault_db, web)
+    try:
+        leader = poll(lambda: watching(vault_db), 20, "a leader in a process of its own").leader_pid
+        with running_loop():
+            poll(lambda: status(vault_db).standby_pid, what="a standby")
+            killed.send_signal(signal.SIGKILL)
+            began = time.monotonic()
+            poll(lambda: status(vault_db).leader_pid not in (None, leader), 5, "the standby leading")
+            assert time.monotonic() - began < 1.0
+    finally:
+        killed.kill()
+        killed.communicate()
+
+
+def test_the_foreground_command_ends_cleanly_on_sigterm(server: Server, vault_db: str) -> None:
+    web = server.dsn(str(connections["default"].settings_dict["NAME"]))
+    process = start_process(vault_db, web)
+    try:
+        poll(lambda: watching(vault_db), 20, "a watching process")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_cut_connection_is_opened_again_and_the_gap_recorded(vault_db: str) -> None:
+    with running_loop(QUICK):
+        leader = poll(lambda: watching(vault_db), what="a leader").leader_pid
+        rows(vault_db, f"SELECT pg_terminate_backend({leader})")
+        poll(lambda: status(vault_db).leader_pid not in (None, leader), 5, "the loop on a new connection")
+        poll(lambda: rows(vault_db, "SELECT 1 FROM lock_engine.coverage_gap"), 5, "the gap")
+        (gap,) = rows(vault_db, "SELECT reason, gap_end - gap_start AS lasted FROM lock_engine.coverage_gap")
+        assert "ended by an administrator" in str(gap["reason"])
+
+
+def test_a_locked_table_of_its_own_is_skipped_named_and_outlived(vault_db: str, session: OpenSession) -> None:
+    options = LoopOptions(tick=0.2, full_interval=0.6, skip_alarm=1.0, coverage_period=1.0)
+    with running_loop(options):
+        poll(lambda: watching(vault_db), what="a watching loop")
+        culprit = session(vault_db, application_name="culprit")
+        culprit.run("LOCK TABLE lock_monitoring.lock_activity_s IN ACCESS EXCLUSIVE MODE")
+        # something changes each tick, so that a cycle has something to store
+        busy = session(vault_db)
+        busy.run("SELECT pg_advisory_lock(77, 1)")
+        skipping = poll(
+            lambda: found if (found := status(vault_db)).state == "skipping" else None, 10, "skipping said"
+        )
+        assert f"pid {culprit.pid}" in str(skipping.skipped_because)
+        assert "lock_activity_s" in str(skipping.skipped_because)
+        assert float(skipping.last_look_age_seconds or 99) < 1.0
+        looks = skipping.last_look_at
+        poll(lambda: (found := status(vault_db).last_look_at) and looks and found > looks, 3, "further looks")
+        culprit.run("ROLLBACK")
+        poll(lambda: watching(vault_db), 5, "storing again")
+    skipped = rows(vault_db, "SELECT sum(cycles_skipped) AS skipped FROM lock_engine.coverage")
+    assert int(str(skipped[0]["skipped"])) > 0
+
+
+def test_another_cycle_that_never_ends_is_named(vault_db: str, session: OpenSession) -> None:
+    with running_loop(LoopOptions(tick=0.2, full_interval=0.4, skip_alarm=1.0)):
+        poll(lambda: watching(vault_db), what="a watching loop")
+        other = session(vault_db)
+        other.run("SELECT pg_advisory_xact_lock(460, 1)")
+        found = poll(lambda: status(vault_db).skipped_because, 10, "who is in the way")
+        assert f"pid {other.pid}" in found
+        assert "460,1" in found
+
+
+def test_the_quiet_look_sees_a_wait_both_ways_and_settles_for_one(vault_db: str, session: OpenSession) -> None:
+    opened = open_connection("vault", "test", LoopOptions())
+    try:
+        look = QuietLook(opened.connection)
+        assert not any(look.look() for _ in range(10))
+        assert look.by in ("activity", "locks")
+        assert look.cost_ms is not None and look.cost_ms > 0
+        holder, waiter = session(vault_db), session(vault_db)
+        holder.run("SELECT pg_advisory_xact_lock(5, 6)")
+        waiter.start("SELECT pg_advisory_xact_lock(5, 6)")
+        waiter.wait_blocked()
+        for by in ("activity", "locks"):
+            look.by = by
+            assert look.look()
+    finally:
+        opened.connection.close()
+
+
+def test_the_session_limits_itself(vault_db: str) -> None:
+    opened = open_connection("vault", "test", LoopOptions())
+    try:
+        limits = {
+            name: opened.connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+            for name in ("statement_timeout", "lock_timeout", "synchronous_commit")
+        }
+        assert limits == {"statement_timeout": ("10s",), "lock_timeout": ("200ms",), "synchronous_commit": ("off",)}
+        if opened.facts.version_num >= 140000:
+            idle = opened.connection.execute("SELECT current_setting('idle_session_timeout')").fetchone()
+            assert idle == ("20s",)
+        name = opened.connection.execute("SELECT current_setting('application_name')").fetchone()
+        assert name == ("one_vault_lockmon:test",)
+    finally:
+        opened.connection.close()
+
+
+def test_a_gap_that_another_loop_watched_is_cut_off(vault_db: str) -> None:
+    with psycopg.connect(vault_db, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp() - interval '10 minutes', clock_timestamp()")
+        start, end = cursor.fetchone() or (None, None)
+        assert start and end
+        assert coverage.record_coverage_gap(cursor, start, end, "nobody was there") == pytest.approx(600, abs=1)
+        assert coverage.record_coverage_gap(cursor, start, end, "said twice") is None
+        cursor.execute("SELECT clock_timestamp()")
+        (later,) = cursor.fetchone() or (None,)
+        assert later
+        # the second loop asks for the whole time; what the first recorded is not counted again
+        assert (coverage.record_coverage_gap(cursor, start, later, "said again") or 0) < 1

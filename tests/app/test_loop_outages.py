@@ -1,0 +1,181 @@
+"""The loop while PostgreSQL restarts, refuses connections, or is not what it should be: on a server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from django.db import connections
+
+from lockmon.calls.coverage import ServerFacts
+from lockmon.models import MonitorState
+from lockmon.monitor import watchdog
+from lockmon.monitor.connection import (
+    CannotWatchError,
+    describe_failure,
+    open_connection,
+    refuse_unfit,
+)
+from lockmon.monitor.options import LoopOptions
+from tests.support import vaults
+from tests.support.loops import rows, running_loop, status
+from tests.support.poll import poll
+from tests.support.pooler import pooler
+from tests.support.servers import Server, throwaway
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+QUICK = LoopOptions(tick=0.2, full_interval=0.6, standby_poll=0.1, backoff_longest=0.5)
+FACTS = ServerFacts(
+    version_num=150004,
+    backend_pid=77,
+    in_recovery=False,
+    now=datetime.now(UTC),
+    database="one_vault",
+    login="onevault_app",
+    vault_installed=True,
+    reads_activity=True,
+)
+
+
+@pytest.fixture(scope="module")
+def small_server() -> Iterator[Server]:
+    """A server that can be restarted and filled up without disturbing other tests."""
+    with throwaway({"max_connections": "12", "superuser_reserved_connections": "3"}) as running:
+        yield running
+
+
+@pytest.fixture
+def small_vault(small_server: Server) -> Iterator[str]:
+    """A vault on that server, which the alias ``vault`` leads to."""
+    name = small_server.create_database()
+    vaults.install(small_server.dsn(name))
+    with psycopg.connect(small_server.dsn(name), autocommit=True) as connection:
+        connection.execute(
+            "DO $$ BEGIN CREATE ROLE watcher LOGIN IN ROLE lock_monitoring_role;"
+            " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        )
+    before = vaults.point_alias("vault", small_server, name)
+    place = connections["vault"].settings_dict
+    old_user = place["USER"]
+    place["USER"] = "watcher"
+    yield small_server.dsn(name)
+    place["USER"] = old_user
+    vaults.point_alias("vault", small_server, before)
+    connections["vault"].close()
+
+
+def watching(dsn: str) -> bool:
+    try:
+        return status(dsn).state == "watching"
+    except psycopg.OperationalError:
+        return False
+
+
+def test_a_restart_is_outlived_and_its_gap_recorded(small_server: Server, small_vault: str) -> None:
+    with running_loop(QUICK):
+        poll(lambda: watching(small_vault), what="a watching loop")
+        small_server.restart()
+        poll(lambda: watching(small_vault), 15, "watching again after the restart")
+        poll(lambda: rows(small_vault, "SELECT 1 FROM lock_engine.coverage_gap"), 5, "the gap")
+    reasons = {row["reason"] for row in rows(small_vault, "SELECT reason FROM lock_engine.coverage_gap")}
+    assert any(
+        part in str(reason)
+        for reason in reasons
+        for part in ("ended by an administrator", "starting up", "connection refused", "closed the connection")
+    ), reasons
+
+
+def test_too_many_clients_is_said_where_the_web_can_see_it(small_server: Server, small_vault: str) -> None:
+    with running_loop(QUICK):
+        poll(lambda: watching(small_vault), what="a watching loop")
+        leader = status(small_vault).leader_pid
+        watcher = psycopg.conninfo.make_conninfo(small_vault, user="watcher")
+        crowd: list[psycopg.Connection[object]] = []
+        try:
+            with psycopg.connect(small_vault, autocommit=True) as superuser:
+                # whatever place becomes free is taken at once, also the one of the loop that is ended here
+                connections["vault"].close()
+                superuser.execute("SELECT pg_terminate_backend(%s)", [leader])
+
+                def crowded() -> bool:
+                    try:
+                        crowd.append(psycopg.connect(watcher, connect_timeout=2))
+                    except psycopg.OperationalError:
+                        return MonitorState.objects.filter(
+                            state=MonitorState.State.NOT_WATCHING, reason__contains="too many clients"
+                        ).exists()
+                    else:
+                        # the loop may have been faster: end it again
+                        superuser.execute(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                            " WHERE application_name LIKE 'one_vault_lockmon:%'"
+                        )
+                    return False
+
+                poll(crowded, 20, "the refusal in Django's own database")
+            connections["vault"].close()
+            state = watchdog.examine("vault")
+            assert not state.watching
+            assert "too many clients" in state.headline
+            assert "Not watching since" in state.headline
+            assert "are missing" in state.headline
+        finally:
+            for connection in crowd:
+                connection.close()
+        poll(lambda: watching(small_vault), 15, "watching again")
+        poll(
+            lambda: rows(
+                small_vault,
+                "SELECT 1 FROM lock_engine.coverage_gap WHERE reason LIKE '%too many clients%'"
+                " OR reason LIKE '%administrator%'",
+            ),
+            5,
+            "the gap with its reason",
+        )
+        poll(
+            lambda: not MonitorState.objects.filter(state=MonitorState.State.NOT_WATCHING).exists(),
+            5,
+            "the outage's end in Django's own database",
+        )
+
+
+def test_a_pooler_is_refused_with_a_sentence(small_server: Server, small_vault: str) -> None:
+    place = connections["vault"].settings_dict
+    with psycopg.connect(small_vault, autocommit=True) as connection:
+        connection.execute("ALTER ROLE watcher PASSWORD 'let-me-in'")
+    before = {key: place[key] for key in ("HOST", "PORT", "PASSWORD", "OPTIONS")}
+    with pooler(small_server.socket_directory, small_server.port) as port:
+        place.update(HOST="127.0.0.1", PORT=port, OPTIONS={**place["OPTIONS"], "sslmode": "disable"})
+        try:
+            with pytest.raises(CannotWatchError, match="goes through a connection pooler"):
+                open_connection("vault", "loop", QUICK)
+            with running_loop(QUICK) as loop:
+                poll(lambda: loop.error, what="the refusal")
+                assert isinstance(loop.error, CannotWatchError)
+        finally:
+            place.update(before)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (replace(FACTS, version_num=120011), "PostgreSQL 12"),
+        (replace(FACTS, in_recovery=True), "standby"),
+        (replace(FACTS, vault_installed=False), "lockmon_deploy"),
+        (replace(FACTS, reads_activity=False), "pg_monitor"),
+    ],
+)
+def test_an_unfit_server_is_refused_with_a_sentence(facts: ServerFacts, words: str) -> None:
+    with pytest.raises(CannotWatchError, match=words) as refused:
+        refuse_unfit("vault", facts, facts.backend_pid)
+    assert str(refused.value).endswith(".")
+
+
+def test_failures_are_said_in_words() -> None:
+    with pytest.raises(psycopg.OperationalError) as refused:
+        psycopg.connect("host=127.0.0.1 port=1 dbname=x connect_timeout=2")
+    assert "nothing answers" in describe_failure(refused.value)

@@ -1,0 +1,70 @@
+"""What is said about the monitor itself: heartbeat, task queue, health endpoints."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+from django_q.models import Schedule
+
+from lockmon.models import MonitorState
+from lockmon.monitor import state, watchdog
+from lockmon.schedules import ensure_schedules
+from tests.support.loops import running_loop, status
+from tests.support.poll import poll
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+
+def test_a_vault_that_nobody_watches_is_said_to_be_one(vault_db: str) -> None:
+    found = watchdog.examine("vault")
+    assert not found.watching
+    assert found.headline.startswith("Not watching: the loop was never started.")
+
+
+def test_watching_is_said_with_its_cost_and_gaps(vault_db: str) -> None:
+    with running_loop():
+        poll(lambda: status(vault_db).state == "watching", what="a watching loop")
+        found = poll(lambda: state if (state := watchdog.examine("vault")).watching else None, 5, "watching")
+        assert found.headline.startswith("Watching. Last look ")
+        assert found.headline.endswith("no gap today.")
+
+
+def test_a_queue_that_runs_nothing_is_noticed(vault_db: str) -> None:
+    ensure_schedules()
+    now = datetime.now(UTC)
+    assert watchdog.queue_sentences("vault", now) == [
+        "The task queue has not run anything yet: start it with manage.py qcluster."
+    ]
+    state.pulse("vault")
+    assert watchdog.queue_sentences("vault", now) == []
+    (late,) = watchdog.queue_sentences("vault", now + timedelta(minutes=5))
+    assert late.startswith("The task queue has run nothing since ")
+    assert "qcluster" in late
+
+
+def test_a_schedule_that_was_switched_off_is_noticed(vault_db: str) -> None:
+    ensure_schedules()
+    Schedule.objects.filter(func="lockmon.tasks.watch").update(repeats=0)
+    (found,) = watchdog.queue_sentences("vault")
+    assert "switched off" in found
+
+
+def test_old_reports_are_forgotten(vault_db: str) -> None:
+    now = datetime.now(UTC)
+    state.store("vault", state.Report("watching", now), instance="gone:1")
+    MonitorState.objects.update(reported_at=now - timedelta(days=2))
+    state.pulse("vault")
+    assert not MonitorState.objects.filter(instance="gone:1").exists()
+
+
+def test_health_endpoints(vault_db: str) -> None:
+    client = Client()
+    assert client.get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "watching": {"vault": False}})
+    with running_loop():
+        poll(lambda: status(vault_db).state == "watching", what="a watching loop")
+        assert poll(lambda: client.get("/readyz").status_code == 200, 5, "readiness")
+    assert client.post("/readyz").status_code == 405

@@ -1,0 +1,95 @@
+"""Running the monitoring loop in tests: as a thread, or as a process that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+
+from lockmon.calls import coverage
+from lockmon.monitor.loop import MonitorLoop
+from lockmon.monitor.options import LoopOptions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class LoopThread:
+    """A MonitorLoop in a thread of this process. ended: what run() returned; error: what it raised."""
+
+    def __init__(self, options: LoopOptions | None = None, life: float | None = None) -> None:
+        self.stop = threading.Event()
+        self.loop = MonitorLoop("vault", self.stop, options=options, life=life, with_helpers=False)
+        self.ended: str | None = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.ended = self.loop.run()
+        except BaseException as error:  # the test looks at it
+            self.error = error
+
+    def finish(self, seconds: float = 15) -> str | None:
+        """Stop it and wait for its end; returns what run() returned."""
+        self.stop.set()
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), "the loop did not end"
+        return self.ended
+
+
+@contextlib.contextmanager
+def running_loop(options: LoopOptions | None = None, life: float | None = None) -> Iterator[LoopThread]:
+    """A loop that is stopped at the end."""
+    loop = LoopThread(options, life)
+    try:
+        yield loop
+    finally:
+        loop.finish()
+
+
+def start_process(vault_dsn: str, web_dsn: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start ``manage.py lockmon_monitor`` over the vault of this DSN."""
+    environment = dict(os.environ) | {
+        "DJANGO_SETTINGS_MODULE": "onevault.settings",
+        "SECRET_KEY": "only-for-tests-" * 4,
+        "VAULT_DATABASE_URL": url(vault_dsn),
+        "DATABASE_URL": url(web_dsn),
+    }
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "lockmon_monitor", "--no-helpers", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def url(dsn: str) -> str:
+    """A libpq connection string as a postgresql:// URL; the socket's folder goes into the query."""
+    parts = conninfo_to_dict(dsn)
+    folder = str(parts["host"]).replace("/", "%2F")
+    return f"postgresql://{parts['user']}@{folder}:{parts['port']}/{parts['dbname']}"
+
+
+def status(dsn: str) -> coverage.MonitorStatus:
+    """The row of lock_engine.monitor_status."""
+    with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        return coverage.monitor_status(cursor)
+
+
+def rows(dsn: str, question: str) -> list[dict[str, object]]:
+    """The rows of a question, as dictionaries."""
+    with (
+        psycopg.connect(dsn, autocommit=True) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
+        return cursor.execute(question).fetchall()  # type: ignore[call-overload, no-any-return]
