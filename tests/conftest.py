@@ -98,7 +98,7 @@ def session(server: Server) -> Iterator[OpenSession]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(
-    request: pytest.FixtureRequest, server: Server, django_db_blocker: DjangoDbBlocker
+    server: Server, template_vault: str, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[None]:
     """Django's tables in a database of the throwaway cluster; alias `vault` leads to a template's copy."""
     with django_db_blocker.unblock():
@@ -106,9 +106,7 @@ def django_db_setup(
         made = connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         connections["default"].close()
         vaults.point_alias("default", server, made)
-        if vaults.installable():
-            template = request.getfixturevalue("template_vault")
-            vaults.point_alias("vault", server, server.create_database(template=template))
+        vaults.point_alias("vault", server, server.create_database(template=template_vault))
     yield
     with django_db_blocker.unblock():
         connections.close_all()
