@@ -35,6 +35,7 @@ class Plan:
 
 PLANS = (
     Plan("watch", "lockmon.tasks.watch", Schedule.MINUTES, minutes=1),
+    Plan("alert messages", "lockmon.alerts.delivery.send_waiting", Schedule.MINUTES, minutes=1),
     Plan("analysis", "lockmon.tasks.analyze", Schedule.HOURLY),
     Plan("cleanup", "lockmon.tasks.cleanup", Schedule.DAILY, at_hour=2),
 )

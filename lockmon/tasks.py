@@ -8,7 +8,7 @@ import threading
 from django.conf import settings
 
 from lockmon import vault
-from lockmon.calls import coverage
+from lockmon.calls import alerts, coverage
 from lockmon.calls import vault as vault_calls
 from lockmon.monitor.cluster import ClusterWatch
 from lockmon.monitor.loop import run_loop
@@ -41,5 +41,7 @@ def cleanup(alias: str = "vault", days: int = DEFAULT_RETENTION_DAYS) -> str:
         rows = vault_calls.cleanup_old_data(cursor, days)
     with vault.admin_transaction(alias) as cursor:
         forgotten = coverage.forget_coverage(cursor, days)
+    with vault.admin_transaction(alias) as cursor:
+        told = alerts.forget_alerts(cursor, max(1, days))
     lines = [f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in rows]
-    return "; ".join([*lines, f"coverage of the monitor itself: {forgotten:,}"])
+    return "; ".join([*lines, f"coverage of the monitor itself: {forgotten:,}", f"alerts: {told:,}"])

@@ -108,6 +108,8 @@ BEGIN;
 \ir monitoring/views/alert_event_list.sql
 \ir monitoring/views/alert_event_history.sql
 \ir monitoring/views/alert_message_list.sql
+\ir monitoring/views/alert_outbox.sql
+\ir monitoring/views/convoy_forecast.sql
 
 \echo 'One Vault lock monitor, step 8: owners and grants'
 \ir lock_engine/catalog_hash.sql
@@ -118,6 +120,8 @@ BEGIN;
 \ir grants/lock_engine.sql
 \ir grants/lock_admin.sql
 \ir grants/monitoring.sql
+\ir grants/alert_sandbox.sql
+\ir monitoring/seed/default_alerts.sql
 \ir prerequisites/record_installation.sql
 
 COMMIT;

@@ -69,8 +69,8 @@ BEGIN
             USING ERRCODE = 'numeric_value_out_of_range';
     END IF;
     IF v_type <> 'number' THEN
-        RAISE EXCEPTION 'The query returned a % and not a number.',
-            CASE v_type WHEN 'string' THEN 'text' WHEN 'boolean' THEN 'truth value' ELSE v_type END
+        RAISE EXCEPTION 'The query returned % and not a number.',
+            CASE v_type WHEN 'string' THEN 'a text' WHEN 'boolean' THEN 'a truth value' WHEN 'array' THEN 'a list' ELSE 'a row' END
             USING ERRCODE = 'datatype_mismatch';
     END IF;
     IF length(v_text) > 400 THEN

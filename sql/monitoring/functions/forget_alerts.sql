@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION monitoring.forget_alerts(p_before timestamptz, p_batc
 RETURNS integer
 LANGUAGE plpgsql
 VOLATILE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -11,6 +12,9 @@ DECLARE
     v_count integer := 0;
     v_rows integer;
 BEGIN
+    IF p_before IS NULL OR p_before > clock_timestamp() - interval '1 day' THEN
+        RAISE EXCEPTION 'Records of alerts are kept for a day at least.' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     SELECT array_agg(b.message_id) INTO v_messages
       FROM (SELECT m.message_id FROM monitoring.alert_message AS m
              WHERE m.created_at < p_before AND m.state IN ('sent', 'failed', 'merged')
@@ -37,7 +41,8 @@ $function$;
 
 COMMENT ON FUNCTION monitoring.forget_alerts(timestamptz, integer) IS
     'Deletes alert events that were resolved, and messages that were settled, before p_before: one batch. Returns rows deleted; 0 when done.';
+ALTER FUNCTION monitoring.forget_alerts(timestamptz, integer) OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION monitoring.forget_alerts(timestamptz, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION monitoring.forget_alerts(timestamptz, integer) TO lock_vault_owner;
+GRANT EXECUTE ON FUNCTION monitoring.forget_alerts(timestamptz, integer) TO lock_admin_role;
 GRANT SELECT, DELETE ON monitoring.alert_message, monitoring.alert_delivery, monitoring.alert_event_s, monitoring.alert_event_h
     TO lock_vault_owner;
