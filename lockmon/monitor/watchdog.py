@@ -54,7 +54,7 @@ def examine(alias: str = "vault") -> Watchdog:
         connections[alias].close()
         watching, headline = _without_vault(alias, now, describe_failure(error.__cause__ or error))
     else:
-        watching, headline = _with_vault(alias, status)
+        watching, headline = _with_vault(alias, status, now)
     if not watching:
         sentences.append(headline)
     sentences += queue_sentences(alias, now)
@@ -66,12 +66,14 @@ def sentences(alias: str = "vault") -> tuple[str, ...]:
     return examine(alias).sentences
 
 
-def _with_vault(alias: str, status: coverage.MonitorStatus) -> tuple[bool, str]:
+def _with_vault(alias: str, status: coverage.MonitorStatus, now: datetime) -> tuple[bool, str]:
     age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
     gaps = "no gap today"
     if status.gaps_today:
         missing = duration(status.gap_seconds_today)
         gaps = f"{some(status.gaps_today, 'gap')} today, {missing} missing"
+    if status.state in ("never started", "not watching") and (told := _outage(_reports(alias, now), now)):
+        return False, told
     if status.state == "never started":
         return False, (
             "Not watching: the loop was never started. Start the task queue (manage.py qcluster) or "
@@ -94,27 +96,32 @@ def _with_vault(alias: str, status: coverage.MonitorStatus) -> tuple[bool, str]:
 
 def _without_vault(alias: str, now: datetime, failure: str) -> tuple[bool, str]:
     """Return what the loops last reported, when the vault cannot be asked from here."""
-    try:
-        reports = list(
-            MonitorState.objects.filter(
-                vault_alias=alias,
-                kind=MonitorState.Kind.LOOP,
-                reported_at__gt=now - timedelta(seconds=STALE_SECONDS),
-            )
-        )
-    except DatabaseError:
-        reports = []
+    reports = _reports(alias, now)
     if any(report.state == MonitorState.State.WATCHING for report in reports):
         return True, f"The loop is watching, but the pages cannot read the vault: {failure}."
-    outages = [report for report in reports if report.missing_since]
-    if outages:
-        first = min(outages, key=lambda report: report.missing_since or now)
-        since = first.missing_since or now
-        return False, (
-            f"Not watching since {_at(since)}: {first.reason}. "
-            f"{duration((now - since).total_seconds())} are missing."
+    return False, _outage(reports, now) or f"Not watching, as far as can be seen from here: {failure}."
+
+
+def _reports(alias: str, now: datetime) -> list[MonitorState]:
+    """Return what loops have reported lately; empty where Django's own database cannot be asked either."""
+    fresh = now - timedelta(seconds=STALE_SECONDS)
+    try:
+        return list(
+            MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP, reported_at__gt=fresh)
         )
-    return False, f"Not watching, as far as can be seen from here: {failure}."
+    except DatabaseError:
+        return []
+
+
+def _outage(reports: list[MonitorState], now: datetime) -> str:
+    """Return since when and why loops that run cannot watch; empty where none says so."""
+    outages = [report for report in reports if report.missing_since]
+    if not outages:
+        return ""
+    first = min(outages, key=lambda report: report.missing_since or now)
+    since = first.missing_since or now
+    missing = duration((now - since).total_seconds())
+    return f"Not watching since {_at(since)}: {first.reason}. {missing} are missing."
 
 
 def _last_reason(alias: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connections
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from lockmon.checks import check_settings, check_vault, check_vaults
 from tests.support.servers import Server
@@ -21,24 +21,24 @@ def test_the_shipped_settings_pass() -> None:
     assert check_settings() == []
 
 
-def test_e001_a_vault_that_is_not_postgresql(settings: SettingsWrapper) -> None:
-    settings.DATABASES = {"vault": {"ENGINE": "django.db.backends.sqlite3"}}
+def test_e001_a_vault_that_is_no_database_of_ours(settings: Settings) -> None:
+    settings.VAULT_ALIASES = ["vault", "elsewhere"]
     assert ids(check_settings()) == ["lockmon.E001"]
 
 
-def test_e002_an_unknown_or_impossible_time_of_the_loop(settings: SettingsWrapper) -> None:
+def test_e002_an_unknown_or_impossible_time_of_the_loop(settings: Settings) -> None:
     settings.LOCKMON_LOOP = {"tik": 1}
     assert ids(check_settings()) == ["lockmon.E002"]
     settings.LOCKMON_LOOP = {"tick": 0}
     assert ids(check_settings()) == ["lockmon.E002"]
 
 
-def test_e003_too_few_workers(settings: SettingsWrapper) -> None:
+def test_e003_too_few_workers(settings: Settings) -> None:
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 2}
     assert ids(check_settings()) == ["lockmon.E003"]
 
 
-def test_w001_retry_before_timeout(settings: SettingsWrapper) -> None:
+def test_w001_retry_before_timeout(settings: Settings) -> None:
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, "timeout": 90, "retry": 60}
     assert ids(check_settings()) == ["lockmon.W001"]
 

@@ -165,7 +165,9 @@ def test_another_cycle_that_never_ends_is_named(vault_db: str, session: OpenSess
         assert "460,1" in found
 
 
-def test_the_quiet_look_sees_a_wait_both_ways_and_settles_for_one(vault_db: str, session: OpenSession) -> None:
+def test_the_quiet_look_sees_a_wait_both_ways_and_settles_for_one(
+    vault_db: str, session: OpenSession
+) -> None:
     opened = open_connection("vault", "test", LoopOptions())
     try:
         look = QuietLook(opened.connection)
@@ -190,7 +192,11 @@ def test_the_session_limits_itself(vault_db: str) -> None:
             name: opened.connection.execute("SELECT current_setting(%s)", [name]).fetchone()
             for name in ("statement_timeout", "lock_timeout", "synchronous_commit")
         }
-        assert limits == {"statement_timeout": ("10s",), "lock_timeout": ("200ms",), "synchronous_commit": ("off",)}
+        assert limits == {
+            "statement_timeout": ("10s",),
+            "lock_timeout": ("200ms",),
+            "synchronous_commit": ("off",),
+        }
         if opened.facts.version_num >= 140000:
             idle = opened.connection.execute("SELECT current_setting('idle_session_timeout')").fetchone()
             assert idle == ("20s",)
@@ -205,7 +211,9 @@ def test_a_gap_that_another_loop_watched_is_cut_off(vault_db: str) -> None:
         cursor.execute("SELECT clock_timestamp() - interval '10 minutes', clock_timestamp()")
         start, end = cursor.fetchone() or (None, None)
         assert start and end
-        assert coverage.record_coverage_gap(cursor, start, end, "nobody was there") == pytest.approx(600, abs=1)
+        assert coverage.record_coverage_gap(cursor, start, end, "nobody was there") == pytest.approx(
+            600, abs=1
+        )
         assert coverage.record_coverage_gap(cursor, start, end, "said twice") is None
         cursor.execute("SELECT clock_timestamp()")
         (later,) = cursor.fetchone() or (None,)

@@ -1,4 +1,5 @@
-"""The loop while PostgreSQL restarts, refuses connections, or is not what it should be: on a server of its own."""
+"""The loop while PostgreSQL restarts, refuses connections, or is not what it should be: on a server of its
+own."""
 
 from __future__ import annotations
 
@@ -58,14 +59,13 @@ def small_vault(small_server: Server) -> Iterator[str]:
             "DO $$ BEGIN CREATE ROLE watcher LOGIN IN ROLE lock_monitoring_role;"
             " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
         )
-    before = vaults.point_alias("vault", small_server, name)
     place = connections["vault"].settings_dict
-    old_user = place["USER"]
+    before = {key: place[key] for key in ("HOST", "PORT", "USER", "PASSWORD", "NAME")}
+    vaults.point_alias("vault", small_server, name)
     place["USER"] = "watcher"
     yield small_server.dsn(name)
-    place["USER"] = old_user
-    vaults.point_alias("vault", small_server, before)
     connections["vault"].close()
+    place.update(before)
 
 
 def watching(dsn: str) -> bool:
@@ -85,7 +85,12 @@ def test_a_restart_is_outlived_and_its_gap_recorded(small_server: Server, small_
     assert any(
         part in str(reason)
         for reason in reasons
-        for part in ("ended by an administrator", "starting up", "connection refused", "closed the connection")
+        for part in (
+            "ended by an administrator",
+            "starting up",
+            "connection refused",
+            "closed the connection",
+        )
     ), reasons
 
 
@@ -117,12 +122,12 @@ def test_too_many_clients_is_said_where_the_web_can_see_it(small_server: Server,
                     return False
 
                 poll(crowded, 20, "the refusal in Django's own database")
-            connections["vault"].close()
-            state = watchdog.examine("vault")
-            assert not state.watching
-            assert "too many clients" in state.headline
-            assert "Not watching since" in state.headline
-            assert "are missing" in state.headline
+                connections["vault"].close()
+                state = watchdog.examine("vault")
+                assert not state.watching
+                assert "too many clients" in state.headline
+                assert "Not watching since" in state.headline
+                assert "are missing" in state.headline
         finally:
             for connection in crowd:
                 connection.close()

@@ -26,10 +26,16 @@ def _accept(listener: socket.socket, path: str) -> None:
     with contextlib.suppress(OSError):
         while True:
             client, _ = listener.accept()
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(path)
-            threading.Thread(target=_forward, args=(client, server), daemon=True).start()
-            threading.Thread(target=_rewrite, args=(server, client), daemon=True).start()
+            threading.Thread(target=_serve, args=(client, path), daemon=True).start()
+
+
+def _serve(client: socket.socket, path: str) -> None:
+    with client, socket.socket(socket.AF_UNIX) as server:
+        server.connect(path)
+        back = threading.Thread(target=_rewrite, args=(server, client), daemon=True)
+        back.start()
+        _forward(client, server)
+        back.join()
 
 
 def _forward(source: socket.socket, target: socket.socket) -> None:
@@ -40,7 +46,8 @@ def _forward(source: socket.socket, target: socket.socket) -> None:
 
 
 def _rewrite(source: socket.socket, target: socket.socket) -> None:
-    """Forward what the server says; the pid in BackendKeyData ('K', length 12 on protocol 3.0) is replaced."""
+    """Forward what the server says; the pid in BackendKeyData ('K', length 12 on protocol 3.0) is
+    replaced."""
     done = False
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
