@@ -38,7 +38,7 @@ class Local:
             folder.mkdir(parents=True, exist_ok=True)
             # PostgreSQL's account must be able to pass through; it may not look around.
             folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-            self.logs.mkdir(exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise EmbeddedError(f"{folder} cannot be made or used ({error.strerror}).") from error
         self._lock: TextIOWrapper | None = None

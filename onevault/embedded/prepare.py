@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from onevault.databases import EMBEDDED_LOGIN, EMBEDDED_VAULT, EMBEDDED_WEB
+from onevault.embedded.account import EmbeddedError
 from onevault.embedded.cluster import SUPERUSER, Cluster
 from onevault.embedded.local import Local, State
 
@@ -56,6 +57,38 @@ def databases(cluster: Cluster, state: State) -> None:
             sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
                 sql.Identifier(DEMO_SCHEMA), sql.Identifier(DEMO_LOGIN)
             )
+        )
+
+
+def vault(cluster: Cluster) -> None:
+    """Install the database side into the embedded vault and let the application's login in."""
+    from lockmon.install import InstallError, connect, grant_login, install_on
+
+    try:
+        with connect(cluster.conninfo(EMBEDDED_VAULT)) as connection:
+            install_on(connection)
+            grant_login(connection, EMBEDDED_LOGIN)
+    except InstallError as error:
+        raise EmbeddedError(str(error)) from error
+
+
+def require_vault() -> None:
+    """EmbeddedError with what to do, unless the vault is installed in the database of VAULT_DATABASE_URL."""
+    from django.db import OperationalError
+
+    from lockmon import vault as connections_to_vault
+
+    try:
+        with connections_to_vault.cursor() as cursor:
+            cursor.execute("SELECT to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL")
+            installed = bool(cursor.fetchone()[0])
+    except OperationalError as error:
+        reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
+        raise EmbeddedError(f"The database of VAULT_DATABASE_URL cannot be reached: {reason}.") from error
+    if not installed:
+        raise EmbeddedError(
+            "The vault is not installed in the database of VAULT_DATABASE_URL, or its login may not use it: run "
+            "'.venv/bin/python manage.py lockmon_deploy --dsn postgresql://dba@host/name --login NAME' as a DBA."
         )
 
 

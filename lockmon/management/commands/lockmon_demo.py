@@ -20,6 +20,7 @@ class Command(BaseCommand):
     """Refuses any database but the embedded one."""
 
     help = "Real sessions that block each other, on the embedded database of 'make run' only, until Ctrl-C."
+    requires_system_checks: list[str] = []  # the pages do not concern it
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Play until SIGINT or SIGTERM."""
