@@ -28,7 +28,9 @@ class LockActivity(VaultModel):
     """One row of lock_monitoring.lock_activity_s."""
 
     satellite_id = models.BigIntegerField(primary_key=True)
-    lock_activity = models.ForeignKey(LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+")
+    lock_activity = models.ForeignKey(
+        LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+"
+    )
     load_date = models.DateTimeField()
     load_end_date = models.DateTimeField(null=True, blank=True)
     hash_diff = BinaryHexField()

@@ -28,7 +28,9 @@ class LockWaitAnalysis(VaultModel):
     """One row of lock_monitoring.lock_wait_analysis_s."""
 
     satellite_id = models.BigIntegerField(primary_key=True)
-    lock_wait_analysis = models.ForeignKey(LockWaitAnalysisHub, models.DO_NOTHING, db_column="lock_wait_analysis_hk", related_name="+")
+    lock_wait_analysis = models.ForeignKey(
+        LockWaitAnalysisHub, models.DO_NOTHING, db_column="lock_wait_analysis_hk", related_name="+"
+    )
     load_date = models.DateTimeField()
     load_end_date = models.DateTimeField(null=True, blank=True)
     hash_diff = BinaryHexField()

@@ -29,7 +29,9 @@ class BlockingSession(VaultModel):
     """One row of lock_monitoring.blocking_session_s."""
 
     satellite_id = models.BigIntegerField(primary_key=True)
-    blocking_session = models.ForeignKey(BlockingSessionHub, models.DO_NOTHING, db_column="blocking_session_hk", related_name="+")
+    blocking_session = models.ForeignKey(
+        BlockingSessionHub, models.DO_NOTHING, db_column="blocking_session_hk", related_name="+"
+    )
     load_date = models.DateTimeField()
     load_end_date = models.DateTimeField(null=True, blank=True)
     hash_diff = BinaryHexField()
@@ -91,8 +93,12 @@ class LockBlockingLink(VaultModel):
     """One row of lock_monitoring.lock_blocking_l."""
 
     link_lock_blocking_hk = BinaryHexField(primary_key=True)
-    blocking_session = models.ForeignKey(BlockingSessionHub, models.DO_NOTHING, db_column="blocking_session_hk", related_name="+")
-    lock_activity = models.ForeignKey(LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+")
+    blocking_session = models.ForeignKey(
+        BlockingSessionHub, models.DO_NOTHING, db_column="blocking_session_hk", related_name="+"
+    )
+    lock_activity = models.ForeignKey(
+        LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+"
+    )
     tenant_hk = BinaryHexField()
     load_date = models.DateTimeField(null=True, blank=True)
     record_source = models.CharField(max_length=100)

@@ -29,7 +29,9 @@ class DeadlockEvent(VaultModel):
     """One row of lock_monitoring.deadlock_event_s."""
 
     satellite_id = models.BigIntegerField(primary_key=True)
-    deadlock_event = models.ForeignKey(DeadlockEventHub, models.DO_NOTHING, db_column="deadlock_event_hk", related_name="+")
+    deadlock_event = models.ForeignKey(
+        DeadlockEventHub, models.DO_NOTHING, db_column="deadlock_event_hk", related_name="+"
+    )
     load_date = models.DateTimeField()
     load_end_date = models.DateTimeField(null=True, blank=True)
     hash_diff = BinaryHexField()
@@ -70,8 +72,12 @@ class DeadlockInvolvementLink(VaultModel):
     """One row of lock_monitoring.deadlock_involvement_l."""
 
     link_deadlock_involvement_hk = BinaryHexField(primary_key=True)
-    deadlock_event = models.ForeignKey(DeadlockEventHub, models.DO_NOTHING, db_column="deadlock_event_hk", related_name="+")
-    lock_activity = models.ForeignKey(LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+")
+    deadlock_event = models.ForeignKey(
+        DeadlockEventHub, models.DO_NOTHING, db_column="deadlock_event_hk", related_name="+"
+    )
+    lock_activity = models.ForeignKey(
+        LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+"
+    )
     tenant_hk = BinaryHexField()
     load_date = models.DateTimeField(null=True, blank=True)
     record_source = models.CharField(max_length=100)

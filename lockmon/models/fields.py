@@ -53,7 +53,7 @@ class OidField(models.BigIntegerField):  # type: ignore[type-arg]
         return "oid"
 
     def get_internal_type(self) -> str:
-        return "OidField"
+        return "BigIntegerField"
 
 
 class NumericField(models.DecimalField):  # type: ignore[type-arg]

@@ -1,0 +1,45 @@
+"""The admin site: stock admin whose index is the overview, and our pages beside the changelists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
+from django.utils.translation import gettext_lazy
+
+from .groups import VIEW_PAGES
+
+View = Callable[..., HttpResponse]
+
+
+class LockmonAdminSite(admin.AdminSite):
+    """Stock admin look; the index is the overview for whoever may see the monitor's pages."""
+
+    site_header = gettext_lazy("One Vault lock monitor")
+    site_title = gettext_lazy("One Vault lock monitor")
+    index_title = gettext_lazy("Overview")
+    enable_nav_sidebar = True
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        from .views import routes
+
+        ours: list[URLPattern | URLResolver] = [
+            path(route, self.admin_view(view), name=name) for route, view, name in routes(self)
+        ]
+        return ours + list(super().get_urls())
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the overview, or the stock index to staff without our permission."""
+        if not request.user.has_perm(VIEW_PAGES):  # type: ignore[union-attr]
+            return super().index(request, extra_context)
+        from .views.overview import overview
+
+        return overview(request, self)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        from .views.context import each_page
+
+        return {**super().each_context(request), **each_page(request, self)}

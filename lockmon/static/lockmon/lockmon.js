@@ -1,0 +1,205 @@
+// What our pages do beyond plain HTML: they refresh themselves, show times in the reader's zone, and play the past.
+// A module of its own, because the content security policy allows no inline script.
+import { Idiomorph } from "./vendor/idiomorph.esm.js";
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const pad = (number) => String(number).padStart(2, "0");
+
+function words(date, style) {
+  const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
+  if (style === "time") return time;
+  if (style === "minute") {
+    const day = date.toLocaleDateString("en-GB", { day: "2-digit", month: "short" });
+    return `${day} ${time.slice(0, 5)}`;
+  }
+  return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${time}`;
+}
+
+function localTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const date = new Date(element.dateTime);
+    if (Number.isNaN(date.getTime())) continue;
+    const text = words(date, element.dataset.style);
+    if (element.textContent !== text) element.textContent = text;
+    element.title = `${element.dateTime.slice(0, 19).replace("T", " ")} UTC; shown in ${zone}`;
+  }
+}
+
+// Put a fragment in its place; focus, folds, scroll and selection stay, because elements keep their identity.
+function morph(target, html) {
+  const box = document.createElement("template");
+  box.innerHTML = html;
+  localTimes(box.content);
+  const keep = new Set(["open", "hidden", "aria-pressed"]);
+  Idiomorph.morph(target, box.innerHTML, {
+    morphStyle: "innerHTML",
+    ignoreActiveValue: true,
+    callbacks: {
+      beforeAttributeUpdated(name, node) {
+        if (node.nodeName === "DETAILS" && name === "open") return false;
+        if (node.id === "pause" && keep.has(name)) return false;
+        return true;
+      },
+      beforeNodeMorphed(old) {
+        return !(old.nodeType === 1 && old.id === "pause");
+      },
+    },
+  });
+}
+
+class Live {
+  constructor(target) {
+    this.target = target;
+    this.every = Number(target.dataset.every) * 1000;
+    this.good = Date.now();
+    this.paused = false;
+    this.busy = false;
+    this.trouble = "";
+    target.addEventListener("click", (event) => {
+      if (event.target.closest("#pause")) this.toggle();
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.look();
+    });
+    setInterval(() => this.look(), this.every);
+    setInterval(() => this.say(), 500);
+    this.say();
+  }
+
+  toggle() {
+    this.paused = !this.paused;
+    this.say();
+    if (!this.paused) this.look();
+  }
+
+  async look() {
+    if (this.busy || this.paused || document.hidden) return;
+    this.busy = true;
+    try {
+      const answer = await fetch(this.target.dataset.refresh, {
+        credentials: "same-origin",
+        headers: { Accept: "text/html" },
+        signal: AbortSignal.timeout(8000),
+      });
+      if (answer.headers.get("X-Lockmon-Fragment") === null) {
+        this.trouble = answer.redirected || answer.status === 403
+          ? "You are no longer logged in: reload the page."
+          : `The monitor's web server answered ${answer.status}.`;
+      } else {
+        morph(this.target, await answer.text());
+        this.good = Date.now();
+        this.trouble = "";
+      }
+    } catch (error) {
+      this.trouble = "The monitor's web server does not answer.";
+    } finally {
+      this.busy = false;
+      this.say();
+    }
+  }
+
+  say() {
+    const age = Math.max(0, (Date.now() - this.good) / 1000);
+    const stale = age > 10 || this.trouble !== "";
+    const button = this.target.querySelector("#pause");
+    if (button) {
+      button.hidden = false;
+      button.setAttribute("aria-pressed", String(this.paused));
+      const text = this.paused ? "Go on" : "Pause";
+      if (button.textContent !== text) button.textContent = text;
+    }
+    const since = this.target.querySelector("[data-updated]");
+    if (since) since.textContent = age < 1.5 ? "just now" : `${age.toFixed(0)} s ago`;
+    const warning = this.target.querySelector(".stale");
+    if (warning) {
+      const text = !stale ? "" : `${this.trouble} What is below is ${age.toFixed(0)} s old${this.paused ? ": paused" : ""}.`.trim();
+      warning.hidden = !stale;
+      if (warning.textContent !== text) warning.textContent = text;
+    }
+    this.target.classList.toggle("is-stale", stale);
+  }
+}
+
+// Play: step through the changes of the past, one a second, without a new page for each.
+class Past {
+  constructor(target) {
+    this.target = target;
+    this.timer = null;
+    target.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-step]");
+      if (link) {
+        event.preventDefault();
+        this.go(link.href);
+      } else if (event.target.closest("#play")) {
+        this.timer ? this.stop() : this.play();
+      }
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.target.closest("input, select, textarea") || event.ctrlKey || event.altKey || event.metaKey) return;
+      const step = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];
+      const link = step && target.querySelector(`a[data-step="${step}"]`);
+      if (link) {
+        event.preventDefault();
+        this.go(link.href);
+      }
+    });
+    this.show();
+  }
+
+  show() {
+    const button = this.target.querySelector("#play");
+    if (!button) return;
+    button.hidden = false;
+    button.textContent = this.timer ? "Stop" : "Play";
+  }
+
+  play() {
+    this.timer = setInterval(() => {
+      const link = this.target.querySelector('a[data-step="next"]');
+      link ? this.go(link.href) : this.stop();
+    }, 1000);
+    this.show();
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = null;
+    this.show();
+  }
+
+  async go(address) {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      const wanted = new URL(address);
+      const answer = await fetch(this.target.dataset.fragment + wanted.search, { credentials: "same-origin" });
+      if (answer.headers.get("X-Lockmon-Fragment") === null) {
+        location.assign(address);
+        return;
+      }
+      const active = document.activeElement && document.activeElement.dataset.step;
+      morph(this.target, await answer.text());
+      history.replaceState(null, "", wanted.search);
+      if (active) this.target.querySelector(`a[data-step="${active}"]`)?.focus();
+      this.show();
+    } catch (error) {
+      this.stop();
+      location.assign(address);
+    } finally {
+      this.busy = false;
+    }
+  }
+}
+
+localTimes(document);
+const live = document.getElementById("live");
+if (live) new Live(live);
+const past = document.getElementById("past");
+if (past) new Past(past);
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
+    button.textContent = "Copied";
+  });
+}

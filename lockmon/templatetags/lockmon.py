@@ -1,0 +1,61 @@
+"""Filters of our templates: the words of ``lockmon.views.words``, and coordinates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+
+from ..views import words
+
+register = template.Library()
+
+
+@register.filter
+def hostile(value: object, limit: int = 110) -> str:
+    """Text from a session on one line, control and bidi characters made visible."""
+    return words.one_line(value, int(limit))
+
+
+@register.filter
+def moment(value: datetime | None, style: str = "long") -> SafeString:
+    """A moment as a ``<time>`` element with UTC on hover."""
+    return words.moment(value, style)
+
+
+@register.filter
+def lasted(value: Any) -> str:
+    """Seconds in words."""
+    return words.duration(value)
+
+
+@register.filter
+def clock(value: Any) -> str:
+    """Seconds as 6:12."""
+    return words.clock(value)
+
+
+@register.filter
+def counted(value: int | None) -> str:
+    """A count with separators; "unknown" for None."""
+    return words.count(value)
+
+
+@register.filter
+def xy(value: float) -> str:
+    """A coordinate with a point, whatever the language."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def iso(value: datetime) -> str:
+    """A moment for an address."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@register.filter
+def badge(value: str | None) -> SafeString:
+    """A severity as a word with a shape."""
+    return words.severity_badge(value)

@@ -1,0 +1,168 @@
+"""Sums over the vault for pictures and insight pages.
+
+A satellite row of an ungranted lock says "this session waited from load_date to load_end_date"; the rows of one wait
+follow each other without a gap. So seconds of waiting are sums over rows, whatever their number, and a picture of
+waiting sessions needs no more than where rows begin and end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, Floor, Greatest, Least
+
+from ..models import BlockingSession, DeadlockEvent, LockActivity
+from .context import VAULT
+
+LONGEST_ROW = timedelta(days=7)
+"""No open satellite row is older than this: durations refresh on a geometric scale, so rows are replaced long before."""
+
+
+class Epoch(Func):
+    """Seconds since 1970 of a moment, with fractions."""
+
+    function = "date_part"
+    output_field = FloatField()
+
+    def __init__(self, moment: Any, **extra: Any) -> None:
+        super().__init__(Value("epoch"), moment, **extra)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One slot of a picture. ``blocked`` is seconds of waiting in it; ``waiting`` the average number who waited."""
+
+    start: datetime
+    blocked: float
+    waiting: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened at a moment: a deadlock, an action, an alert, the begin of a gap."""
+
+    kind: str
+    at: datetime
+    text: str
+    url: str | None = None
+
+
+def segments(since: datetime, until: datetime, alias: str = VAULT) -> QuerySet[LockActivity]:
+    """Return the rows of waits that overlap the period."""
+    return LockActivity.objects.using(alias).filter(
+        Q(load_end_date=None) | Q(load_end_date__gt=since),
+        lock_granted=False,
+        load_date__lt=until,
+        load_date__gt=since - LONGEST_ROW,
+    )
+
+
+def seconds_in(since: datetime, until: datetime) -> Any:
+    """Return the expression "seconds of this satellite row that lie within the period"."""
+    end = Epoch(Least(Coalesce(F("load_end_date"), Value(until)), Value(until)))
+    return Greatest(end - Epoch(Greatest(F("load_date"), Value(since))), Value(0.0))
+
+
+def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
+    """Return waiting over time, in so many slots of equal length."""
+    width = (until - since).total_seconds() / slots
+    first = since.timestamp()
+    rows = segments(since, until, alias)
+    begin = Greatest(Epoch(F("load_date")), Value(first))
+    end = Least(Coalesce(Epoch(F("load_end_date")), Value(until.timestamp())), Value(until.timestamp()))
+    opened = _sums(rows, begin, first, width)
+    closed = _sums(rows, end, first, width)
+    found, running = [], 0
+    for index in range(slots):
+        slot_end = first + (index + 1) * width
+        opens, open_sum = opened.get(index, (0, 0.0))
+        closes, close_sum = closed.get(index, (0, 0.0))
+        blocked = running * width + (opens * slot_end - open_sum) - (closes * slot_end - close_sum)
+        running += opens - closes
+        start = datetime.fromtimestamp(first + index * width, UTC)
+        found.append(Slot(start, max(0.0, blocked), max(0.0, blocked) / width))
+    return found
+
+
+def _sums(
+    rows: QuerySet[LockActivity], moment: Any, first: float, width: float
+) -> dict[int, tuple[int, float]]:
+    slot = Floor((moment - Value(first)) / Value(width), output_field=FloatField())
+    grouped = (
+        rows.order_by().annotate(slot=slot).values("slot").annotate(number=Count("*"), total=Sum(moment))
+    )
+    return {int(row["slot"]): (row["number"], float(row["total"])) for row in grouped}
+
+
+def recent_picture(hours: int, alias: str = VAULT) -> tuple[datetime, datetime, list[Slot]]:
+    """Return the last hours in slots of five minutes; kept for 20 s, because the overview asks every two."""
+    width = 300
+    end = int(datetime.now(UTC).timestamp()) // width * width + width
+    key = f"lockmon:picture:{alias}:{hours}:{end}"
+    found = cache.get(key)
+    since, until = datetime.fromtimestamp(end - hours * 3600, UTC), datetime.fromtimestamp(end, UTC)
+    if found is None:
+        found = waiting_picture(since, until, hours * 3600 // width, alias)
+        cache.set(key, found, 20)
+    return since, until, found
+
+
+def deadlock_marks(
+    since: datetime, until: datetime, alias: str = VAULT, limit: int = 200
+) -> list[DeadlockEvent]:
+    """Return the deadlocks of a period, latest first, without their long texts."""
+    rows = DeadlockEvent.objects.using(alias).filter(
+        load_end_date=None, deadlock_timestamp__gte=since, deadlock_timestamp__lt=until
+    )
+    rows = rows.only(
+        "satellite_id", "deadlock_event_id", "deadlock_timestamp", "involved_pids", "affected_tables"
+    )
+    return list(rows.order_by("-deadlock_timestamp")[:limit])
+
+
+def roots_lost(
+    field: str, since: datetime, until: datetime, alias: str = VAULT, limit: int = 20
+) -> list[dict[str, Any]]:
+    """Return the time that others lost behind root blockers, summed by one of their attributes, worst first.
+
+    Seconds are the number behind the root times how long it was so. A session behind two roots counts for both.
+    """
+    behind = F("blocked_sessions_count") * seconds_in(since, until)
+    rows = BlockingSession.objects.using(alias).filter(
+        Q(load_end_date=None) | Q(load_end_date__gt=since),
+        is_root=True,
+        load_date__lt=until,
+        load_date__gt=since - LONGEST_ROW,
+    )
+    grouped = (
+        rows.order_by()
+        .values(name=F(field))
+        .annotate(
+            seconds=Sum(behind, output_field=FloatField()),
+            episodes=Count("blocking_session_id", distinct=True),
+        )
+        .order_by("-seconds")[:limit]
+    )
+    return list(grouped)
+
+
+def waits_lost(
+    fields: Iterable[str], since: datetime, until: datetime, alias: str = VAULT, limit: int = 20
+) -> list[dict[str, Any]]:
+    """Return the time waited, summed by attributes of what was waited for, worst first."""
+    grouped = (
+        segments(since, until, alias)
+        .order_by()
+        .values(*fields)
+        .annotate(
+            seconds=Sum(seconds_in(since, until), output_field=FloatField()),
+            episodes=Count("lock_activity_id", distinct=True),
+        )
+        .order_by("-seconds")[:limit]
+    )
+    return list(grouped)

@@ -1,0 +1,154 @@
+"""The heart of the monitor, in words: is it watching, how well, and what is the state of what it guards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError, connections, transaction
+from django.utils import timezone
+
+from ..calls import coverage, deadlocks
+from . import words
+from .context import VAULT, unreachable
+
+STALE_SECONDS = 15.0
+"""Older than this, what the vault shows as present is no longer shown as present."""
+
+
+@dataclass(frozen=True)
+class Heart:
+    """State of the monitor: ``ok`` is True only while it watches and stores; ``sentence`` says the rest."""
+
+    ok: bool
+    sentence: str
+    since: datetime | None = None
+    log_sentence: str = ""
+    log_ok: bool = True
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Deadlocks:
+    """Today's deadlocks: counted by PostgreSQL, captured by the monitor; None where that is not known."""
+
+    counted: int | None
+    captured: int | None
+    missed: int | None
+
+    @property
+    def sentence(self) -> str:
+        if self.captured is None:
+            return "unknown"
+        if not self.counted and not self.captured:
+            return "none"
+        return f"{self.captured:,} of {max(self.counted or 0, self.captured):,} captured"
+
+
+def today() -> datetime:
+    """Return the start of today in the site's time zone."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def tried(call: Callable[[], Any], alias: str = VAULT) -> Any:
+    """Return what the call returns, None where the vault refuses it; in a savepoint, so that the page goes on."""
+    try:
+        with transaction.atomic(using=alias):
+            return call()
+    except DatabaseError:
+        return None
+
+
+def read_heart(alias: str = VAULT) -> Heart:
+    """Return the monitor's state; raises DatabaseError where the vault cannot be reached at all."""
+    with connections[alias].cursor() as cursor:
+        status = coverage.monitor_status(cursor)
+        log = tried(lambda: deadlocks.log_status(cursor), alias)
+    sentence, ok = _sentence(status)
+    if log is None:
+        log_sentence, log_ok = "Server log: unknown.", False
+    elif log.readable:
+        log_sentence, log_ok = "Server log readable.", True
+    else:
+        log_sentence, log_ok = (
+            f"Server log not readable ({words.one_line(log.state, 80)}). {log.what_to_do or ''}".strip(),
+            False,
+        )
+    return Heart(ok, sentence, status.last_look_at, log_sentence, log_ok, tuple(_details(status)))
+
+
+def broken(error: Exception) -> Heart:
+    """Return the heart of a monitor whose vault cannot be read."""
+    return Heart(
+        False,
+        f"The vault cannot be read now. {unreachable(error)} What is below is not the present.",
+        log_ok=False,
+    )
+
+
+def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
+    age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
+    if status.state == "never started":
+        return (
+            "Not watching: the loop was never started. Start it with 'manage.py lockmon_monitor' or the task queue.",
+            False,
+        )
+    if status.state == "not watching" or (age is not None and age > STALE_SECONDS):
+        since = status.last_look_at
+        when = f" since {timezone.localtime(since):%H:%M:%S}" if since else ""
+        return (
+            f"Not watching{when}: no loop holds the monitor's place. {words.duration(age)} are missing so far."
+            " Start it with 'manage.py lockmon_monitor', or look at the task queue.",
+            False,
+        )
+    look = f"{float(status.look_ms):.1f} ms each" if status.look_ms is not None else "cost not yet known"
+    gaps = "no gap today"
+    if status.gaps_today:
+        gaps = f"{words.some(status.gaps_today, 'gap')} today, {words.duration(status.gap_seconds_today)} missing"
+    if status.state == "skipping":
+        held = words.one_line(status.skipped_because, 300) or "another cycle holds the vault"
+        since = (
+            f" since {timezone.localtime(status.skipping_since):%H:%M:%S}" if status.skipping_since else ""
+        )
+        return (
+            f"Looking, but storing nothing{since}: {held}. Last look {words.duration(age)} ago; {gaps}.",
+            False,
+        )
+    return f"Watching. Last look {words.duration(age)} ago, {look}, {gaps}.", True
+
+
+def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:
+    busy = None if status.busy_ms_today is None else float(status.busy_ms_today) / 1000
+    gap = None if status.largest_gap_ms_today is None else float(status.largest_gap_ms_today) / 1000
+    return [
+        ("Watching since", words.moment(status.watching_since)),
+        (
+            "Loop",
+            f"{words.one_line(status.leader_host, 80) or 'unknown'}, process {status.leader_process or 'unknown'}",
+        ),
+        ("Standby", "ready" if status.standby_pid else "none"),
+        ("Looks today", words.count(status.looks_today)),
+        ("Full cycles today", words.count(status.cycles_run_today)),
+        (
+            "Cycles skipped / failed today",
+            f"{words.count(status.cycles_skipped_today)} / {words.count(status.cycles_failed_today)}",
+        ),
+        ("Largest gap between looks today", words.duration(gap)),
+        ("Time spent today", words.duration(busy)),
+        ("Transactions too short to be sampled today", words.count(status.unsampled_transactions_today)),
+    ]
+
+
+def deadlocks_today(alias: str = VAULT) -> Deadlocks:
+    """Return today's ledger over all databases."""
+    with connections[alias].cursor() as cursor:
+        lines = tried(lambda: deadlocks.ledger(cursor, today()), alias)
+    if lines is None:
+        return Deadlocks(None, None, None)
+    return Deadlocks(
+        sum(line.counted for line in lines),
+        sum(line.captured for line in lines),
+        sum(line.missed for line in lines),
+    )

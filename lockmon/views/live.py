@@ -1,0 +1,171 @@
+"""The live tree, its refreshing fragment, the flat list of waiters, and one session close up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.admin import AdminSite
+from django.db import DatabaseError, connections
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django_tables2 import RequestConfig
+
+from ..calls import catalog
+from ..groups import VIEW_PAGES
+from ..models import BlockingSession, LockActivity
+from ..tables import WaitersTable
+from . import nodes, tree, words
+from .context import VAULT, fragment, needs, page, rights, unreachable
+from .heart import Heart, broken, read_heart
+
+
+def look(request: HttpRequest, alias: str = VAULT) -> tuple[list[nodes.Node], datetime]:
+    """Return the graph now, with texts as this person may see them, and the moment of it."""
+    with connections[alias].cursor() as cursor:
+        rows = catalog.waits_for(cursor)
+    return nodes.from_live(rows, rights(request).query_text), timezone.now()
+
+
+def picture_now(request: HttpRequest, alias: str = VAULT) -> tuple[Heart, tree.Tree | None, datetime]:
+    """Return heart and tree; where the vault cannot be read the heart says so and there is no tree."""
+    try:
+        heart = read_heart(alias)
+        graph, now = look(request, alias)
+    except DatabaseError as error:
+        return broken(error), None, timezone.now()
+    return heart, tree.build(graph, now), now
+
+
+@needs(VIEW_PAGES)
+def live(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """The live page: the tree alone, as large as it gets."""
+    heart, now_tree, now = picture_now(request)
+    cause = tree.cause_sentence(now_tree, now) if now_tree else ""
+    return page(
+        request, site, "lockmon/live.html", "Live tree", heart=heart, tree=now_tree, now=now, cause=cause
+    )
+
+
+@needs(VIEW_PAGES)
+def live_fragment(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """What the live page's script puts in its place every two seconds."""
+    heart, now_tree, now = picture_now(request)
+    cause = tree.cause_sentence(now_tree, now) if now_tree else ""
+    return fragment(request, "lockmon/_live.html", heart=heart, tree=now_tree, now=now, cause=cause)
+
+
+@needs(VIEW_PAGES)
+def waiters(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """Everybody who waits now, a line each, sortable: for what the tree folds."""
+    try:
+        graph, now = look(request)
+    except DatabaseError as error:
+        return page(
+            request, site, "lockmon/unreachable.html", "Waiting now", status=503, reason=unreachable(error)
+        )
+    rows = [
+        {
+            "pid": node.pid,
+            "application": words.printable_name(node.application_name),
+            "user": words.printable_name(node.user_name),
+            "waited": words.seconds_between(node.wait_start, now),
+            "object": words.visible(node.object_name, 200),
+            "mode": node.lock_mode,
+            "behind": ", ".join(str(item) for item in node.roots),
+            "query": words.one_line(node.query),
+            "identity": node.identity,
+        }
+        for node in graph
+        if node.is_waiting
+    ]
+    table = WaitersTable(rows, order_by="-waited")
+    RequestConfig(request, paginate={"per_page": 100}).configure(table)
+    return page(request, site, "lockmon/waiters.html", "Waiting now", table=table, number=len(rows), now=now)
+
+
+@needs(VIEW_PAGES)
+def session(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """One session close up: ``node`` and ``backend_start`` name it, so that a reused pid is never taken for it."""
+    title = "Session"
+    try:
+        wanted = int(request.GET.get("node", ""))
+    except ValueError:
+        text = "The address names no session: follow a link from the live tree."
+        return page(request, site, "lockmon/message.html", title, status=400, text=text)
+    started = _moment(request.GET.get("backend_start"))
+    try:
+        graph, now = look(request)
+        found = next((node for node in graph if node.node == wanted), None)
+        same = found is not None and (
+            started is None or found.backend_start is None or _same(found.backend_start, started)
+        )
+        behind = [node for node in graph if wanted in node.hard_blockers or wanted in node.soft_blockers]
+        held = list(_held(abs(wanted) if wanted < 0 else wanted, found.backend_start if found else started))
+        episodes = list(_episodes(wanted, found.backend_start if found and same else started))
+    except DatabaseError as error:
+        return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
+    if found is not None and not same:
+        text = f"Pid {wanted} now belongs to another session (connected {timezone.localtime(found.backend_start):%H:%M:%S})."
+        return page(request, site, "lockmon/message.html", f"Session {wanted}", text=text, episodes=episodes)
+    if found is None:
+        text = f"Session {wanted} neither waits nor blocks anybody now."
+        return page(request, site, "lockmon/message.html", f"Session {wanted}", text=text, episodes=episodes)
+    whole = tree.build([node for node in graph if node.node == wanted or wanted in _ahead(node, graph)], now)
+    line = next((item for item in whole.lines if item.node and item.node.node == wanted), None)
+    return page(
+        request,
+        site,
+        "lockmon/session.html",
+        found.label if found.pid == 0 else f"{found.label} (pid {found.pid})",
+        node=found,
+        line=line,
+        tree=whole,
+        now=now,
+        behind=behind,
+        held=held,
+        episodes=episodes,
+        query=words.highlight_sql(found.query),
+    )
+
+
+def _ahead(node: nodes.Node, graph: list[nodes.Node]) -> set[int]:
+    by_node = {item.node: item for item in graph}
+    seen: set[int] = set()
+    step = by_node.get(node.parent) if node.parent is not None else None
+    while step is not None and step.node not in seen:
+        seen.add(step.node)
+        step = by_node.get(step.parent) if step.parent is not None else None
+    return seen
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        value = parse_datetime(text or "")
+    except ValueError:
+        return None
+    if value is None or timezone.is_aware(value):
+        return value
+    return timezone.make_aware(value)
+
+
+def _same(one: datetime, other: datetime) -> bool:
+    return abs((one - other).total_seconds()) < 0.001
+
+
+def _held(pid: int, started: datetime | None) -> list[LockActivity]:
+    found = LockActivity.objects.filter(load_end_date=None, lock_pid=pid, lock_granted=True)
+    if started is not None:
+        found = found.filter(backend_start=started)
+    return list(found.order_by("-satellite_id")[:50])
+
+
+def _episodes(node: int, started: datetime | None) -> list[BlockingSession]:
+    if started is None:
+        return []
+    found = BlockingSession.objects.filter(node=node, session_start_time=started)
+    found = found.filter(load_date__gte=started)
+    latest: dict[str, BlockingSession] = {}
+    for row in found.order_by("-satellite_id")[:200]:
+        latest.setdefault(str(row.blocking_session_id), row)
+    return list(latest.values())[:10]

@@ -1,0 +1,255 @@
+"""A session as the trees show it, from the live graph or from the vault, and what its reader may see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from ..models import BlockingSession, LockActivity
+from . import words
+
+
+@dataclass(frozen=True)
+class Node:
+    """One waiter or blocker. ``node`` is the session's pid, or minus the xid of a prepared transaction."""
+
+    node: int
+    pid: int
+    backend_start: datetime | None = None
+    user_name: str | None = None
+    is_superuser: bool | None = None
+    database_name: str | None = None
+    application_name: str | None = None
+    client_addr: str | None = None
+    client_hostname: str | None = None
+    backend_type: str | None = None
+    state: str | None = None
+    state_change: datetime | None = None
+    xact_start: datetime | None = None
+    query_start: datetime | None = None
+    query: str | None = None
+    query_truncated: bool | None = None
+    fingerprint: str | None = None
+    backend_xid: int | None = None
+    prepared_gid: str | None = None
+    prepared_at: datetime | None = None
+    is_waiting: bool = False
+    is_root: bool = False
+    in_deadlock: bool = False
+    lock_type: str | None = None
+    lock_mode: str | None = None
+    object_name: str | None = None
+    relation_name: str | None = None
+    schema_name: str | None = None
+    page: int | None = None
+    tuple: int | None = None
+    transactionid: int | None = None
+    wait_start: datetime | None = None
+    wait_start_is_bound: bool | None = None
+    hard_blockers: Sequence[int] = ()
+    soft_blockers: Sequence[int] = ()
+    run_head: int | None = None
+    parent: int | None = None
+    roots: Sequence[int] = ()
+    blocked_directly: int | None = None
+    blocked_total: int | None = None
+    blocking_since: datetime | None = None
+    blocked_seconds: float | None = None
+    severity: str | None = None
+    kind: str | None = None
+    recommended_action: str | None = None
+    locks_held: int | None = None
+    exclusive_locks_held: int | None = None
+    episode: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A name for HTML ids that stays the same while this is the same session."""
+        start = int(self.backend_start.timestamp()) if self.backend_start else 0
+        return f"n{self.node}-{start}".replace("--", "-").replace("n-", "p")
+
+    @property
+    def identity(self) -> str:
+        """The query string that names exactly this session: its pid and when it connected."""
+        start = self.backend_start.astimezone(UTC).isoformat() if self.backend_start else ""
+        return urlencode({"node": self.node, "pid": self.pid, "backend_start": start})
+
+    @property
+    def client(self) -> str:
+        """Where it connects from, as far as known."""
+        return self.client_addr or ("local socket" if self.backend_type == "client backend" else "")
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the session claims in its application name."""
+        return words.tenant_claim(self.application_name)
+
+    @property
+    def label(self) -> str:
+        """The name a person knows it by: application, else user."""
+        if self.prepared_gid is not None:
+            return f"prepared transaction '{words.one_line(self.prepared_gid, 60)}'"
+        return words.printable_name(self.application_name, "") or words.printable_name(self.user_name)
+
+    @property
+    def row(self) -> str | None:
+        """The contended row, "row (12,4) of app.accounts", where PostgreSQL shows it."""
+        if self.page is None or self.tuple is None:
+            return None
+        name = f"{self.schema_name}.{self.relation_name}" if self.relation_name else "an unknown table"
+        return f"row ({self.page},{self.tuple}) of {words.one_line(name, 130)}"
+
+
+_SAME = (
+    "node pid backend_start user_name is_superuser database_name application_name client_hostname backend_type state "
+    "state_change xact_start query_start query_truncated backend_xid prepared_gid prepared_at is_waiting is_root in_deadlock "
+    "lock_type lock_mode object_name relation_name schema_name page tuple transactionid wait_start wait_start_is_bound "
+    "run_head parent blocked_directly blocked_total blocking_since severity kind recommended_action locks_held "
+    "exclusive_locks_held"
+).split()
+
+
+def from_live(rows: Iterable[Any], see_text: bool) -> list[Node]:
+    """Return nodes of ``lock_catalog.waits_for()`` rows; without ``see_text`` literals are hidden."""
+    nodes = []
+    for row in rows:
+        values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
+        text = row.query
+        nodes.append(
+            Node(
+                **values,
+                client_addr=None if row.client_addr is None else str(row.client_addr),
+                query=text if see_text else words.hide_literals(text),
+                fingerprint=words.shape_of(text),
+                hard_blockers=tuple(row.hard_blockers or ()),
+                soft_blockers=tuple(row.soft_blockers or ()),
+                roots=tuple(row.roots or ()),
+                blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
+            )
+        )
+    return nodes
+
+
+def _of_blocker(row: BlockingSession, see_text: bool) -> Node:
+    node = row.node if row.node is not None else row.session_pid
+    return Node(
+        node=node,
+        pid=row.session_pid,
+        backend_start=row.session_start_time,
+        user_name=row.user_name,
+        is_superuser=row.is_superuser,
+        database_name=row.database_name,
+        application_name=row.application_name,
+        client_addr=row.client_addr,
+        client_hostname=row.client_hostname,
+        backend_type=row.backend_type,
+        state=row.session_state,
+        state_change=row.state_change,
+        xact_start=row.transaction_start,
+        query_start=row.query_start,
+        query=row.current_query if see_text else words.hide_literals(row.current_query),
+        query_truncated=row.query_truncated,
+        fingerprint=row.query_fingerprint,
+        backend_xid=row.backend_xid,
+        prepared_gid=row.prepared_gid,
+        is_waiting=row.wait_start is not None,
+        is_root=bool(row.is_root),
+        object_name=row.waits_for,
+        wait_start=row.wait_start,
+        hard_blockers=tuple(row.hard_blockers or ()),
+        soft_blockers=tuple(row.soft_blockers or ()),
+        parent=_first(row.soft_blockers, row.hard_blockers),
+        roots=tuple(row.root_nodes or ()),
+        blocked_directly=row.directly_blocked_count,
+        blocked_total=row.blocked_sessions_count,
+        blocking_since=row.blocking_since,
+        blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
+        severity=row.blocking_severity,
+        kind=row.kind,
+        recommended_action=row.recommended_action,
+        locks_held=row.total_locks_held,
+        exclusive_locks_held=row.exclusive_locks_held,
+        episode=str(row.blocking_session_id),
+        extra={"ended_how": row.ended_how, "ended_at": row.ended_at},
+    )
+
+
+def _of_waiter(row: LockActivity, blocker: Node | None, see_text: bool) -> Node:
+    base: dict[str, Any] = {}
+    if blocker is not None:
+        base = {name: getattr(blocker, name) for name in Node.__dataclass_fields__}
+        base["extra"] = dict(blocker.extra)
+    soft, hard = tuple(row.soft_blocking_nodes or ()), tuple(row.blocking_nodes or ())
+    hard = tuple(item for item in hard if item not in soft)
+    base.update(
+        node=row.lock_pid if blocker is None else blocker.node,
+        pid=row.lock_pid,
+        backend_start=row.backend_start,
+        user_name=row.user_name,
+        database_name=row.database_name,
+        application_name=row.application_name,
+        client_addr=row.client_addr,
+        state=row.session_state,
+        xact_start=row.transaction_start,
+        query_start=row.query_start,
+        query=row.query_text if see_text else words.hide_literals(row.query_text),
+        query_truncated=row.query_truncated,
+        fingerprint=row.query_fingerprint,
+        is_waiting=True,
+        is_root=False,
+        lock_type=row.lock_type,
+        lock_mode=row.lock_mode,
+        object_name=row.object_name,
+        relation_name=row.table_name or row.relation_name,
+        schema_name=row.schema_name,
+        page=row.row_page,
+        tuple=row.row_tuple,
+        transactionid=row.lock_transactionid,
+        wait_start=row.wait_start or row.load_date,
+        wait_start_is_bound=row.wait_start_is_bound,
+        hard_blockers=hard,
+        soft_blockers=soft,
+        run_head=row.run_head,
+        parent=_first(soft, hard),
+        roots=tuple(row.root_nodes or ()),
+    )
+    base["extra"] = {**base.get("extra", {}), "lock": row.pk, "resolution": row.resolution_action}
+    return Node(**base)
+
+
+def _first(soft: Sequence[int] | None, hard: Sequence[int] | None) -> int | None:
+    if soft:
+        return soft[-1]
+    return hard[0] if hard else None
+
+
+def from_vault(
+    blockers: Iterable[BlockingSession], waiters: Iterable[LockActivity], see_text: bool
+) -> list[Node]:
+    """Return the nodes that a set of satellite rows open at one moment describe."""
+    by_node = {}
+    for row in blockers:
+        node = _of_blocker(row, see_text)
+        by_node[node.node] = node
+    for waiter in waiters:
+        by_node[waiter.lock_pid] = _of_waiter(waiter, by_node.get(waiter.lock_pid), see_text)
+    for key, node in list(by_node.items()):
+        parent = by_node.get(node.parent) if node.parent is not None else None
+        if (
+            node.lock_type == "tuple"
+            and parent is not None
+            and parent.is_waiting
+            and parent.parent in by_node
+        ):
+            by_node[key] = _replace_parent(node, parent.parent)
+    return list(by_node.values())
+
+
+def _replace_parent(node: Node, parent: int | None) -> Node:
+    values = {name: getattr(node, name) for name in Node.__dataclass_fields__}
+    values["parent"] = parent
+    return Node(**values)

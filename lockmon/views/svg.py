@@ -1,0 +1,141 @@
+"""Server-side pictures: numbers become coordinates here, the templates draw them. Colours come from the style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from .figures import Mark, Slot
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label on an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A clickable slot."""
+
+    x: float
+    width: float
+    title: str
+    moment: datetime
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A mark on a picture."""
+
+    x: float
+    mark: Mark
+    shape: str
+
+
+@dataclass(frozen=True)
+class Area:
+    """An area over time with marks."""
+
+    width: int
+    height: int
+    base: float
+    path: str
+    bars: Sequence[Bar]
+    pins: Sequence[Pin]
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    summary: str
+    cursor: float | None = None
+    gaps: Sequence[Bar] = field(default_factory=tuple)
+
+
+SHAPES = {"deadlock": "✖", "action": "▼", "alert": "!", "gap": "∅"}
+_STEPS = (300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
+
+
+def nice(top: float) -> float:
+    """Return the least of 1, 2, 5, 10, 20 ... that is not below ``top``."""
+    if top <= 1:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(top))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= top)
+
+
+def area(
+    slots: Sequence[Slot],
+    marks: Sequence[Mark],
+    since: datetime,
+    until: datetime,
+    cursor: datetime | None = None,
+) -> Area:
+    """Return the picture of waiting over time: 1000 x 170 units, the axis at the left taking 44."""
+    left, right, top, base, width, height = 44.0, 992.0, 8.0, 140.0, 1000, 170
+    span = (until - since).total_seconds()
+
+    def x_of(moment: datetime) -> float:
+        return left + (right - left) * (moment - since).total_seconds() / span
+
+    peak = max((slot.waiting for slot in slots), default=0.0)
+    scale = nice(peak)
+    step = (right - left) / max(1, len(slots))
+    points, bars = [f"M{left:.1f},{base:.1f}"], []
+    for index, slot in enumerate(slots):
+        x = left + index * step
+        y = base - (base - top) * slot.waiting / scale
+        points.append(f"L{x:.1f},{y:.1f}L{x + step:.1f},{y:.1f}")
+        local = timezone.localtime(slot.start)
+        title = f"{local:%d %b %H:%M}: on average {slot.waiting:.1f} waiting, {slot.blocked:.0f} s of waiting"
+        bars.append(
+            Bar(
+                round(x, 1),
+                round(step, 2),
+                title,
+                slot.start + timedelta(seconds=span / max(1, len(slots)) / 2),
+                slot.blocked < 0.5,
+            )
+        )
+    points.append(f"L{right:.1f},{base:.1f}Z")
+    blocked = sum(slot.blocked for slot in slots)
+    pins = [
+        Pin(round(x_of(mark.at), 1), mark, SHAPES.get(mark.kind, "?"))
+        for mark in marks
+        if since <= mark.at <= until
+    ]
+    summary = (
+        f"At most {peak:.1f} sessions waiting on average of a slot; {blocked:,.0f} s of waiting in total."
+    )
+    return Area(
+        width,
+        height,
+        base,
+        "".join(points),
+        [bar for bar in bars if not bar.empty],
+        pins,
+        _time_ticks(since, until, x_of),
+        [Tick(base, "0"), Tick(top + 8, f"{scale:g}")],
+        summary,
+        None if cursor is None or not since <= cursor <= until else round(x_of(cursor), 1),
+    )
+
+
+def _time_ticks(since: datetime, until: datetime, x_of: object) -> list[Tick]:
+    span = (until - since).total_seconds()
+    step = next((item for item in _STEPS if span / item <= 10), _STEPS[-1])
+    local = timezone.localtime(since)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    ticks = []
+    moment = midnight
+    while moment <= until:
+        if moment >= since + timedelta(seconds=span * 0.02):
+            shape = "%d %b" if step >= 86400 or (moment.hour == 0 and moment.minute == 0) else "%H:%M"
+            ticks.append(Tick(round(x_of(moment), 1), f"{timezone.localtime(moment):{shape}}"))  # type: ignore[operator]
+        moment += timedelta(seconds=step)
+    return ticks

@@ -1,0 +1,223 @@
+"""How the pages say things: durations, counts, times, severity, and text that came from strangers."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+MAX_TEXT = 20_000
+"""Characters of one hostile text that a page shows; exports give all of it."""
+
+SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
+SHAPES = {"CRITICAL": "◆", "HIGH": "▲", "MEDIUM": "■", "LOW": "●"}
+RANK = {"CRITICAL": 4, "HIGH": 3, "MEDIUM": 2, "LOW": 1}
+
+KINDS = {
+    "idle_in_transaction": "idle in transaction",
+    "idle_in_transaction_aborted": "idle in a failed transaction",
+    "queued_ddl": "QUEUED DDL",
+    "prepared_transaction": "prepared transaction",
+    "autovacuum": "autovacuum",
+    "running_ddl": "running DDL",
+    "long_query": "long query",
+    "active": "running a query",
+    "idle_session_lock": "idle, holds a session lock",
+    "background": "background process",
+    "waiting": "waiting itself",
+}
+
+ENDINGS = {
+    "granted": "got the lock",
+    "released": "ended by its own client",
+    "cancelled": "cancelled",
+    "terminated": "terminated",
+    "session gone": "the session ended",
+    "server restarted": "the server was restarted",
+    "unknown": "unknown: it ended while nobody was looking",
+}
+
+Number = int | float | Decimal
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "|[\U000e0000-\U000e007f]"
+)
+_SQL_TOKEN = re.compile(
+    r"(?P<comment>--[^\n]*|/\*.*?(?:\*/|$))|(?P<string>'(?:[^']|'')*'?)|(?P<number>\b\d+(?:\.\d+)?\b)|(?P<word>[A-Za-z_]\w*)",
+    re.S,
+)
+_KEYWORDS = frozenset(
+    """ADD ALL ALTER ANALYZE AND AS ASC BEGIN BETWEEN BY CASE CLUSTER COLUMN COMMIT CONCURRENTLY COPY CREATE CROSS CURRENT
+    DEFAULT DELETE DESC DISTINCT DO DROP ELSE END EXCEPT EXECUTE EXISTS FOR FROM FULL GROUP HAVING IN INDEX INNER INSERT
+    INTO IS JOIN KEY LATERAL LEFT LIKE LIMIT LOCK MATERIALIZED MODE MERGE NOT NOWAIT NULL OFFSET ON OR ORDER OUTER PREPARE
+    PREPARED PRIMARY REFERENCES REFRESH REINDEX RETURNING RIGHT ROLLBACK ROW SELECT SET SHARE SKIP TABLE THEN TO TRANSACTION
+    TRUNCATE UNION UNIQUE UPDATE USING VACUUM VALUES VIEW WHEN WHERE WITH""".split()
+)
+
+
+def visible(text: object, limit: int = MAX_TEXT) -> str:
+    """Return text with control, bidi and zero-width characters made visible as ``‹U+202E›``, cut at ``limit``."""
+    raw = "" if text is None else str(text)
+    cut = len(raw) > limit
+    raw = _INVISIBLE.sub(lambda match: f"‹U+{ord(match.group()):04X}›", raw[:limit])
+    return raw + (" … (cut for this page)" if cut else "")
+
+
+def one_line(text: object, limit: int = 110) -> str:
+    """Return text on one line, safe to show, at most ``limit`` characters and an ellipsis."""
+    raw = " ".join(("" if text is None else str(text)[: limit * 8]).split())
+    shown = visible(raw, MAX_TEXT)
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+
+
+def highlight_sql(text: object) -> SafeString:
+    """Return a statement as safe HTML, keywords, literals and comments in spans; made for at most 20,000 characters."""
+    raw = visible(text)
+    parts: list[str] = []
+    end = 0
+    for match in _SQL_TOKEN.finditer(raw):
+        parts.append(html.escape(raw[end : match.start()]))
+        token, end = html.escape(match.group()), match.end()
+        if match.lastgroup == "word":
+            parts.append(f'<b class="kw">{token}</b>' if token.upper() in _KEYWORDS else token)
+        elif match.lastgroup == "string":
+            parts.append(f'<span class="lit">{token}</span>')
+        elif match.lastgroup == "number":
+            parts.append(f'<span class="num">{token}</span>')
+        else:
+            parts.append(f'<i class="com">{token}</i>')
+    parts.append(html.escape(raw[end:]))
+    return mark_safe("".join(parts))  # noqa: S308 - every part was escaped above
+
+
+def duration(seconds: Number | None) -> str:
+    """Return seconds in words: "0.4 s", "6 min 12 s", "2 h 14 min", "3 d 4 h"; "unknown" for None."""
+    if seconds is None:
+        return "unknown"
+    value = max(0.0, float(seconds))
+    if value < 10 and value != int(value):
+        return f"{value:.1f} s"
+    whole = int(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def clock(seconds: Number | None) -> str:
+    """Return seconds for a table column: "0:04", "6:12", "2:14:00"; "unknown" for None."""
+    if seconds is None:
+        return "unknown"
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def count(number: int | None) -> str:
+    """Return a count with separators, "unknown" for None."""
+    return "unknown" if number is None else f"{number:,}"
+
+
+def some(number: int, one: str, many: str | None = None) -> str:
+    """Return "1 session", "38 sessions"."""
+    return f"{number:,} {one if number == 1 else (many or one + 's')}"
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """Return the seconds from start to end, never negative; None where one of them is unknown."""
+    if start is None or end is None:
+        return None
+    return max(0.0, (end - start).total_seconds())
+
+
+def moment(value: datetime | None, style: str = "long") -> SafeString:
+    """Return a ``<time>`` element: server's zone as text, UTC on hover; the page's script shows the reader's zone.
+
+    ``style`` is "long" (date and time), "time" (time of day) or "minute".
+    """
+    if value is None:
+        return format_html('<span class="unknown" title="{}">unknown</span>', "PostgreSQL did not say")
+    utc = value.astimezone(UTC)
+    shape = {"time": "%H:%M:%S", "minute": "%d %b %H:%M"}.get(style, "%Y-%m-%d %H:%M:%S")
+    return format_html(
+        '<time datetime="{}" data-style="{}" title="{} UTC">{}</time>',
+        utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        style,
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        timezone.localtime(value).strftime(shape),
+    )
+
+
+def severity_badge(severity: str | None) -> SafeString:
+    """Return a severity as a word with a shape; colour only in addition."""
+    if severity not in SHAPES:
+        return mark_safe("")
+    return format_html(
+        '<span class="sev sev-{}"><span aria-hidden="true">{}</span> {}</span>',
+        severity.lower(),
+        SHAPES[severity],
+        severity,
+    )
+
+
+def worst(severities: Iterable[str | None]) -> str | None:
+    """Return the highest severity by rank, None where there is none."""
+    known = [item for item in severities if item in RANK]
+    return max(known, key=RANK.__getitem__) if known else None
+
+
+def tenant_claim(application_name: str | None) -> str | None:
+    """Return the tenant that a session's application name claims (``tenant=<tenant_bk>``), None without a claim."""
+    match = re.search(r"tenant=([^\s;,]+)", application_name or "")
+    return match.group(1) if match else None
+
+
+def article(kind: str | None) -> str:
+    """Return what a blocker is, in words."""
+    return KINDS.get(kind or "", kind or "unknown")
+
+
+def printable_name(text: str | None, fallback: str = "(no name)") -> str:
+    """Return a user's or application's name on one line, or the fallback where it is empty."""
+    name = one_line(text, 60)
+    return unicodedata.normalize("NFC", name) if name else fallback
+
+
+_LITERAL = re.compile(
+    r"(?P<keep>\"(?:[^\"]|\"\")*(?:\"|$))"
+    r"|(?P<comment>/\*(?:[^*]|\*+[^*/])*(?:\*+/|\**$)|--[^\n]*)"
+    r"|(?P<string>\b[eE]'(?:[^'\\]|''|\\.)*(?:'|\\?$)|'(?:[^']|'')*(?:'|$)|\$[A-Za-z_]\w*\$.*|\$\$(?:[^$]|\$[^$])*(?:\$\$|\$?$))"
+    r"|(?P<number>(?<![\w$\".])[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)(?!\w))",
+    re.S,
+)
+
+
+def _hidden(match: re.Match[str]) -> str:
+    if match.lastgroup == "keep":
+        return match.group()
+    return " " if match.lastgroup == "comment" else "?"
+
+
+def hide_literals(text: str | None) -> str | None:
+    """Return a statement with constants replaced by ``?`` and without comments: lock_engine.hide_literals in Python."""
+    if text is None:
+        return None
+    return _LITERAL.sub(_hidden, text[:20_000])
+
+
+def shape_of(text: str | None) -> str | None:
+    """Return what is the same in statements that differ by constants and spacing only; groups like waiters."""
+    hidden = hide_literals(None if text is None else text[:2000])
+    return None if hidden is None else " ".join(hidden.split()).lower()
