@@ -10,6 +10,7 @@ BEGIN
     LOOP
         IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.rolname = v_role) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
+            EXECUTE format('COMMENT ON ROLE %I IS %L', v_role, 'One Vault lock monitor: made by its install.');
         END IF;
     END LOOP;
 

@@ -1,0 +1,133 @@
+"""Running the manifests through psycopg, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+import psycopg
+
+from lockmon.install import manifest
+
+APPLICATION_NAME = "one_vault_lockmon:install"
+CONNECT_SECONDS = 10
+
+Progress = Callable[[str], None]
+Connection = psycopg.Connection[Any]
+
+
+class InstallError(Exception):
+    """It was not installed, and nothing was changed. The message is one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What an install did. `changed` is False where everything was there already, as it should be."""
+
+    database: str
+    server: str
+    files: int
+    changed: bool
+    seconds: float
+
+
+def connect(dsn: str) -> Connection:
+    """Connect with a libpq connection string or URL.
+
+    Raises InstallError with one sentence where that is not possible.
+    """
+    try:
+        return psycopg.connect(
+            dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION_NAME, autocommit=True
+        )
+    except psycopg.ProgrammingError as error:
+        raise InstallError(f"This is no connection string: {_first_line(error)}.") from error
+    except psycopg.OperationalError as error:
+        raise InstallError(f"The database cannot be reached: {_first_line(error)}.") from error
+
+
+def install(dsn: str, progress: Progress | None = None) -> Installation:
+    """Install over a connection of its own as the DBA of `dsn`; see install_on."""
+    with connect(dsn) as connection:
+        return install_on(connection, progress)
+
+
+def install_on(connection: Connection, progress: Progress | None = None) -> Installation:
+    """Install both steps in one transaction; run again, it changes nothing.
+
+    While another install runs it waits for that one, up to a minute. The connection must be idle. `progress`
+    is told a line for each stage. Raises InstallError with one sentence; then nothing was changed.
+    """
+    tell = progress or (lambda line: None)
+    began = time.monotonic()
+    listed = manifest.sources()
+    with connection.cursor() as cursor:
+        source = listed[0]
+        try:
+            before = _last_installation(cursor)
+            with connection.transaction():
+                for source in listed:
+                    if source.note:
+                        tell(source.note)
+                    # Files of the project, without parameters: several statements in one go.
+                    cursor.execute(cast(LiteralString, source.text))
+                _record_files_hash(cursor)
+            after = _last_installation(cursor)
+        except psycopg.Error as error:
+            raise InstallError(_sentence(error, source.name)) from error
+        except OSError as error:
+            raise InstallError(f"The file sql/{source.name} cannot be read: {error.strerror}.") from error
+    info = connection.info
+    return Installation(
+        database=info.dbname,
+        server=info.parameter_status("server_version") or "",
+        files=len(listed),
+        changed=before != after,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _last_installation(cursor: psycopg.Cursor[Any]) -> int | None:
+    cursor.execute("SELECT to_regclass('lock_engine.installation') IS NOT NULL")
+    if not _value(cursor):
+        return None
+    cursor.execute("SELECT max(installation_id) FROM lock_engine.installation")
+    return cast("int | None", _value(cursor))
+
+
+def _record_files_hash(cursor: psycopg.Cursor[Any]) -> None:
+    cursor.execute(
+        """
+        UPDATE lock_engine.installation AS i
+        SET files_hash = %(now)s
+        WHERE i.installation_id = (SELECT max(l.installation_id) FROM lock_engine.installation AS l)
+          AND i.files_hash IS DISTINCT FROM %(now)s
+        """,
+        {"now": manifest.files_hash()},
+    )
+
+
+def _value(cursor: psycopg.Cursor[Any]) -> Any:
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
+
+
+def _sentence(error: psycopg.Error, file: str) -> str:
+    message = (error.diag.message_primary or _first_line(error)).strip()
+    if "Nothing was changed." in message:
+        return message
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return (
+            f"Another session holds a lock that the install needs (sql/{file}) for over 10 seconds; "
+            "try again when it has ended. Nothing was changed."
+        )
+    if error.diag.message_primary is None:
+        return f"The connection was lost while installing: {message.rstrip('.')}. Nothing was changed."
+    return f"sql/{file} failed: {message.rstrip('.')}. Nothing was changed."

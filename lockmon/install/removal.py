@@ -1,0 +1,333 @@
+"""Removing the product from a database, and saying beforehand what is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from lockmon.install import manifest
+from lockmon.install.apply import Connection, InstallError
+from lockmon.install.verification import ROLES
+
+# Ours alone, whatever the site has; in the order in which they can go.
+OWN_SCHEMAS = ("lock_log", "lock_admin", "lock_engine", "lock_catalog")
+SHARED_SCHEMAS = ("lock_monitoring", "monitoring", "auth", "util")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A table that would go, and how many rows with it."""
+
+    table: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What was removed, and what was left and why."""
+
+    removed: tuple[str, ...]
+    left: tuple[str, ...] = field(default=())
+
+
+_STAND_INS = {
+    "table": ("auth.user_profile_s", "auth.user_h", "auth.tenant_h"),
+    "function": ("util.get_record_source()", "util.hash_binary(text)", "util.current_load_date()"),
+}
+# Everything in the database that is not the product's: what a CASCADE must not take along.
+_NOT_OURS: LiteralString = """
+    WITH relations AS (
+        SELECT c.oid, n.nspname, c.relkind,
+               n.nspname = ANY(%(schemas)s) OR n.nspname ~ '^pg_'
+               OR n.nspname || '.' || c.relname = ANY(%(names)s) AS is_excepted
+        FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    )
+    SELECT pg_describe_object('pg_class'::regclass, r.oid, 0)
+    FROM relations AS r
+    WHERE NOT r.is_excepted AND r.relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION ALL
+    SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0)
+    FROM relations AS r JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid
+    WHERE NOT r.is_excepted AND k.contype = 'f'
+    UNION ALL
+    SELECT pg_describe_object('pg_trigger'::regclass, t.oid, 0)
+    FROM relations AS r JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = r.oid
+    WHERE NOT r.is_excepted AND NOT t.tgisinternal
+    UNION ALL
+    SELECT pg_describe_object('pg_proc'::regclass, p.oid, 0)
+    FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE NOT (n.nspname = ANY(%(schemas)s) OR n.nspname ~ '^pg_'
+               OR n.nspname || '.' || p.proname = ANY(%(names)s))
+"""
+
+
+def what_is_lost(connection: Connection) -> list[Loss]:
+    """The product's tables in this database with their rows, counted now; empty where it is not installed."""
+    tables = connection.execute(
+        """
+        SELECT n.nspname, c.relname
+        FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p')
+          AND to_regclass('lock_engine.installation') IS NOT NULL
+          AND (n.nspname = ANY(%s) OR (n.nspname || '.' || c.relname) = ANY(%s))
+        ORDER BY n.nspname <> 'lock_monitoring', n.nspname, c.relname
+        """,
+        [list(OWN_SCHEMAS), _ours("table", "lock_monitoring", "monitoring")],
+    ).fetchall()
+    return [
+        Loss(f"{schema}.{name}", _count(connection, sql.Identifier(schema, name))) for schema, name in tables
+    ]
+
+
+def remove(connection: Connection) -> Removal:
+    """Remove everything an install brought, in one transaction; what was the site's before stays.
+
+    Tables of lock_monitoring that the site had before the first install are kept with the contract's
+    columns, without rows. What a site built upon the product is never dropped: it is named in the
+    InstallError, and then nothing was changed.
+    """
+    try:
+        with connection.transaction():
+            return _Removing(connection).run()
+    except psycopg.errors.LockNotAvailable as error:
+        raise InstallError(
+            "Somebody is using the vault (is the monitor still running?): stop it, then try again. "
+            "Nothing was changed."
+        ) from error
+    except psycopg.Error as error:
+        message = (error.diag.message_primary or str(error)).rstrip(".")
+        raise InstallError(f"It was not removed: {message}. Nothing was changed.") from error
+
+
+def _ours(kind: str, *schemas: str) -> list[str]:
+    return [
+        f"{schema}.{name}"
+        for source in manifest.sources()
+        for found, schema, name in source.created()
+        if found == kind and schema in schemas
+    ]
+
+
+def _count(connection: Connection, place: sql.Composable) -> int:
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone()
+    return int(row[0]) if row else 0
+
+
+class _Removing:
+    """One removal: inside a transaction, step after step."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.removed: list[str] = []
+        self.left: list[str] = []
+        self.site: set[tuple[str, str, str]] = set()
+
+    def run(self) -> Removal:
+        """Do it all; the caller's transaction ends it."""
+        row = self._rows("SELECT to_regclass('lock_engine.installation') IS NOT NULL")[0]
+        if not row[0]:
+            raise InstallError(
+                "One Vault lock monitor is not installed in this database. Nothing was changed."
+            )
+        self.connection.execute("SET LOCAL lock_timeout = '10s'")
+        self.connection.execute("SET LOCAL client_min_messages = warning")
+        self.connection.execute("SELECT pg_advisory_xact_lock(460, 2)")
+        self.site = set(self._rows("SELECT kind, schema_name, object_name FROM lock_engine.site_object"))
+        before = self._not_ours()
+        self._drop_published()
+        for schema in OWN_SCHEMAS:
+            self._drop("SCHEMA", schema, cascade=True)
+        if lost := sorted(before - self._not_ours()):
+            raise InstallError(
+                f"The site built upon what would be removed: {', '.join(lost[:10])}. "
+                "Drop that first. Nothing was changed."
+            )
+        self._drop_stand_ins()
+        self._empty_schemas()
+        self._revoke()
+        for role in ROLES:
+            self._drop_role(role)
+        return Removal(tuple(self.removed), tuple(self.left))
+
+    def _rows(self, statement: LiteralString, parameters: Any = None) -> list[tuple[Any, ...]]:
+        return self.connection.execute(statement, parameters).fetchall()
+
+    def _not_ours(self) -> set[str]:
+        names = [
+            name
+            for kind in ("table", "view", "function")
+            for name in _ours(kind, "lock_monitoring", "monitoring")
+        ]
+        rows = self._rows(_NOT_OURS, {"schemas": [*OWN_SCHEMAS, "information_schema"], "names": names})
+        return {words for (words,) in rows}
+
+    def _is_sites(self, kind: str, full_name: str) -> bool:
+        schema, name = full_name.split("(")[0].split(".")
+        return (kind, schema, name) in self.site
+
+    def _drop(self, kind: LiteralString, name: str, *, cascade: bool = False) -> None:
+        target = sql.Identifier(*name.split("."))
+        how = sql.SQL(" CASCADE" if cascade else "")
+        self.connection.execute(sql.SQL("DROP {} IF EXISTS {}{}").format(sql.SQL(kind), target, how))
+        self.removed.append(f"{kind.lower()} {name}")
+
+    def _drop_published(self) -> None:
+        """Drop what lies in schemas shared with the site."""
+        functions = self._rows(
+            """
+            SELECT p.oid::regprocedure::text
+            FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+            WHERE n.nspname || '.' || p.proname = ANY(%s)
+            """,
+            [_ours("function", "lock_monitoring", "monitoring")],
+        )
+        for view in _ours("view", "lock_monitoring", "monitoring"):
+            self._drop("VIEW", view, cascade=True)
+        for (signature,) in functions:
+            self.connection.execute(sql.SQL("DROP ROUTINE IF EXISTS {} CASCADE").format(sql.SQL(signature)))
+            self.removed.append(f"function {signature}")
+        for table in reversed(_ours("table", "lock_monitoring", "monitoring")):
+            if self._is_sites("relation", table):
+                self._restore(table)
+            else:
+                self._drop("TABLE", table, cascade=True)
+
+    def _restore(self, table: str) -> None:
+        """Give a site its table back: the contract's columns, no rows."""
+        place = sql.Identifier(*table.split("."))
+        # Only the product's own tables refer to it, and those are dropped or emptied too.
+        self.connection.execute(sql.SQL("DELETE FROM {}").format(place))
+        for (index,) in self._rows(
+            """
+            SELECT i.indexrelid::regclass::text
+            FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+            WHERE i.indrelid = %s::regclass AND c.relname LIKE 'uq\\_%%'
+            """,
+            [table],
+        ):
+            self.connection.execute(sql.SQL("DROP INDEX {}").format(sql.SQL(index)))
+        for (column,) in self._rows(
+            """
+            SELECT a.attname
+            FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = %(table)s::regclass AND NOT a.attisdropped AND a.attnum >= (
+                SELECT s.attnum FROM pg_catalog.pg_attribute AS s
+                WHERE s.attrelid = %(table)s::regclass AND s.attname = 'satellite_id' AND NOT s.attisdropped)
+            """,
+            {"table": table},
+        ):
+            self.connection.execute(
+                sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(place, sql.Identifier(column))
+            )
+        self.left.append(f"table {table}: the site had it before; it is empty again")
+
+    def _drop_stand_ins(self) -> None:
+        for table in _STAND_INS["table"]:
+            place = sql.Identifier(*table.split("."))
+            if self._is_sites("relation", table):
+                continue
+            others = self._rows(
+                "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE confrelid = to_regclass(%s) "
+                "AND contype = 'f')",
+                [table],
+            )[0][0]
+            rows = self.connection.execute(
+                sql.SQL("SELECT count(*) FROM {} WHERE record_source <> 'LOCK_MONITOR'").format(place)
+            ).fetchone()
+            if others or (rows and rows[0]):
+                self.left.append(f"table {table}: it holds rows that somebody put there, or is referred to")
+            else:
+                self._drop("TABLE", table)
+        for function in _STAND_INS["function"]:
+            if self._is_sites("function", function):
+                continue
+            used = self._rows(
+                "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid = 'pg_proc'::regclass "
+                "AND refobjid = to_regprocedure(%s) AND deptype = 'n')",
+                [function],
+            )[0][0]
+            if used:
+                self.left.append(f"function {function}: something that stays uses it")
+            else:
+                self.connection.execute(sql.SQL("DROP FUNCTION IF EXISTS {}").format(sql.SQL(function)))
+                self.removed.append(f"function {function}")
+
+    def _empty_schemas(self) -> None:
+        for schema in SHARED_SCHEMAS:
+            if ("schema", schema, schema) in self.site:
+                continue
+            holds = self._rows(
+                """
+                SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
+                    OR EXISTS (SELECT 1 FROM pg_catalog.pg_proc WHERE pronamespace = n.oid)
+                FROM (SELECT to_regnamespace(%(schema)s)::oid AS oid) AS n
+                """,
+                {"schema": schema},
+            )[0][0]
+            if holds:
+                self.left.append(f"schema {schema}: it holds something that stays")
+            else:
+                self._drop("SCHEMA", schema)
+
+    def _revoke(self) -> None:
+        """Take back what the product's roles were granted on objects of the site, in this database only."""
+        for role in ROLES:
+            for (statement,) in self._rows(
+                """
+                SELECT format('REVOKE ALL ON SCHEMA %%I FROM %%I', n.nspname, %(role)s::text)
+                FROM pg_catalog.pg_namespace AS n
+                WHERE n.nspname = ANY(%(schemas)s)
+                UNION ALL
+                SELECT format('REVOKE ALL ON %%s FROM %%I', c.oid::regclass, %(role)s::text)
+                FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE c.relkind IN ('r', 'p', 'v')
+                  AND (n.nspname = 'lock_monitoring'
+                       OR (n.nspname = 'auth' AND c.relname IN ('tenant_h', 'user_h')))
+                UNION ALL
+                SELECT format('REVOKE ALL (%%I) ON %%s FROM %%I', a.attname, c.oid::regclass, %(role)s::text)
+                FROM pg_catalog.pg_attribute AS a
+                JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'auth' AND c.relname IN ('tenant_h', 'user_h') AND a.attacl IS NOT NULL
+                """,
+                {"role": role, "schemas": list(SHARED_SCHEMAS)},
+            ):
+                self.connection.execute(sql.SQL(statement))
+        for (login,) in self._rows(
+            """
+            SELECT r.rolname
+            FROM pg_catalog.pg_db_role_setting AS s
+            JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+            JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+            WHERE d.datname = current_database() AND 'role=lock_monitoring_role' = ANY(s.setconfig)
+            """
+        ):
+            self.connection.execute(
+                sql.SQL("ALTER ROLE {} IN DATABASE {} RESET role").format(
+                    sql.Identifier(login), sql.Identifier(self.connection.info.dbname)
+                )
+            )
+            self.left.append(f"login {login}: it may belong to more than the monitor")
+
+    def _drop_role(self, role: str) -> None:
+        if ("role", "", role) in self.site:
+            self.left.append(f"role {role}: it was there before")
+            return
+        still = self._rows(
+            """
+            SELECT coalesce(string_agg(DISTINCT coalesce(d.datname, 'the cluster'), ', '), '')
+            FROM pg_catalog.pg_shdepend AS s
+            LEFT JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid
+            WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = to_regrole(%s)
+              AND s.classid <> 'pg_auth_members'::regclass
+            """,
+            [role],
+        )[0][0]
+        if still:
+            self.left.append(f"role {role}: something in {still} still refers to it")
+            return
+        self._drop("ROLE", role)

@@ -1,0 +1,259 @@
+"""Is everything there that an install brings, and does the server say what the guide asks for?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lockmon.install import manifest
+from lockmon.install.apply import Connection
+from lockmon.install.manifest import Drift
+
+OK, MISSING, WRONG, ADVICE = "ok", "missing", "wrong", "advice"
+AGAIN = "run manage.py lockmon_deploy again"
+
+# role -> roles it must be a member of
+ROLES = {
+    "lock_monitoring_role": ("pg_monitor",),
+    "lock_admin_role": ("lock_monitoring_role",),
+    "lock_vault_owner": ("pg_monitor",),
+    "lock_door_owner": ("pg_signal_backend", "pg_read_all_stats"),
+    "lock_action_log_owner": (),
+    "lock_log_reader": ("pg_read_server_files", "pg_read_all_settings"),
+    "lock_alert_sandbox": ("pg_read_all_stats",),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the verification table. `how` says what to do; empty where the state is ok."""
+
+    kind: str
+    name: str
+    state: str
+    how: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing needs doing for the monitor to work (advice does not)."""
+        return self.state in (OK, ADVICE)
+
+
+def verify(connection: Connection) -> list[Check]:
+    """Look up tables, functions, indexes, views, roles, settings and definitions; changes nothing.
+
+    The connection's login must be able to read the catalog, as everybody can; the server's settings are shown
+    to a DBA and to members of pg_read_all_settings.
+    """
+    return [
+        *_objects(connection),
+        *_roles(connection),
+        *_tenant(connection),
+        *_definitions(connection),
+        *_settings(connection),
+    ]
+
+
+def drift(connection: Connection) -> list[Drift]:
+    """The functions of this database that are missing or have another body than the files, by name."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for source in manifest.sources():
+        for name, body in source.bodies():
+            wanted[name].add(body)
+    found: dict[str, set[str]] = defaultdict(set)
+    rows = connection.execute(
+        """
+        SELECT n.nspname || '.' || p.proname, p.prosrc
+        FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+        WHERE n.nspname || '.' || p.proname = ANY(%s)
+        """,
+        [list(wanted)],
+    )
+    for name, body in rows:
+        found[name].add(body)
+    different = []
+    for name in sorted(wanted):
+        if not found[name]:
+            different.append(Drift(name, "is missing"))
+        elif found[name] != wanted[name]:
+            different.append(Drift(name, "differs from this release's file"))
+    return different
+
+
+def _objects(connection: Connection) -> Iterator[Check]:
+    present: set[tuple[str, str, str]] = set()
+    invalid: set[tuple[str, str, str]] = set()
+    rows = connection.execute(
+        """
+        SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' ELSE 'table' END,
+               n.nspname, c.relname, coalesce(i.indisvalid, true)
+        FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
+        WHERE c.relkind IN ('r', 'p', 'v', 'i')
+        UNION ALL
+        SELECT 'function', n.nspname, p.proname, true
+        FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+        """
+    )
+    for kind, schema, name, is_valid in rows:
+        (present if is_valid else invalid).add((kind, schema, name))
+
+    files = {wanted: source.name for source in manifest.sources() for wanted in source.created()}
+    order = ("table", "index", "function", "view")
+    for kind, schema, name in sorted(
+        files,
+        key=lambda wanted: (wanted[1] != "lock_monitoring", wanted[1], order.index(wanted[0]), wanted[2]),
+    ):
+        full = f"{schema}.{name}"
+        if (kind, schema, name) in present:
+            yield Check(kind, full, OK)
+        elif (kind, schema, name) in invalid:
+            yield Check(kind, full, WRONG, f"it is not valid: DROP INDEX {full}, then {AGAIN}")
+        else:
+            yield Check(kind, full, MISSING, f"{AGAIN} (sql/{files[kind, schema, name]})")
+
+
+def _roles(connection: Connection) -> Iterator[Check]:
+    existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_catalog.pg_roles")}
+    memberships = set(
+        connection.execute(
+            """
+            SELECT m.rolname, r.rolname
+            FROM pg_catalog.pg_auth_members AS a
+            JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
+            JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
+            """
+        ).fetchall()
+    )
+    for role, parents in ROLES.items():
+        lacking = [parent for parent in parents if (role, parent) not in memberships]
+        if role not in existing:
+            yield Check("role", role, MISSING, AGAIN)
+        elif lacking:
+            yield Check("role", role, WRONG, f"GRANT {', '.join(lacking)} TO {role}")
+        else:
+            yield Check("role", role, OK)
+
+
+def _tenant(connection: Connection) -> Iterator[Check]:
+    name = "system tenant"
+    try:
+        with connection.transaction():
+            row = connection.execute(
+                """
+                SELECT t.tenant_bk
+                FROM lock_admin.setting AS s
+                JOIN auth.tenant_h AS t ON t.tenant_hk = decode(substr(s.value #>> '{}', 3), 'hex')
+                WHERE s.name = 'system.tenant_hk'
+                """
+            ).fetchone()
+    except Exception as error:  # the tables or the right to read them may be missing: that is the finding
+        yield Check("tenant", name, WRONG, f"{str(error).splitlines()[0]}; {AGAIN}")
+        return
+    if row is None:
+        yield Check("tenant", name, MISSING, f"{AGAIN}: sessions that no tenant claims have nowhere to go")
+    else:
+        yield Check("tenant", f"{name} {row[0]}", OK)
+
+
+def _definitions(connection: Connection) -> Iterator[Check]:
+    different = drift(connection)
+    for one in different:
+        yield Check("definition", one.name, WRONG, f"it {one.what}: {AGAIN}")
+    if not different:
+        yield Check("definition", "every function is as this release's files say", OK)
+    row = connection.execute(
+        "SELECT to_regclass('lock_engine.installation') IS NOT NULL "
+        "AND to_regprocedure('lock_engine.catalog_hash()') IS NOT NULL"
+    ).fetchone()
+    if row is None or not row[0]:
+        return
+    latest = connection.execute(
+        """
+        SELECT i.installed_at, i.installed_by, i.catalog_hash = lock_engine.catalog_hash(),
+               i.server_version / 10000 = current_setting('server_version_num')::integer / 10000
+        FROM lock_engine.installation AS i
+        ORDER BY i.installation_id DESC LIMIT 1
+        """
+    ).fetchone()
+    if latest is None:
+        yield Check("definition", "record of the install", MISSING, AGAIN)
+        return
+    when, who, is_same, is_same_version = latest
+    name = f"as installed on {when:%d %B %Y at %H:%M %Z} by {who}"
+    if is_same or not is_same_version:
+        yield Check("definition", name, OK)
+    else:
+        yield Check("definition", name, WRONG, f"somebody changed a definition since: {AGAIN}")
+
+
+def _settings(connection: Connection) -> Iterator[Check]:
+    values: dict[str, Any] = dict(
+        connection.execute(
+            """
+            SELECT name, CASE WHEN vartype IN ('integer', 'real') THEN setting ELSE lower(setting) END
+            FROM pg_catalog.pg_settings
+            WHERE name IN ('log_lock_waits', 'deadlock_timeout', 'log_statement',
+                           'log_min_duration_statement', 'logging_collector', 'track_activities',
+                           'track_activity_query_size', 'compute_query_id')
+            """
+        ).fetchall()
+    )
+
+    def setting(name: str, good: bool, state: str, how: str) -> Check:
+        label = f"{name} = {values.get(name, 'not shown to this login')}"
+        return Check("setting", label, OK) if good else Check("setting", label, state, how)
+
+    def change(name: str, value: str) -> str:
+        return f"ALTER SYSTEM SET {name} = {value}; SELECT pg_reload_conf()"
+
+    yield setting(
+        "track_activities", values.get("track_activities") == "on", WRONG, change("track_activities", "on")
+    )
+    yield setting(
+        "log_lock_waits",
+        values.get("log_lock_waits") == "on",
+        ADVICE,
+        f"{change('log_lock_waits', 'on')}: the log then has the exact length of every long wait",
+    )
+    yield setting(
+        "deadlock_timeout",
+        int(values.get("deadlock_timeout", 1000)) <= 1000,
+        ADVICE,
+        f"{change('deadlock_timeout', '1000')}: deadlocks would be noticed and logged sooner",
+    )
+    yield setting(
+        "log_statement",
+        values.get("log_statement") in ("ddl", "mod", "all"),
+        ADVICE,
+        f"{change('log_statement', 'ddl')}: the guide asks for it; the log then also holds passwords set by DDL",
+    )
+    yield setting(
+        "log_min_duration_statement",
+        0 <= int(values.get("log_min_duration_statement", -1)) <= 1000,
+        ADVICE,
+        f"{change('log_min_duration_statement', '1000')}: slow statements hold locks for long",
+    )
+    yield setting(
+        "logging_collector",
+        values.get("logging_collector") == "on",
+        ADVICE,
+        "ALTER SYSTEM SET logging_collector = on, then restart: without it deadlocks are found by sampling "
+        "alone",
+    )
+    yield setting(
+        "track_activity_query_size",
+        int(values.get("track_activity_query_size", 1024)) >= 4096,
+        ADVICE,
+        "ALTER SYSTEM SET track_activity_query_size = 4096, then restart: longer statements are cut",
+    )
+    if "compute_query_id" in values:
+        yield setting(
+            "compute_query_id",
+            values["compute_query_id"] == "on",
+            ADVICE,
+            f"{change('compute_query_id', 'on')}: statements can then be matched with pg_stat_statements",
+        )
