@@ -50,11 +50,14 @@ def template_vault(server: Server) -> str:
 
 @pytest.fixture
 def vault_db(server: Server, template_vault: str) -> Iterator[str]:
-    """The DSN of a fresh database with the vault. Django's alias `vault` leads to it for this test."""
+    """The superuser's DSN of a fresh database with the vault.
+
+    Django's alias `vault` leads to it for this test, with the application's login (reads; no superuser).
+    """
     name = server.create_database(template=template_vault)
-    before = vaults.point_alias("vault", server, name)
+    before = vaults.point_alias("vault", server, name, vaults.APP_LOGIN)
     yield server.dsn(name)
-    vaults.point_alias("vault", server, before)
+    vaults.point_alias("vault", server, before, vaults.APP_LOGIN)
     server.drop_database(name)
 
 
@@ -106,7 +109,8 @@ def django_db_setup(
         made = connections["default"].creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         connections["default"].close()
         vaults.point_alias("default", server, made)
-        vaults.point_alias("vault", server, server.create_database(template=template_vault))
+        copy = server.create_database(template=template_vault)
+        vaults.point_alias("vault", server, copy, vaults.APP_LOGIN)
     yield
     with django_db_blocker.unblock():
         connections.close_all()

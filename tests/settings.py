@@ -29,6 +29,7 @@ os.environ["SECRET_KEY"] = "only-for-tests-" * 4
 from onevault.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STATIC_ROOT = BASE_DIR / "lockmon" / "static"  # noqa: F405
 WHITENOISE_USE_FINDERS = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},

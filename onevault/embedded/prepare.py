@@ -87,8 +87,8 @@ def require_vault() -> None:
         raise EmbeddedError(f"The database of VAULT_DATABASE_URL cannot be reached: {reason}.") from error
     if not installed:
         raise EmbeddedError(
-            "The vault is not installed in the database of VAULT_DATABASE_URL, or its login may not use it: run "
-            "'.venv/bin/python manage.py lockmon_deploy --dsn postgresql://dba@host/name --login NAME' as a DBA."
+            "The database of VAULT_DATABASE_URL has no vault, or the login may not use it: run, as a DBA, "
+            "'.venv/bin/python manage.py lockmon_deploy --dsn postgresql://dba@host/name --login NAME'."
         )
 
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from django.db import connections
 
-from onevault.embedded import binaries
+from lockmon.install import connect, grant_login, install_on
 from onevault.embedded.cluster import SUPERUSER
 from tests.support.servers import Server
 
+# The application's login, as sites have it: the reading role by default, the admin role on purpose.
+APP_LOGIN = "onevault_app"
+
 
 def install(dsn: str) -> None:
-    """Install sql/ into the database of this DSN, as its superuser."""
-    try:
-        from lockmon.install import install as install_sql
-    except ImportError:
-        for manifest in ("step_7_lock_monitoring.sql", "step_8_blocking_detection.sql"):
-            command = [binaries.client("psql"), "-X", "-q", "-d", dsn, "-f", f"sql/{manifest}"]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return
-    install_sql(dsn)
+    """Install sql/ into the database of this DSN, as its superuser, and let the application's login in."""
+    with connect(dsn) as connection:
+        install_on(connection)
+        grant_login(connection, APP_LOGIN, "only-for-tests")
+        # Copies of a database do not take its "IN DATABASE" settings along.
+        connection.execute(f"ALTER ROLE {APP_LOGIN} SET role = 'lock_monitoring_role'")
 
 
-def point_alias(alias: str, server: Server, name: str) -> str:
+def point_alias(alias: str, server: Server, name: str, user: str = SUPERUSER) -> str:
     """Let a Django alias lead to another database of the throwaway cluster; returns the former name."""
     connection = connections[alias]
     if connection.in_atomic_block:
@@ -36,7 +34,7 @@ def point_alias(alias: str, server: Server, name: str) -> str:
     place = {
         "HOST": str(server.socket_directory),
         "PORT": server.port,
-        "USER": SUPERUSER,
+        "USER": user,
         "PASSWORD": "",
         "NAME": name,
     }

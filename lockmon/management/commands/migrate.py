@@ -13,14 +13,18 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, conn
 class Command(DjangoMigrate):
     """Migrates Django's own tables; makes their schema first where they live beside the vault."""
 
-    def handle(self, *args: Any, **options: Any) -> str | None:
-        """Refuse a vault alias; else migrate."""
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Refuse a vault alias, before any check; else migrate."""
         database = options["database"]
         if database in connections.databases and database != DEFAULT_DB_ALIAS:
             raise CommandError(
                 f"The alias '{database}' is a monitored database: nothing is migrated there, "
                 "its side of the monitor is deployed by 'manage.py lockmon_deploy'."
             )
+        return super().execute(*args, **options)
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        """Make the schema for Django's tables if need be, then migrate."""
         if settings.WEB_SCHEMA:
             self._make_schema(settings.WEB_SCHEMA)
         return super().handle(*args, **options)
