@@ -71,7 +71,7 @@ def _send_mail(address: str, message: messages.Message) -> None:
     except TypeError:
         raise
     except Exception as error:
-        said = channels.scrub(f"{type(error).__name__}: {error}", settings.EMAIL_HOST_PASSWORD or "")
+        said = channels.scrub(f"{type(error).__name__}: {error}", settings.EMAIL_HOST_PASSWORD or "", address)
         raise NotSentError(f"The mail server did not take it: {said}") from None
 
 

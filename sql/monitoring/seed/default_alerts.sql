@@ -27,7 +27,7 @@ BEGIN
             ('LOCK_TABLE_FULL', 'Lock table filling up', true, 'CRITICAL', 60, 85, 10,
              $q$SELECT round(100.0 * count(*) / (current_setting('max_locks_per_transaction')::numeric * (current_setting('max_connections')::numeric + current_setting('max_prepared_transactions')::numeric)), 1) FROM lock_catalog.locks WHERE NOT fastpath$q$,
              'Percent of the shared lock table in use. At 100 statements fail with "out of shared memory". Raise max_locks_per_transaction, or touch fewer tables in a transaction.'),
-            ('LOCK_MONITOR_NOT_WATCHING', 'Monitor not watching', true, 'CRITICAL', 15, 60, 0,
+            ('LOCK_MONITOR_NOT_WATCHING', 'Monitor not watching', true, 'CRITICAL', 15, 60, 10,
              $q$SELECT coalesce(last_look_age_seconds, 86400) FROM lock_engine.monitor_status$q$,
              'Seconds since the monitoring loop last looked. What happens meanwhile is not recorded.'),
             ('LOCK_MONITOR_SKIPPING', 'Monitor cannot store', true, 'HIGH', 5, 60, 0,
