@@ -5,7 +5,7 @@ psql and this package read the same two manifests; see docs/deployment.md.
 
 from __future__ import annotations
 
-from lockmon.install.apply import Installation, InstallError, connect, install, install_on
+from lockmon.install.apply import Connection, Installation, InstallError, connect, install, install_on
 from lockmon.install.login import LoginGrant, grant_login
 from lockmon.install.manifest import SQL_FOLDER, Drift, Source, sources
 from lockmon.install.removal import Loss, Removal, remove, what_is_lost
@@ -14,6 +14,7 @@ from lockmon.install.verification import Check, drift, verify
 __all__ = [
     "SQL_FOLDER",
     "Check",
+    "Connection",
     "Drift",
     "InstallError",
     "Installation",

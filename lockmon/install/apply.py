@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 
@@ -72,7 +73,7 @@ def install_on(connection: Connection, progress: Progress | None = None) -> Inst
                     if source.note:
                         tell(source.note)
                     # Files of the project, without parameters: several statements in one go.
-                    cursor.execute(cast(LiteralString, source.text))
+                    cursor.execute(source.text)
                 _record_files_hash(cursor)
             after = _last_installation(cursor)
         except psycopg.Error as error:
@@ -116,7 +117,9 @@ def _value(cursor: psycopg.Cursor[Any]) -> Any:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+    line = lines[0] if lines else type(error).__name__
+    # psycopg puts its own words before libpq's.
+    return re.sub(r"^(connection is bad: |connection failed: )+", "", line).rstrip(".")
 
 
 def _sentence(error: psycopg.Error, file: str) -> str:
