@@ -11,13 +11,18 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_generic_plan
+-- The plan is made once for a connection that lives for weeks, perhaps when the tables are still empty: only hash joins
+-- and the index of the open rows stay good however much there will be.
+SET enable_nestloop = off
 SET enable_mergejoin = off
+SET enable_seqscan = off
 SET work_mem = '32MB'
 AS $$
 #variable_conflict use_column
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_restarted timestamptz := pg_postmaster_start_time();
+  v_anyone_waits boolean := cardinality(p_graph) > 0;
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   WITH
@@ -28,7 +33,7 @@ BEGIN
   wanted AS MATERIALIZED (
     SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start)) AS since
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
-     WHERE NOT k.granted AND cardinality(p_graph) > 0
+     WHERE NOT k.granted AND v_anyone_waits
      GROUP BY k.object_hash, k.mode_bit),
   contended AS MATERIALIZED (
     SELECT w.object_hash, bit_or(w.mode_bit) AS mode_bits FROM wanted w GROUP BY w.object_hash),
@@ -37,13 +42,16 @@ BEGIN
       FROM lock_catalog.locks k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
      WHERE k.pid IS NULL AND k.lock_type = 'transactionid'),
   kept AS MATERIALIZED (
-    SELECT k.*, s.node, s.backend_start,
+    SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
+           k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
+           k.conflict_bits, k.row_hash, CASE WHEN v_anyone_waits THEN k.object_hash END AS object_hash,
+           s.node, s.backend_start, (coalesce(extract(epoch FROM s.backend_start), 0) * 1000000)::bigint AS session_epoch,
            coalesce(c.mode_bits & k.conflict_bits <> 0 AND k.granted, false) AS blocks, px.prepared,
            CASE WHEN g.run_position = 1 THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) END
              AS blockers_hash
       FROM lock_catalog.locks k
       LEFT JOIN s ON s.pid = k.pid
-      LEFT JOIN contended c ON c.object_hash = k.object_hash
+      LEFT JOIN contended c ON c.object_hash = CASE WHEN v_anyone_waits THEN k.object_hash END
       LEFT JOIN prepared px ON k.pid IS NULL AND px.virtualtransaction = k.virtualtransaction
       LEFT JOIN g ON NOT k.granted AND g.node = s.node AND g.is_waiting
      WHERE (s.pid IS NOT NULL OR (k.pid IS NULL AND px.transactionid IS NOT NULL))
@@ -58,32 +66,38 @@ BEGIN
   now_held AS MATERIALIZED (
     SELECT k.*, b.waiters, b.seconds,
            k.row_hash # coalesce(k.blockers_hash, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
-             # (coalesce(extract(epoch FROM k.backend_start), 0) * 1000000)::bigint AS print
+             # k.session_epoch AS print
       FROM kept k LEFT JOIN behind b ON k.blocks AND b.object_hash = k.object_hash AND b.mode_bit = k.mode_bit),
   open_rows AS MATERIALIZED (
     SELECT o.lock_activity_hk, o.load_date, o.fingerprint, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
            o.query_start, o.transaction_start, o.held_since_at_least
       FROM lock_monitoring.lock_activity_s o WHERE o.load_end_date IS NULL),
   unchanged AS MATERIALIZED (
-    SELECT DISTINCT ON (o.lock_activity_hk) o.lock_activity_hk, o.refresh_at, n.print
+    SELECT o.lock_activity_hk, o.refresh_at, n.print
       FROM open_rows o JOIN now_held n ON n.print = o.fingerprint WHERE o.refresh_at > p_now),
   -- what is new or changed, with its key
   fresh AS MATERIALIZED (
     SELECT DISTINCT ON (f.hk) f.*, o.load_date AS replaces, o.lock_granted AS was_granted, o.held_since_at_least AS was_held,
            o.load_date IS NOT NULL AND NOT o.lock_granted AND f.granted AS just_granted
       FROM (SELECT b.*, sha256(convert_to(b.bk, 'UTF8')) AS hk
-              FROM (SELECT n.*, concat_ws('|', coalesce(n.pid, 0),
-                             coalesce((extract(epoch FROM n.backend_start) * 1000000)::bigint::text, n.virtualtransaction),
-                             n.object_key, n.lock_mode) AS bk
-                      FROM now_held n
-                     WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.print = n.print)) b) f
+              FROM (SELECT k.*, concat_ws('|', coalesce(k.pid, 0),
+                             CASE WHEN k.pid IS NULL THEN k.virtualtransaction ELSE k.session_epoch::text END,
+                             k.object_key, k.lock_mode) AS bk
+                      FROM (SELECT n.*,
+                                   -- as in lock_catalog.locks, here only for what is written: it is the dearest column
+                                   CASE n.lock_type WHEN 'transactionid' THEN 'transactionid:' || n.transactionid
+                                     WHEN 'virtualxid' THEN 'virtualxid:' || n.virtualxid
+                                     ELSE concat_ws(':', n.lock_type, n.database_oid, n.relation_oid, n.page, n.tuple,
+                                                    n.classid, n.objid, n.objsubid, n.transactionid) END AS object_key
+                              FROM now_held n
+                             WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.print = n.print)) k) b) f
       LEFT JOIN open_rows o ON o.lock_activity_hk = f.hk
      -- PostgreSQL may show one lock twice (fast path and main table)
      WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = f.hk)
      ORDER BY f.hk, f.granted),
   claims AS MATERIALIZED (
     SELECT c.user_name, c.application_name, lock_engine.tenant_of(c.user_name, c.application_name) AS tenant_hk
-      FROM (SELECT DISTINCT coalesce(s.user_name, px.user_name) AS user_name, s.application_name
+      FROM (SELECT DISTINCT coalesce(s.user_name, px.user_name, '') AS user_name, coalesce(s.application_name, '') AS application_name
               FROM fresh f LEFT JOIN s ON s.pid = f.pid
               LEFT JOIN prepared px ON f.pid IS NULL AND px.virtualtransaction = f.virtualtransaction
              WHERE f.replaces IS NULL) c),
@@ -111,41 +125,50 @@ BEGIN
              ELSE v_steps[width_bucket(greatest(extract(epoch FROM p_now - r.since), 31)::double precision, v_steps) + 1] END)
              AS next_refresh
       FROM rows_to_write r),
+  -- one look-up for each relation, whatever the size of pg_class
+  relation AS MATERIALIZED (
+    SELECT r.rel_oid, (SELECT c.relname::text FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
+           (SELECT c.relkind FROM pg_class c WHERE c.oid = r.rel_oid) AS relkind,
+           (SELECT n.nspname::text FROM pg_namespace n
+             WHERE n.oid = (SELECT c.relnamespace FROM pg_class c WHERE c.oid = r.rel_oid)) AS nspname
+      FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r),
   door AS MATERIALIZED (
     SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
       FROM lock_admin.action_log a
      WHERE a.step = 'signal' AND a.logged_at > p_now - interval '10 minutes'
      GROUP BY a.target_pid, a.target_backend_start),
+  gone AS MATERIALIZED (
+    SELECT o.* FROM open_rows o
+     WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = o.lock_activity_hk)),
+  endings AS MATERIALIZED (
+    SELECT o.lock_activity_hk, o.load_date,
+           CASE
+             WHEN f.hk IS NOT NULL AND f.just_granted THEN 'granted'
+             WHEN f.hk IS NOT NULL THEN NULL
+             WHEN o.load_date < v_restarted THEN 'server restarted'
+             WHEN o.lock_pid = 0 THEN 'released'
+             WHEN s.pid IS NULL THEN CASE WHEN 'terminate' = ANY (d.actions) THEN 'terminated' ELSE 'session gone' END
+             WHEN o.lock_granted THEN 'released'
+             WHEN s.state = 'idle in transaction (aborted)' OR 'cancel' = ANY (d.actions) THEN 'cancelled'
+             -- the statement that waited goes on, or has ended without failing its transaction
+             WHEN s.query_start = o.query_start AND s.state IN ('active', 'idle in transaction') THEN 'granted'
+             ELSE 'unknown' END AS how
+      FROM gone o
+      LEFT JOIN fresh f ON f.hk = o.lock_activity_hk
+      LEFT JOIN s ON s.pid = o.lock_pid AND s.backend_start = o.backend_start
+      LEFT JOIN door d ON d.target_pid = o.lock_pid AND d.target_backend_start = o.backend_start),
   ended AS (
     UPDATE lock_monitoring.lock_activity_s o
-       SET load_end_date = p_now,
-           resolution_action = e.how,
+       SET load_end_date = p_now, resolution_action = e.how,
            resolution_timestamp = CASE WHEN e.how IS NOT NULL THEN p_now END
-      FROM (SELECT o.lock_activity_hk, o.load_date,
-                   CASE
-                     WHEN f.hk IS NOT NULL AND f.just_granted THEN 'granted'
-                     WHEN f.hk IS NOT NULL THEN NULL
-                     WHEN o.load_date < v_restarted THEN 'server restarted'
-                     WHEN o.lock_pid = 0 THEN 'released'
-                     WHEN s.pid IS NULL THEN CASE WHEN 'terminate' = ANY (d.actions) THEN 'terminated' ELSE 'session gone' END
-                     WHEN o.lock_granted THEN 'released'
-                     WHEN s.state = 'idle in transaction (aborted)' THEN 'cancelled'
-                     WHEN 'cancel' = ANY (d.actions) THEN 'cancelled'
-                     -- the statement that waited goes on, or has ended without failing its transaction
-                     WHEN s.query_start = o.query_start AND s.state IN ('active', 'idle in transaction') THEN 'granted'
-                     ELSE 'unknown' END AS how
-              FROM open_rows o
-              LEFT JOIN fresh f ON f.hk = o.lock_activity_hk
-              LEFT JOIN s ON s.pid = o.lock_pid AND s.backend_start = o.backend_start
-              LEFT JOIN door d ON d.target_pid = o.lock_pid AND d.target_backend_start = o.backend_start
-             WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = o.lock_activity_hk)) e
+      FROM endings e
      WHERE o.lock_activity_hk = e.lock_activity_hk AND o.load_date = e.load_date AND o.load_end_date IS NULL
     RETURNING 1),
   hubs AS (
     INSERT INTO lock_monitoring.lock_activity_h (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)
     SELECT t.hk, t.bk, c.tenant_hk, p_now, 'pg_locks'
-      FROM timed t JOIN claims c ON c.user_name IS NOT DISTINCT FROM coalesce(t.user_name, t.px_user)
-                              AND c.application_name IS NOT DISTINCT FROM t.application_name
+      FROM timed t JOIN claims c ON c.user_name = coalesce(t.user_name, t.px_user, '')
+                              AND c.application_name = coalesce(t.application_name, '')
      WHERE t.replaces IS NULL
     ON CONFLICT DO NOTHING
     RETURNING 1),
@@ -161,13 +184,13 @@ BEGIN
       query_id, query_fingerprint, fingerprint, refresh_at)
     SELECT t.hk, p_now, NULL,
            sha256(int8send(t.print) || int4send(width_bucket(greatest(t.seconds_so_far, 0), v_steps))),
-           t.lock_type, t.lock_mode, left(coalesce(n.nspname || '.' || c.relname, t.object_name), 200),
+           t.lock_type, t.lock_mode, left(coalesce(c.nspname || '.' || c.relname, t.object_name), 200),
            CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'i' THEN 'index'
              WHEN 'I' THEN 'partitioned index' WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
              WHEN 't' THEN 'toast table' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'composite type' END,
-           left(coalesce(t.database_name, t.px_database), 100), left(n.nspname::text, 100),
-           CASE WHEN c.relkind NOT IN ('i', 'I') THEN left(c.relname::text, 100) END,
-           CASE WHEN c.relkind IN ('i', 'I') THEN left(c.relname::text, 100) END,
+           left(coalesce(t.database_name, t.px_database), 100), left(c.nspname, 100),
+           CASE WHEN c.relkind NOT IN ('i', 'I') THEN left(c.relname, 100) END,
+           CASE WHEN c.relkind IN ('i', 'I') THEN left(c.relname, 100) END,
            coalesce(t.pid, 0),
            to_hex(extract(epoch FROM t.backend_start)::bigint) || '.' || to_hex(t.pid),
            left(coalesce(t.user_name, t.px_user), 100), left(t.application_name, 200), t.client_addr,
@@ -186,8 +209,7 @@ BEGIN
            t.query_truncated, t.query_id,
            CASE WHEN t.matters THEN lock_engine.query_fingerprint(t.query) END, t.print, t.next_refresh
       FROM timed t
-      LEFT JOIN pg_class c ON c.oid = t.rel_oid AND t.rel_database IN (0, v_current_database)
-      LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN relation c ON c.rel_oid = t.rel_oid AND t.rel_database IN (0, v_current_database)
      WHERE (SELECT count(*) FROM ended) >= 0
     RETURNING 1)
   SELECT (SELECT count(*) FROM now_held)::integer,
