@@ -65,6 +65,7 @@ BEGIN;
 \ir lock_engine/monitor_status.sql
 
 -- lock_log (deadlocks)
+\ir lock_engine/collect_deadlocks.sql
 
 \echo 'One Vault lock monitor, step 8: published functions and dashboards'
 \ir lock_monitoring/functions/capture_lock_activity.sql
@@ -78,7 +79,53 @@ BEGIN;
 \ir lock_monitoring/views/lock_wait_analysis_dashboard.sql
 
 \echo 'One Vault lock monitor, step 8: the door and its action log'
--- lock_admin (door)
+\ir lock_catalog/blocks_any.sql
+\ir lock_admin/seed/door.sql
+\ir lock_admin/tables/action_log.sql
+\ir lock_admin/tables/policy_h.sql
+\ir lock_admin/tables/policy_s.sql
+\ir lock_admin/tables/policy_mode_s.sql
+\ir lock_admin/tables/policy_decision.sql
+\ir lock_admin/tables/policy_backtest.sql
+\ir lock_admin/functions/action_log_is_append_only.sql
+\ir lock_admin/functions/refusal_message.sql
+\ir lock_admin/functions/name_matches.sql
+\ir lock_admin/functions/is_protected_application.sql
+\ir lock_admin/functions/refusal_code.sql
+\ir lock_admin/functions/signals_in_last_hour.sql
+\ir lock_admin/functions/in_window.sql
+\ir lock_admin/functions/policy_may_act.sql
+\ir lock_admin/functions/simulate.sql
+\ir lock_admin/functions/session_facts.sql
+\ir lock_admin/functions/compare_prediction.sql
+\ir lock_admin/functions/record_refusal.sql
+\ir lock_admin/functions/record_denied.sql
+\ir lock_admin/functions/refusal_now.sql
+\ir lock_admin/functions/await_outcome.sql
+\ir lock_admin/functions/signal_session.sql
+\ir lock_admin/functions/file_request.sql
+\ir lock_admin/functions/request_action.sql
+\ir lock_admin/functions/execute_action.sql
+\ir lock_admin/functions/resolve_plan.sql
+\ir lock_admin/functions/auto_resolve.sql
+\ir lock_monitoring/functions/auto_resolve_blocking.sql
+\ir lock_admin/functions/policy_spares.sql
+\ir lock_admin/functions/check_policy_rules.sql
+\ir lock_admin/functions/save_policy.sql
+\ir lock_admin/functions/set_policy_mode.sql
+\ir lock_admin/functions/policy_failures.sql
+\ir lock_admin/functions/trip_breaker.sql
+\ir lock_admin/functions/decide_policies.sql
+\ir lock_admin/functions/run_policies.sql
+\ir lock_admin/functions/backtest_policy.sql
+\ir lock_admin/views/action_history.sql
+\ir lock_admin/views/policy_overview.sql
+\ir lock_admin/seed/door.sql
+\ir lock_admin/tables/action_log.sql
+\ir lock_admin/functions/action_log_is_append_only.sql
+\ir lock_admin/functions/name_matches.sql
+\ir lock_admin/functions/is_protected_application.sql
+\ir lock_admin/functions/refusal_code.sql
 
 \echo 'One Vault lock monitor, step 8: alerts'
 \ir monitoring/tables/alert_configuration_h.sql
@@ -120,6 +167,7 @@ BEGIN;
 \ir grants/lock_engine.sql
 \ir grants/lock_admin.sql
 \ir grants/monitoring.sql
+\ir grants/door.sql
 \ir grants/alert_sandbox.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/record_installation.sql

@@ -1,0 +1,114 @@
+CREATE OR REPLACE FUNCTION lock_admin.decide_policies()
+RETURNS TABLE (policy text, mode text, session_pid integer, decision text, message text, action_id bigint, pending boolean)
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_match record;
+  v_rules lock_admin.policy_s;
+  v_action text;
+  v_spared text;
+  v_request record;
+  v_filed jsonb := '{}';
+BEGIN
+  FOR v_match IN
+    WITH g AS MATERIALIZED (SELECT w.* FROM lock_catalog.waits_for() AS w),
+    b AS (
+      SELECT g.*, round(extract(epoch FROM v_now - g.blocking_since)::numeric, 1) AS seconds,
+             ARRAY(SELECT DISTINCT x.schema_name || '.' || x.relation_name FROM g AS x
+                    WHERE x.is_waiting AND g.node = ANY (x.roots) AND x.relation_name IS NOT NULL) AS relations
+        FROM g WHERE g.is_root AND g.node > 0)
+    SELECT b.pid, b.backend_start, b.xact_start, b.query_start, b.state, b.severity, b.blocked_total, b.seconds, b.kind,
+           b.user_name, b.application_name, b.database_name, b.is_superuser, b.backend_type, b.query,
+           h.policy_bk, m.mode, m.load_date AS mode_since, p AS rules, p.policy_hk,
+           lock_admin.policy_spares(p, v_now, b.user_name, b.application_name, b.database_name,
+             CASE WHEN p.tenant_patterns <> '{}' THEN
+               (SELECT t.tenant_bk FROM auth.tenant_h AS t
+                 WHERE t.tenant_hk = lock_engine.tenant_of(b.user_name, b.application_name)) END,
+             b.relations, b.kind, b.is_root, b.blocked_total, b.seconds) AS spared
+      FROM b CROSS JOIN lock_admin.policy_mode_s AS m
+      JOIN lock_admin.policy_s AS p ON p.policy_hk = m.policy_hk AND p.load_end_date IS NULL AND p.version = m.version
+      JOIN lock_admin.policy_h AS h ON h.policy_hk = m.policy_hk
+     WHERE m.load_end_date IS NULL AND m.mode <> 'off'
+     ORDER BY m.mode, lock_engine.severity_rank(b.severity) DESC, b.blocked_total DESC, h.policy_bk, b.node
+  LOOP
+    CONTINUE WHEN v_match.spared IS NOT NULL AND v_match.spared NOT IN ('protected user', 'protected application', 'maintenance window');
+    v_rules := v_match.rules;
+    -- cancelling helps where a statement runs; after the grace period the session goes
+    SELECT CASE
+             WHEN v_rules.action = 'terminate' THEN 'terminate'
+             WHEN v_match.state = 'active' AND c.at IS NULL THEN 'cancel'
+             WHEN v_rules.action = 'cancel' THEN 'nothing'
+             WHEN c.at > v_now - make_interval(secs => v_rules.grace_seconds::double precision) THEN 'grace'
+             ELSE 'terminate' END
+      INTO v_action
+      FROM (SELECT max(a.logged_at) AS at FROM lock_admin.action_log AS a
+             WHERE a.step = 'signal' AND a.action = 'cancel' AND a.policy_hk = v_match.policy_hk
+               AND a.target_pid = v_match.pid AND a.target_backend_start = v_match.backend_start
+               AND a.logged_at > v_now - interval '1 hour') AS c;
+    CONTINUE WHEN v_action = 'grace';
+    v_spared := coalesce(v_match.spared,
+      lock_admin.refusal_message(lock_admin.refusal_code(v_match.pid, v_match.user_name, v_match.is_superuser,
+        v_match.backend_type, NULL, v_match.query, v_match.application_name, v_match.database_name, true), v_match.pid),
+      CASE WHEN v_action = 'nothing' THEN 'it only cancels statements, and this session runs none or was cancelled already' END,
+      CASE WHEN coalesce((v_filed ->> v_match.policy_bk)::integer, 0) >= v_rules.max_per_run THEN 'limit of this run' END);
+
+    IF v_spared IS NULL AND v_match.mode = 'armed' THEN
+      IF lock_admin.policy_failures(v_match.policy_hk, v_match.mode_since, v_rules.breaker_minutes, v_match.user_name,
+           v_match.application_name) >= v_rules.breaker_failures THEN
+        PERFORM lock_admin.trip_breaker(v_match.policy_hk, v_rules.version, v_rules.breaker_failures);
+        RETURN QUERY SELECT v_match.policy_bk, 'dry_run', v_match.pid, 'disarmed',
+          format('%s stops in a row did not help: the policy was disarmed.', v_rules.breaker_failures), NULL::bigint, false;
+        -- the rest of this run belongs to a policy that is no longer armed
+        RETURN;
+      END IF;
+      IF lock_admin.signals_in_last_hour(v_match.policy_hk) >= v_rules.max_per_hour THEN
+        v_spared := format('limit of %s in an hour', v_rules.max_per_hour);
+      END IF;
+    END IF;
+
+    IF v_spared IS NULL AND v_match.mode = 'armed' THEN
+      CONTINUE WHEN EXISTS (
+        SELECT 1 FROM lock_admin.action_log AS a
+         WHERE a.step = 'request' AND a.target_pid = v_match.pid AND a.target_backend_start = v_match.backend_start
+           AND a.action = v_action AND a.origin = 'policy' AND a.logged_at > v_now - interval '10 seconds');
+      SELECT f.* INTO v_request
+        FROM lock_admin.file_request(v_action, v_match.pid, v_match.backend_start, v_match.xact_start,
+               format('Policy "%s", version %s: %s, %s sessions behind it, the first for %s s.', v_match.policy_bk,
+                      v_rules.version, v_match.severity, v_match.blocked_total, v_match.seconds),
+               false, NULL, 'policy', v_match.policy_hk, v_rules.version) AS f;
+      v_filed := jsonb_set(v_filed, ARRAY[v_match.policy_bk],
+                           to_jsonb(coalesce((v_filed ->> v_match.policy_bk)::integer, 0) + 1));
+      INSERT INTO lock_admin.policy_decision (policy_hk, version, mode, pid, backend_start, xact_start, decision, why, severity,
+        blocked_total, blocked_for_seconds, action_id)
+      VALUES (v_match.policy_hk, v_rules.version, v_match.mode, v_match.pid, v_match.backend_start, v_match.xact_start,
+        CASE WHEN v_request.accepted THEN v_action ELSE 'refused' END, v_request.message, v_match.severity, v_match.blocked_total,
+        v_match.seconds, v_request.action_id);
+      RETURN QUERY SELECT v_match.policy_bk, v_match.mode, v_match.pid, v_action, v_request.message, v_request.action_id,
+        v_request.accepted;
+    ELSE
+      INSERT INTO lock_admin.policy_decision (policy_hk, version, mode, pid, backend_start, xact_start, decision, why, severity,
+        blocked_total, blocked_for_seconds, facts)
+      VALUES (v_match.policy_hk, v_rules.version, v_match.mode, v_match.pid, v_match.backend_start, v_match.xact_start,
+        CASE WHEN v_spared IS NULL THEN 'would ' || v_action ELSE 'spared' END, coalesce(v_spared, format(
+          '%s sessions behind it, the first for %s s', v_match.blocked_total, v_match.seconds)), v_match.severity,
+        v_match.blocked_total, v_match.seconds, jsonb_build_object('user_name', v_match.user_name,
+          'application_name', v_match.application_name, 'kind', v_match.kind, 'query', left(v_match.query, 500)))
+      ON CONFLICT DO NOTHING;
+      IF FOUND THEN
+        IF v_spared IS NULL THEN
+          v_filed := jsonb_set(v_filed, ARRAY[v_match.policy_bk],
+                               to_jsonb(coalesce((v_filed ->> v_match.policy_bk)::integer, 0) + 1));
+        END IF;
+        RETURN QUERY SELECT v_match.policy_bk, v_match.mode, v_match.pid,
+          CASE WHEN v_spared IS NULL THEN 'would ' || v_action ELSE 'spared' END, v_spared, NULL::bigint, false;
+      END IF;
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION lock_admin.decide_policies() IS
+  'Internal: compares the blockers of this moment with the active policies; records decisions, files requests, trips breakers.';
