@@ -82,7 +82,9 @@ def parse(name: str, url: str, application: str) -> Database:
             f"{name} begins with {scheme or url[:12]!r}: say postgresql://user:password@host/name."
         )
     try:
-        found: Database = dict(dj_database_url.parse(url, conn_max_age=0, conn_health_checks=True))
+        found: Database = dict(
+            dj_database_url.parse(url, conn_max_age=_conn_max_age(), conn_health_checks=True)
+        )
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} cannot be read as a URL: {error}.") from error
     if not found.get("NAME"):
@@ -94,6 +96,11 @@ def parse(name: str, url: str, application: str) -> Database:
     options["options"] = options.get("options", _WEB_OPTIONS).strip()
     found["OPTIONS"] = options
     return found
+
+
+def _conn_max_age() -> int:
+    """Seconds that a page's connection is kept: pages then still work where connections have run out."""
+    return env.number("CONN_MAX_AGE", 60, 0, 86_400)
 
 
 def _same_database(name: str, other: Database, vault: Database) -> None:
@@ -124,7 +131,7 @@ def _embedded(local: Path) -> Databases:
             "NAME": name,
             "USER": EMBEDDED_LOGIN,
             "PASSWORD": str(state.get("app_password", "")),
-            "CONN_MAX_AGE": 0,
+            "CONN_MAX_AGE": _conn_max_age(),
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {
                 "application_name": application,

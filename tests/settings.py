@@ -24,6 +24,7 @@ for _name in (
     "STATIC_ROOT",
 ):
     os.environ.pop(_name, None)
+os.environ["CONN_MAX_AGE"] = "0"
 os.environ["SECRET_KEY"] = "only-for-tests-" * 4
 
 from onevault.settings import *  # noqa: E402, F403

@@ -134,6 +134,7 @@ class Runner:
             prepare.require_vault()
         prepare.web_tables(Path(settings.STATIC_ROOT))
         people = prepare.people(self.local)
+        prepare.first_task()
         connections.close_all()
         return people
 
