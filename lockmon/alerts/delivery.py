@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -50,14 +51,23 @@ class _Listener(logging.Handler):
 
 @contextmanager
 def _listening() -> Iterator[_Listener]:
-    """Keep apprise's words to ourselves: they may hold pieces of the URL, so no other handler gets them."""
-    logger, listener = logging.getLogger("apprise"), _Listener()
-    before = (logger.propagate, logger.handlers[:])
-    logger.propagate, logger.handlers = False, [listener]
+    """Keep the words of apprise and of its HTTP client to ourselves: they hold the URL, so no other handler
+    gets them, at whatever level the site logs."""
+    listener = _Listener()
+    loggers = [
+        logging.getLogger(name) for name in ("apprise", "urllib3", "requests_oauthlib", "charset_normalizer")
+    ]
+    before = [(logger.propagate, logger.handlers[:]) for logger in loggers]
+    for logger in loggers:
+        logger.propagate, logger.handlers = False, [listener]
     try:
-        yield listener
+        # Its plugins import what Python will drop one day; that is theirs to mend.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield listener
     finally:
-        logger.propagate, logger.handlers = before
+        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
+            logger.propagate, logger.handlers = propagate, handlers
 
 
 def _send_mail(address: str, message: messages.Message) -> None:

@@ -162,7 +162,8 @@ def sent_messages(
         " (SELECT d.sentence FROM monitoring.alert_delivery AS d WHERE d.message_id = m.message_id"
         "   ORDER BY d.delivery_id DESC LIMIT 1)"
         " FROM monitoring.alert_message AS m"
-        " WHERE (m.alert_config_hk = %s OR %s::bytea IS NULL) AND (m.alert_event_hk = %s OR %s::bytea IS NULL)"
+        " WHERE (m.alert_config_hk = %s OR %s::bytea IS NULL) AND (m.alert_event_hk = %s OR %s::bytea"
+        " IS NULL)"
         " ORDER BY m.message_id DESC LIMIT %s",
         [config_hk, config_hk, event_hk, event_hk, limit],
     )

@@ -56,10 +56,16 @@ def alert(
     """Save the test's alert, or its next version."""
     present = calls.alert_version(connection.cursor(), hk)
     values = {
-        "alert_name": f"Test {hk.decode()}", "alert_category": "TEST", "alert_query": query, "warning_threshold": 0,
-        "critical_threshold": 10, "alert_severity": "HIGH", "is_active": True, "clear_after_seconds": 0,
+        "alert_name": f"Test {hk.decode()}",
+        "alert_category": "TEST",
+        "alert_query": query,
+        "warning_threshold": 0,
+        "critical_threshold": 10,
+        "alert_severity": "HIGH",
+        "is_active": True,
+        "clear_after_seconds": 0,
         "notification_recipients": ["dba@example.org"],
-    }  # fmt: skip
+    }
     return calls.save_alert_configuration(
         connection.cursor(), hk, present.satellite_id if present else None, values | changes, "test", None
     )
@@ -103,7 +109,8 @@ def test_an_event_from_its_beginning_to_its_end(
     ).fetchone()
     assert open_rows == (1,)
     overlaps = admin.execute(
-        "SELECT count(*) FROM monitoring.alert_event_s a JOIN monitoring.alert_event_s b USING (alert_event_hk)"
+        "SELECT count(*) FROM monitoring.alert_event_s a JOIN monitoring.alert_event_s b USING"
+        " (alert_event_hk)"
         " WHERE b.load_date > a.load_date AND (a.load_end_date IS NULL OR b.load_date < a.load_end_date)"
     ).fetchone()
     assert overlaps == (0,)
@@ -160,7 +167,8 @@ def test_a_storm_of_five_hundred_changes_yields_what_the_rules_allow(
     assert isinstance(begun, datetime)
     for index in range(60):
         admin.execute(
-            "UPDATE monitoring.alert_configuration_s SET alert_query = %s WHERE alert_config_hk = %s AND load_end_date IS NULL",
+            "UPDATE monitoring.alert_configuration_s SET alert_query = %s WHERE alert_config_hk = %s"
+            " AND load_end_date IS NULL",
             [f"SELECT {50 if index % 2 == 0 else 0}", HK],
         )
         evaluator.run_once(begun + timedelta(seconds=index))
@@ -288,7 +296,8 @@ def test_it_goes_on_after_its_connections_were_killed(
     stop = threading.Event()
     thread = threading.Thread(target=evaluator.run_forever, args=(stop,))
     thread.start()
-    pids = "SELECT pid FROM pg_stat_activity WHERE application_name IN ('one_vault_lockmon:admin', 'one_vault_lockmon:alert-sandbox')"
+    pids = "SELECT pid FROM pg_stat_activity WHERE application_name IN ('one_vault_lockmon:admin',"
+    " 'one_vault_lockmon:alert-sandbox')"
     try:
         poll(lambda: len(admin.execute(pids).fetchall()) == 2, what="both connections")
         admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({pids}) AS p")
@@ -399,7 +408,8 @@ def test_events_are_copied_to_the_alert_tables_of_phase_2(
     alert(admin, "SELECT 0", alert_severity="LOW")
     evaluator.run_once()
     seen_there = admin.execute(
-        "SELECT alert_status, load_end_date IS NULL, acknowledged_by, trigger_value FROM monitoring.alert_instance_s ORDER BY load_date"
+        "SELECT alert_status, load_end_date IS NULL, acknowledged_by, trigger_value FROM"
+        " monitoring.alert_instance_s ORDER BY load_date"
     ).fetchall()
     assert [row[:3] for row in seen_there] == [
         ("OPEN", False, None),
@@ -411,7 +421,8 @@ def test_events_are_copied_to_the_alert_tables_of_phase_2(
     ).fetchall()
     assert definitions == [("HIGH", False), ("LOW", True)]
     joined = admin.execute(
-        "SELECT count(*) FROM monitoring.alert_instance_h JOIN monitoring.alert_definition_h USING (alert_definition_hk)"
+        "SELECT count(*) FROM monitoring.alert_instance_h JOIN monitoring.alert_definition_h USING"
+        " (alert_definition_hk)"
     ).fetchone()
     assert joined == (1,)
     connections["vault"].close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -38,10 +39,18 @@ def seen(level: str, value: int = 5) -> Observation:
 
 def event(**changes: object) -> Event:
     given: dict[str, object] = {
-        "state": "critical", "level": "critical", "worst_level": "critical", "worst_value": Decimal(5), "raised_at": T0,
-        "notified": ("critical",), "last_notified_at": T0, "notifications": 1, "escalated_at": None,
-        "acknowledged_at": None, "snoozed_until": None,
-    }  # fmt: skip
+        "state": "critical",
+        "level": "critical",
+        "worst_level": "critical",
+        "worst_value": Decimal(5),
+        "raised_at": T0,
+        "notified": ("critical",),
+        "last_notified_at": T0,
+        "notifications": 1,
+        "escalated_at": None,
+        "acknowledged_at": None,
+        "snoozed_until": None,
+    }
     return Event(**(given | changes))  # type: ignore[arg-type]
 
 
@@ -73,7 +82,7 @@ def test_what_a_value_means(value: str, warning: str | None, critical: str | Non
     assert level_of(Decimal(value), number(warning), number(critical)) == level
 
 
-def run(levels: list[tuple[float, str]], rules: Rules, start: str = "ok") -> list[tuple[float, str]]:
+def run(levels: Sequence[tuple[float, str]], rules: Rules, start: str = "ok") -> list[tuple[float, str]]:
     """Feed levels and return the moments at which what counts changed."""
     standing, changes = Standing(start, T0), []
     for second, level in levels:

@@ -51,7 +51,8 @@ def test_the_guides_insert_becomes_the_next_version_of_the_installed_alert(
     connection.execute(GUIDE)
     rows = connection.execute(
         "SELECT load_end_date IS NULL, cardinality(notification_recipients), repeat_minutes, changed_by"
-        " FROM monitoring.alert_configuration_s WHERE alert_config_hk = util.hash_binary('LOCK_CRITICAL_BLOCKING')"
+        " FROM monitoring.alert_configuration_s WHERE alert_config_hk ="
+        " util.hash_binary('LOCK_CRITICAL_BLOCKING')"
         " ORDER BY load_date"
     ).fetchall()
     assert rows == [(False, 0, 60, "installation"), (True, 2, 60, "postgres")]
@@ -63,7 +64,8 @@ def test_a_plain_insert_keeps_what_its_14_values_do_not_say(vault_db: str, conne
         connection.cursor(), HK, None, values(repeat_minutes=7, for_at_least_seconds=9), "anna", None
     )
     connection.execute(
-        "INSERT INTO monitoring.alert_configuration_s SELECT %s, now(), NULL, 'x', 'Test', 'TEST', 'SELECT 2', 1, 2, 'LOW',"
+        "INSERT INTO monitoring.alert_configuration_s SELECT %s, now(), NULL, 'x', 'Test', 'TEST',"
+        " 'SELECT 2', 1, 2, 'LOW',"
         " true, '{}', NULL, 'psql'",
         [HK],
     )
@@ -171,7 +173,8 @@ def test_administrators_write_versions_and_cannot_rewrite_history(vault_db: str,
 def test_every_default_alert_gives_a_number_in_the_sandbox(vault_db: str, connect: Connect) -> None:
     connection = connect(vault_db)
     alerts = connection.execute(
-        "SELECT alert_name, alert_query, is_active FROM monitoring.alert_configuration_s WHERE changed_by = 'installation'"
+        "SELECT alert_name, alert_query, is_active FROM monitoring.alert_configuration_s WHERE"
+        " changed_by = 'installation'"
     ).fetchall()
     assert len(alerts) >= 11
     connection.autocommit = False

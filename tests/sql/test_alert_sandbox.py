@@ -38,7 +38,8 @@ def evaluate(connection: psycopg.Connection[Any], query: str, timeout: str = "1s
         ("VALUES (3)", "3"),
         ("WITH x AS (SELECT 4 AS n) SELECT n FROM x", "4"),
         (
-            "SELECT count(*) FROM lock_monitoring.blocking_sessions_dashboard WHERE blocking_severity = 'CRITICAL'",
+            "SELECT count(*) FROM lock_monitoring.blocking_sessions_dashboard WHERE blocking_severity ="
+            " 'CRITICAL'",
             "0",
         ),
         ("SELECT count(*) FROM lock_catalog.sessions WHERE pid = 0", "0"),
@@ -169,7 +170,8 @@ def test_a_hostile_query_is_refused_with_a_sentence(
     "query",
     [
         "SELECT count(*) FROM generate_series(1, 1000000000)",
-        "SELECT length(set_config('statement_timeout', '0', false)) + (SELECT count(*) FROM generate_series(1, 1000000000))",
+        "SELECT length(set_config('statement_timeout', '0', false)) + (SELECT count(*) FROM"
+        " generate_series(1, 1000000000))",
         "WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n FROM x) SELECT count(*) FROM x",
     ],
 )
