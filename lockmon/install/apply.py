@@ -67,15 +67,17 @@ def install_on(connection: Connection, progress: Progress | None = None) -> Inst
     with connection.cursor() as cursor:
         source = listed[0]
         try:
-            before = _last_installation(cursor)
             with connection.transaction():
-                for source in listed:
+                # The first file waits for other installers: what was there before is known only then.
+                cursor.execute(source.text)
+                before = _last_installation(cursor)
+                for source in listed[1:]:
                     if source.note:
                         tell(source.note)
                     # Files of the project, without parameters: several statements in one go.
                     cursor.execute(source.text)
                 _record_files_hash(cursor)
-            after = _last_installation(cursor)
+                after = _last_installation(cursor)
         except psycopg.Error as error:
             raise InstallError(_sentence(error, source.name)) from error
         except OSError as error:

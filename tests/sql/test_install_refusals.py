@@ -1,0 +1,150 @@
+"""Where an install is refused: one sentence, and nothing was changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from lockmon.install import InstallError, install
+from tests.conftest import Connect
+from tests.support import catalog, sites
+from tests.support.servers import Server, throwaway
+
+EVERYTHING = (*catalog.OURS, "auth", "util", "app", "public")
+
+
+def manage(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of manage.py as a person would."""
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def one_sentence(text: str) -> str:
+    """The only line of an error message."""
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "words"),
+    [
+        ("host=/nowhere dbname=one_vault", "The database cannot be reached"),
+        ("hast=localhost", "This is no connection string"),
+        ("", "Say which database"),
+    ],
+)
+def test_a_wrong_dsn_is_one_sentence(dsn: str, words: str) -> None:
+    done = manage("lockmon_deploy", "--dsn", dsn)
+    assert done.returncode == 1
+    assert words in one_sentence(done.stderr)
+
+
+def test_a_database_that_is_not_there_is_one_sentence(server: Server) -> None:
+    done = manage("lockmon_deploy", "--dsn", server.dsn("no_such_database"))
+    assert done.returncode == 1
+    assert 'database "no_such_database" does not exist' in one_sentence(done.stderr)
+
+
+def test_without_rights_nothing_changes(server: Server, connect: Connect) -> None:
+    name = server.create_database()
+    connection = connect(name)
+    connection.execute("DROP ROLE IF EXISTS weak_dba")
+    connection.execute("CREATE ROLE weak_dba LOGIN CREATEDB CREATEROLE")
+    before = catalog.definitions(connection, EVERYTHING)
+    done = manage("lockmon_deploy", "--dsn", server.dsn(name, "weak_dba"))
+    assert done.returncode == 1
+    assert 'Role "weak_dba" may not install' in one_sentence(done.stderr)
+    by_psql = sites.psql(server, name, "-f", sites.STEPS[0], user="weak_dba")
+    assert by_psql.returncode != 0
+    assert 'Role "weak_dba" may not install' in by_psql.stderr
+    assert catalog.definitions(connection, EVERYTHING) == before
+    connection.execute("DROP ROLE weak_dba")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "ALTER TABLE lock_monitoring.lock_activity_s ADD COLUMN colour text",
+            "lock_activity_s.colour is not known",
+        ),
+        (
+            "ALTER TABLE lock_monitoring.lock_activity_h ADD COLUMN colour text",
+            "lock_activity_h.colour is not known",
+        ),
+        (
+            "ALTER TABLE lock_monitoring.lock_activity_s ALTER COLUMN lock_pid TYPE bigint",
+            "lock_activity_s.lock_pid is bigint instead of integer",
+        ),
+        (
+            "ALTER TABLE lock_monitoring.blocking_session_s DROP COLUMN backend_type",
+            "blocking_session_s.backend_type is missing",
+        ),
+        (
+            "DROP TABLE lock_monitoring.deadlock_involvement_l; "
+            "CREATE VIEW lock_monitoring.deadlock_involvement_l AS SELECT 1 AS one",
+            "deadlock_involvement_l is a view",
+        ),
+    ],
+)
+def test_a_site_with_unexpected_columns_is_told_which(
+    server: Server, connect: Connect, change: str, words: str
+) -> None:
+    name = sites.real_site(server)
+    connection = connect(name)
+    connection.execute(change)
+    before = catalog.definitions(connection, EVERYTHING)
+    done = manage("lockmon_deploy", "--dsn", server.dsn(name))
+    assert done.returncode == 1
+    sentence = one_sentence(done.stderr)
+    assert words in sentence
+    assert "Nothing was changed." in sentence
+    by_psql = sites.psql(server, name, "-f", sites.STEPS[0])
+    assert by_psql.returncode != 0
+    assert words in by_psql.stderr
+    assert catalog.definitions(connection, EVERYTHING) == before
+
+
+def test_a_site_with_two_open_rows_per_hub_is_told(server: Server, connect: Connect) -> None:
+    name = sites.real_site(server)
+    connection = connect(name)
+    connection.execute(
+        """
+        INSERT INTO lock_monitoring.blocking_session_h
+            (blocking_session_hk, blocking_session_bk, tenant_hk, record_source)
+        SELECT 'b', 'b', t.tenant_hk, 'OLD' FROM auth.tenant_h AS t LIMIT 1;
+        INSERT INTO lock_monitoring.blocking_session_s
+            (blocking_session_hk, load_date, hash_diff, session_pid, record_source)
+        SELECT 'b', now() - n * interval '1 hour', 'h', 1, 'OLD' FROM generate_series(1, 2) AS n
+        """
+    )
+    with pytest.raises(
+        InstallError, match=r"blocking_session_s has 1 hub.s. with more than one open row"
+    ) as caught:
+        install(server.dsn(name))
+    assert "Nothing was changed." in str(caught.value)
+
+
+def test_a_read_only_connection_is_one_sentence(server: Server) -> None:
+    name = server.create_database()
+    with pytest.raises(InstallError, match="This connection is read only"):
+        install(f"{server.dsn(name)} options='-c default_transaction_read_only=on'")
+
+
+@pytest.mark.slow
+def test_a_standby_is_one_sentence() -> None:
+    with throwaway() as server:
+        server.cluster.stop()
+        (server.cluster.data / "standby.signal").touch()
+        server.cluster.start()
+        with pytest.raises(InstallError, match="This server is a standby"):
+            install(server.dsn())
+        with psycopg.connect(server.dsn()) as connection:
+            assert connection.execute("SELECT to_regnamespace('lock_monitoring') IS NULL").fetchone() == (
+                True,
+            )
