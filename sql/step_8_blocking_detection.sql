@@ -120,12 +120,6 @@ BEGIN;
 \ir lock_admin/functions/backtest_policy.sql
 \ir lock_admin/views/action_history.sql
 \ir lock_admin/views/policy_overview.sql
-\ir lock_admin/seed/door.sql
-\ir lock_admin/tables/action_log.sql
-\ir lock_admin/functions/action_log_is_append_only.sql
-\ir lock_admin/functions/name_matches.sql
-\ir lock_admin/functions/is_protected_application.sql
-\ir lock_admin/functions/refusal_code.sql
 
 \echo 'One Vault lock monitor, step 8: alerts'
 \ir monitoring/tables/alert_configuration_h.sql
