@@ -1,0 +1,114 @@
+"""Scenes for the door: a table, ordinary logins, sessions that hold a row and sessions that wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.support.servers import Server
+from tests.support.sessions import Session
+
+ORDINARY = "app_rw"
+KEEPER = "door_keeper"
+READER = "door_reader"
+
+
+class Opens(Protocol):
+    """The fixture `session`."""
+
+    def __call__(
+        self, place: str, user: str | None = None, application_name: str = "test", autocommit: bool = False
+    ) -> Session: ...
+
+
+@dataclass
+class Door:
+    """A connection in lock_admin_role, each statement a transaction, with the door's calls as methods."""
+
+    connection: psycopg.Connection[Any]
+
+    def one(self, question: str, *values: Any) -> dict[str, Any]:
+        """The first row of a question."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(question, values).fetchone()  # type: ignore[call-overload]
+        assert row is not None
+        return dict(row)
+
+    def all(self, question: str, *values: Any) -> list[dict[str, Any]]:
+        """All rows of a question."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return list(cursor.execute(question, values).fetchall())  # type: ignore[call-overload]
+
+    def identity(self, pid: int) -> tuple[Any, Any]:
+        """backend_start and xact_start of a session."""
+        row = self.one("SELECT backend_start, xact_start FROM lock_catalog.sessions WHERE pid = %s", pid)
+        return row["backend_start"], row["xact_start"]
+
+    def request(self, action: str, pid: int, **other: Any) -> dict[str, Any]:
+        """Ask; backend_start is the present one unless given."""
+        start = other.pop("backend_start", None) or self.identity(pid)[0]
+        return self.one(
+            "SELECT * FROM lock_admin.request_action(%s, %s, %s, %s, %s, %s, %s)",
+            action,
+            pid,
+            start,
+            other.pop("reason", "a test"),
+            other.pop("xact_start", None),
+            other.pop("explicit", False),
+            other.pop("acting_for", "tester"),
+        )
+
+    def execute(self, action_id: int) -> dict[str, Any]:
+        """Carry out a request."""
+        return self.one("SELECT * FROM lock_admin.execute_action(%s)", action_id)
+
+    def stop(self, action: str, pid: int, **other: Any) -> dict[str, Any]:
+        """Request and execute; a refused request is returned as it is."""
+        requested = self.request(action, pid, **other)
+        return self.execute(requested["action_id"]) if requested["accepted"] else requested
+
+
+def prepare(server: Server, dsn: str) -> None:
+    """Make the logins (once for the cluster) and the table app.accounts with rows 1 to 20 in the database."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for role, member in ((ORDINARY, None), (KEEPER, "lock_admin_role"), (READER, "lock_monitoring_role")):
+            found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+            if found is None:
+                connection.execute(f"CREATE ROLE {role} LOGIN")
+                if member:
+                    connection.execute(f"GRANT {member} TO {role}")
+        connection.execute("CREATE SCHEMA app")
+        connection.execute("CREATE TABLE app.accounts (id int PRIMARY KEY, balance int NOT NULL DEFAULT 0)")
+        connection.execute("INSERT INTO app.accounts (id) SELECT generate_series(1, 20)")
+        connection.execute(f"GRANT ALL ON SCHEMA app TO {ORDINARY}")
+        connection.execute(f"GRANT ALL ON app.accounts TO {ORDINARY}")
+        connection.execute(f"ALTER TABLE app.accounts OWNER TO {ORDINARY}")
+
+
+def hold(opens: Opens, dsn: str, row: int = 1, name: str = "billing", user: str = ORDINARY) -> Session:
+    """A session idle in a transaction that has updated one row."""
+    session = opens(dsn, user=user, application_name=name)
+    session.run("UPDATE app.accounts SET balance = balance + 1 WHERE id = %s", [row])
+    return session
+
+
+def wait(opens: Opens, dsn: str, row: int = 1, name: str = "api", autocommit: bool = False) -> Session:
+    """A session that waits for that row."""
+    session = opens(dsn, user=ORDINARY, application_name=name, autocommit=autocommit)
+    session.start("UPDATE app.accounts SET balance = balance + 1 WHERE id = %s", [row])
+    return session.wait_blocked()
+
+
+def alive(dsn: str) -> Callable[[int], bool]:
+    """A question: is this pid there?"""
+
+    def ask(pid: int) -> bool:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            row = connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone()
+            return row is not None
+
+    return ask
