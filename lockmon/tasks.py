@@ -3,7 +3,12 @@ returned."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from django.conf import settings
 
@@ -25,7 +30,32 @@ def watch(alias: str = "vault") -> str:
     pulse(alias)
     stop = threading.Event()
     ClusterWatch(stop).start()
-    return run_loop(alias, stop, life=float(getattr(settings, "LOOP_TASK_SECONDS", 900)))
+    with closing_books_on_sigterm(stop):
+        return run_loop(alias, stop, life=float(getattr(settings, "LOOP_TASK_SECONDS", 900)))
+
+
+@contextmanager
+def closing_books_on_sigterm(stop: threading.Event) -> Iterator[None]:
+    """Let the loop end cleanly on SIGTERM, then end this worker as the signal would have done at once.
+
+    A supervisor ends the whole group of processes; a worker that swallowed the signal would stay behind.
+    """
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if asked.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def analyze(alias: str = "vault", hours: int = 24) -> str:

@@ -3,11 +3,12 @@ own."""
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+
+from django.db import connections
 
 from .watch import CycleFacts
 
@@ -44,15 +45,17 @@ class PolicyRunner:
                 if text != failing:
                     log.error("The policies could not be run: %s", text)
                 failing = text
+                # whatever state the connection is in, the next run begins with a fresh one
+                connections.close_all()
                 stop.wait(RETRY)
+        connections.close_all()
 
 
 def run_policies(alias: str) -> None:
     """Run the armed policies of one vault once, through the door."""
-    module = importlib.import_module("lockmon.actions")
-    runner = getattr(module, "run_policies", None)
-    if runner is not None:
-        runner(alias)
+    from lockmon import actions
+
+    actions.run_policies(alias)
 
 
 def evaluate_alerts(alias: str, stop: threading.Event) -> None:

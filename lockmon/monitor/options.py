@@ -22,7 +22,7 @@ class LoopOptions:
     tick: float = 1.0
     full_interval: float = 3.0
     standby_poll: float = 0.3
-    coverage_period: float = 60.0
+    coverage_period: float = 30.0
     skip_alarm: float = 5.0
     gap_threshold: float = 5.0
     backoff_first: float = 0.2

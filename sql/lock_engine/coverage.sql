@@ -1,4 +1,4 @@
--- What the monitor did and did not see: one row per minute of watching, written by the loop.
+-- What the monitor did and did not see: one row per half minute of watching, written by the loop.
 CREATE TABLE IF NOT EXISTS lock_engine.coverage (
   coverage_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   period_start timestamptz NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS lock_engine.coverage (
 );
 CREATE INDEX IF NOT EXISTS coverage_period_end ON lock_engine.coverage (period_end DESC);
 COMMENT ON TABLE lock_engine.coverage IS
-  'The monitor''s own coverage, a row a minute: looks, cycles, gaps, time spent, and what was too short to be sampled.';
+  'The monitor''s own coverage, a row each half minute: looks, cycles, gaps, time spent, and what was too short to be sampled.';
 COMMENT ON COLUMN lock_engine.coverage.looks IS 'Quiet ticks: is anyone waiting?';
 COMMENT ON COLUMN lock_engine.coverage.cycles_skipped IS
   'Full cycles not run because another cycle or a lock on the vault''s tables was in the way. Never queued.';

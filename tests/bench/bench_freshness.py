@@ -102,9 +102,9 @@ def pair(dsn: str, number: int, book: Book, stop: threading.Event) -> None:
             book.begin("waiting", waiter.info.backend_pid)
             book.begin("blocking", holder.info.backend_pid)
             waiting.start()
-            stop.wait(WAIT_LASTS)
-            book.end("waiting", waiter.info.backend_pid)
-            book.end("blocking", holder.info.backend_pid)
+            if not stop.wait(WAIT_LASTS):
+                book.end("waiting", waiter.info.backend_pid)
+                book.end("blocking", holder.info.backend_pid)
             holder.rollback()
             waiting.join()
             waiter.rollback()
@@ -117,8 +117,8 @@ def hold(dsn: str, number: int, book: Book, stop: threading.Event) -> None:
         while not stop.wait(dice.uniform(0.5, 3.0)):
             book.begin("granted", connection.info.backend_pid)
             connection.execute("LOCK TABLE thing IN ACCESS SHARE MODE")
-            stop.wait(HOLD_LASTS)
-            book.end("granted", connection.info.backend_pid)
+            if not stop.wait(HOLD_LASTS):
+                book.end("granted", connection.info.backend_pid)
             connection.rollback()
 
 
