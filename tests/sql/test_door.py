@@ -222,7 +222,7 @@ def test_what_is_not_a_request_is_refused_and_recorded(
 ) -> None:
     holder = doors.hold(session, scene)
     doors.wait(session, scene)
-    values = {"action": "terminate", "pid": holder.pid} | other
+    values: dict[str, Any] = {"action": "terminate", "pid": holder.pid} | other
     refused = door.request(values.pop("action"), values.pop("pid"), **values)
     assert (refused["accepted"], refused["code"]) == (False, code)
     row = door.one("SELECT * FROM lock_admin.action_history WHERE action_id = %s", refused["action_id"])

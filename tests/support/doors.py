@@ -34,14 +34,14 @@ class Door:
     def one(self, question: str, *values: Any) -> dict[str, Any]:
         """The first row of a question."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(question, values).fetchone()  # type: ignore[call-overload]
+            row = cursor.execute(question, values).fetchone()
         assert row is not None
         return dict(row)
 
     def all(self, question: str, *values: Any) -> list[dict[str, Any]]:
         """All rows of a question."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return list(cursor.execute(question, values).fetchall())  # type: ignore[call-overload]
+            return list(cursor.execute(question, values).fetchall())
 
     def identity(self, pid: int) -> tuple[Any, Any]:
         """backend_start and xact_start of a session."""

@@ -1,0 +1,166 @@
+"""lock_monitoring.auto_resolve_blocking: roots only, eligible only, cancel first, through the door."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from tests.conftest import Connect, OpenSession
+from tests.support import doors
+from tests.support.doors import Door
+from tests.support.poll import poll
+from tests.support.servers import Server
+
+RESOLVE = "SELECT * FROM lock_monitoring.auto_resolve_blocking(NULL, 0, %s)"
+
+
+@pytest.fixture
+def scene(server: Server, vault_db: str) -> str:
+    """A database with the vault, in which every blocker is severe enough."""
+    doors.prepare(server, vault_db)
+    set_to(vault_db, "auto_resolve.min_severity", '"LOW"')
+    return vault_db
+
+
+@pytest.fixture
+def door(scene: str, connect: Connect) -> Door:
+    """A keeper of the door."""
+    return Door(connect(scene, user=doors.KEEPER))
+
+
+def set_to(dsn: str, name: str, value: str) -> None:
+    """Change a setting."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE lock_admin.setting SET value = %s::jsonb WHERE name = %s", (value, name))
+
+
+def everything_stored(dsn: str) -> dict[str, int]:
+    """How many rows each table of the vault and of the door has."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname IN ('lock_monitoring', 'lock_admin') ORDER BY 1"
+        ).fetchall()
+        counts = {}
+        for (table,) in tables:
+            row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            assert row is not None
+            counts[table] = row[0]
+        return counts
+
+
+def test_the_dry_run_changes_nothing_and_says_why_each_is_spared(
+    scene: str, door: Door, session: OpenSession
+) -> None:
+    holder = doors.hold(session, scene)
+    first = doors.wait(session, scene)
+    doors.wait(session, scene)
+    root = session(scene, application_name="dba")
+    root.run("UPDATE app.accounts SET balance = 3 WHERE id = 5")
+    doors.wait(session, scene, row=5)
+    before = everything_stored(scene)
+    rows = {row["session_pid"]: row for row in door.all(RESOLVE, True)}
+    assert everything_stored(scene) == before
+    assert (rows[holder.pid]["action_taken"], rows[holder.pid]["resolution_result"]) == (
+        "would terminate",
+        "dry run",
+    )
+    assert rows[first.pid]["resolution_result"] == "spared"
+    assert "only roots" in rows[first.pid]["impact_assessment"]
+    assert "superuser" in rows[root.pid]["impact_assessment"]
+    assert doors.alive(scene)(holder.pid)
+
+
+def test_an_idle_transaction_is_terminated_at_once(scene: str, door: Door, session: OpenSession) -> None:
+    holder = doors.hold(session, scene)
+    waiter = doors.wait(session, scene)
+    rows = [row for row in door.all(RESOLVE, False) if row["session_pid"] == holder.pid]
+    assert [(row["action_taken"], row["resolution_result"]) for row in rows] == [("terminate", "terminated")]
+    waiter.result()
+    row = door.one("SELECT * FROM lock_admin.action_history")
+    assert (row["origin"], row["outcome"]) == ("auto_resolve", "terminated")
+    assert row["reason"].startswith("auto_resolve_blocking: ")
+
+
+def test_a_running_statement_is_cancelled_first_and_terminated_after_the_grace_period(
+    scene: str, door: Door, session: OpenSession
+) -> None:
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    # a statement that survives its cancellation, as a client does that catches the error
+    stubborn = (
+        "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60);"
+        " EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+    )
+    holder.start(stubborn)
+    poll(
+        lambda: (
+            door.one("SELECT state FROM lock_catalog.sessions WHERE pid = %s", holder.pid)["state"]
+            == "active"
+        )
+    )
+
+    def mine() -> tuple[str, str, str]:
+        (row,) = [row for row in door.all(RESOLVE, False) if row["session_pid"] == holder.pid]
+        return row["action_taken"], row["resolution_result"], row["impact_assessment"]
+
+    assert mine()[:2] == ("cancel", "still there")
+    action, result, why = mine()
+    assert (action, result) == ("none", "spared")
+    assert "was cancelled" in why
+    set_to(scene, "auto_resolve.grace_seconds", "0")
+    assert mine()[:2] == ("terminate", "terminated")
+
+
+def test_duration_severity_and_protection_spare(scene: str, door: Door, session: OpenSession) -> None:
+    holder = doors.hold(session, scene, name="pg_dump")
+    doors.wait(session, scene)
+
+    def why(seconds: int = 0) -> str:
+        rows = door.all("SELECT * FROM lock_monitoring.auto_resolve_blocking(NULL, %s, true)", seconds)
+        (text,) = [row["impact_assessment"] for row in rows if row["session_pid"] == holder.pid]
+        return str(text)
+
+    assert "behind it" in why()
+    assert "not 3600 s" in why(3600)
+    set_to(scene, "auto_resolve.min_severity", '"CRITICAL"')
+    assert "min_severity" in why()
+    set_to(scene, "auto_resolve.min_severity", '"LOW"')
+    # an application name alone is a claim and protects nobody; with its user it does
+    set_to(scene, "door.protected_applications", '[{"application": "pg_dump*", "user": "app_*"}]')
+    assert "protected application" in why()
+
+
+def test_at_most_five_in_one_run(scene: str, door: Door, session: OpenSession) -> None:
+    holders = [doors.hold(session, scene, row=row) for row in range(1, 8)]
+    for row in range(1, 8):
+        doors.wait(session, scene, row=row)
+    rows = door.all(RESOLVE, False)
+    assert [row["resolution_result"] for row in rows].count("terminated") == 5
+    assert sum("at most 5" in row["impact_assessment"] for row in rows) == 2
+    assert sum(doors.alive(scene)(one.pid) for one in holders) == 2
+
+
+def test_a_tenant_and_nobody_else(scene: str, door: Door, session: OpenSession) -> None:
+    with psycopg.connect(scene, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source)"
+            " VALUES (sha256('acme'), 'acme', 'test')"
+        )
+    hers = doors.hold(session, scene, row=1, name="web tenant=acme")
+    his = doors.hold(session, scene, row=2)
+    doors.wait(session, scene, row=1)
+    doors.wait(session, scene, row=2)
+    rows = door.all("SELECT * FROM lock_monitoring.auto_resolve_blocking(sha256('acme'), 0, true)")
+    assert {row["session_pid"] for row in rows} == {hers.pid}
+    assert doors.alive(scene)(his.pid)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [("NULL, -1, true", "must be 0 or more"), ("'\\x00'::bytea, 5, true", "no tenant")],
+)
+def test_bad_input_is_one_sentence(scene: str, door: Door, arguments: str, sentence: str) -> None:
+    with pytest.raises(errors.InvalidParameterValue, match=sentence):
+        door.all(f"SELECT * FROM lock_monitoring.auto_resolve_blocking({arguments})")

@@ -1,0 +1,317 @@
+"""Policies: versions, arming, dry run, acting through the door, limits, circuit breaker, back-test."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from tests.conftest import Connect, OpenSession
+from tests.support import doors
+from tests.support.doors import Door
+from tests.support.poll import poll
+from tests.support.servers import Server
+
+RULES = {"action": "terminate", "min_severity": "LOW", "min_blocked_seconds": 1, "user_patterns": ["app_*"]}
+
+
+@pytest.fixture
+def scene(server: Server, vault_db: str) -> str:
+    """A database with the vault, the table and the logins."""
+    doors.prepare(server, vault_db)
+    return vault_db
+
+
+@pytest.fixture
+def door(scene: str, connect: Connect) -> Door:
+    """A keeper of the door."""
+    return Door(connect(scene, user=doors.KEEPER))
+
+
+def save(door: Door, name: str = "idle", by: str = "ann", **rules: Any) -> int:
+    """Save a policy; returns its version."""
+    row = door.one(
+        "SELECT * FROM lock_admin.save_policy(%s, %s::jsonb, %s)", name, json.dumps(RULES | rules), by
+    )
+    return int(row["version"])
+
+
+def mode(door: Door, to: str, name: str = "idle", by: str = "bob", people: int = 2) -> dict[str, Any]:
+    """Turn a policy."""
+    return door.one(
+        "SELECT * FROM lock_admin.set_policy_mode(%s, %s, 'a test', %s, %s)", name, to, by, people
+    )
+
+
+def arm(door: Door, name: str = "idle", **rules: Any) -> None:
+    """Save, back-test and arm a policy."""
+    save(door, name, **rules)
+    door.one("SELECT lock_admin.backtest_policy(%s)", name)
+    assert mode(door, "armed", name)["accepted"]
+
+
+def run(door: Door) -> list[dict[str, Any]]:
+    """One round of the policies, as the loop calls it."""
+    return door.all("SELECT * FROM lock_admin.run_policies()")
+
+
+def until(door: Door, decision: str, pid: int) -> dict[str, Any]:
+    """Run the policies until one decides so about the session."""
+
+    def look() -> dict[str, Any] | None:
+        return next((r for r in run(door) if r["decision"] == decision and r["session_pid"] == pid), None)
+
+    found = poll(look, 15, f"{decision} of {pid}", 0.1)
+    assert found is not None
+    return found
+
+
+def test_an_armed_policy_requests_first_and_acts_in_the_next_transaction(
+    scene: str, door: Door, session: OpenSession, connect: Connect
+) -> None:
+    arm(door)
+    holder = doors.hold(session, scene)
+    waiter = doors.wait(session, scene)
+    requested = until(door, "terminate", holder.pid)
+    assert requested["pending"]
+    assert doors.alive(scene)(holder.pid)
+    (done,) = [row for row in run(door) if row["action_id"] == requested["action_id"]]
+    assert done["decision"] == "terminated"
+    waiter.result()
+    row = door.one("SELECT * FROM lock_admin.action_history WHERE action_id = %s", requested["action_id"])
+    assert (row["origin"], row["policy_version"], row["outcome"]) == ("policy", 1, "terminated")
+    assert 'Policy "idle", version 1' in row["reason"]
+
+
+def test_the_reading_role_runs_policies_but_cannot_use_the_door(
+    scene: str, door: Door, session: OpenSession, connect: Connect
+) -> None:
+    arm(door)
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    reader = Door(connect(scene, user=doors.READER))
+    until(reader, "terminated", holder.pid)
+    assert not doors.alive(scene)(holder.pid)
+
+
+def test_all_off_costs_less_than_a_millisecond(scene: str, door: Door) -> None:
+    save(door)
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        assert run(door) == []
+        times.append(time.perf_counter() - began)
+    assert sorted(times)[25] < 0.001
+
+
+def test_a_dry_run_only_writes_down_what_it_would_do_and_once(
+    scene: str, door: Door, session: OpenSession
+) -> None:
+    save(door)
+    assert mode(door, "dry_run")["accepted"]
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    until(door, "would terminate", holder.pid)
+    assert run(door) == []
+    assert doors.alive(scene)(holder.pid)
+    assert door.one("SELECT count(*) AS n FROM lock_admin.action_history")["n"] == 0
+    assert door.one("SELECT would_stop_24h AS n FROM lock_admin.policy_overview")["n"] == 1
+
+
+def test_arming_takes_evidence_and_a_second_person(scene: str, door: Door) -> None:
+    save(door, by="ann")
+    assert mode(door, "armed", by="bob")["code"] == "no_evidence"
+    door.one("SELECT lock_admin.backtest_policy('idle')")
+    assert mode(door, "armed", by="Ann")["code"] == "second_person"
+    assert mode(door, "armed", by="bob")["accepted"]
+    # other rules: dry again, and the back-test of the old ones is no evidence
+    assert save(door, by="bob", min_blocked_seconds=2) == 2
+    assert door.one("SELECT mode, version FROM lock_admin.policy_overview") == {
+        "mode": "dry_run",
+        "version": 2,
+    }
+    assert mode(door, "armed", by="ann")["code"] == "no_evidence"
+    with psycopg.connect(scene, autocommit=True) as connection:
+        connection.execute("UPDATE lock_admin.policy_mode_s SET load_date = load_date - interval '25 hours'")
+    assert "dry run since" in mode(door, "armed", by="ann")["message"]
+
+
+def test_one_person_alone_may_arm_unless_the_setting_says_always(scene: str, door: Door) -> None:
+    save(door, by=doors.KEEPER)
+    door.one("SELECT lock_admin.backtest_policy('idle')")
+    with psycopg.connect(scene, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE lock_admin.setting SET value = '\"always\"' WHERE name = 'policy.second_person'"
+        )
+    assert mode(door, "armed", by=doors.KEEPER, people=1)["code"] == "second_person"
+    with psycopg.connect(scene, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE lock_admin.setting SET value = '\"never\"' WHERE name = 'policy.second_person'"
+        )
+    assert mode(door, "armed", by=doors.KEEPER, people=5)["accepted"]
+
+
+def test_saving_the_same_rules_writes_no_version(door: Door) -> None:
+    assert save(door) == 1
+    assert save(door) == 1
+    assert save(door, description="other words") == 2
+    assert door.one("SELECT count(*) AS n FROM lock_admin.policy_s")["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ({"user_patterns": [], "application_patterns": ["api"]}, "name the users as well"),
+        ({"user_patterns": ["*"], "tenant_patterns": ["acme"]}, "name the users as well"),
+        ({"action": "kill"}, "cancel, terminate"),
+        ({"min_blocked_seconds": 0}, "1 or more"),
+        ({"kinds": ["prepared_transaction"]}, "cannot stop"),
+        ({"time_windows": [{"from": "25:00"}]}, "time window looks like"),
+        ({"colour": "red"}, "no rule named colour"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused_with_a_sentence(
+    door: Door, rules: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(errors.InvalidParameterValue, match=sentence):
+        save(door, **rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "spared"),
+    [
+        ({"user_patterns": ["other_*"]}, True),
+        ({"application_patterns": ["bill*"]}, False),
+        ({"application_patterns": ["api"]}, True),
+        ({"relation_patterns": ["app.acc*"]}, False),
+        ({"relation_patterns": ["app.ledger"]}, True),
+        ({"kinds": ["idle_in_transaction"]}, False),
+        ({"kinds": ["long_query"]}, True),
+        ({"min_blocked_sessions": 2}, True),
+        ({"min_severity": "CRITICAL"}, True),
+        ({"pause_windows": [{}]}, True),
+        ({"time_windows": [{"days": []}]}, True),
+        ({"protected_users": ["APP_RW"]}, True),
+        ({"protected_applications": [{"application": "billing", "user": "app_rw"}]}, True),
+        ({"protected_applications": [{"application": "billing", "user": "somebody"}]}, False),
+    ],
+)
+def test_who_is_matched(
+    scene: str, door: Door, session: OpenSession, rules: dict[str, Any], spared: bool
+) -> None:
+    save(door, **rules)
+    mode(door, "dry_run")
+    holder = doors.hold(session, scene)
+    # two rows: the second is waited for through its tuple lock, which names the relation
+    doors.wait(session, scene)
+    seconds = "SELECT max(extract(epoch FROM clock_timestamp() - blocking_since)) AS s FROM lock_catalog.waits_for()"
+    poll(lambda: door.one(seconds)["s"] > 1.05, what="a second of waiting")
+    found = [row["decision"] for row in run(door) if row["session_pid"] == holder.pid]
+    assert (found in ([], ["spared"])) == spared, found
+
+
+def test_the_hourly_limit_holds(scene: str, door: Door, session: OpenSession) -> None:
+    arm(door, max_per_hour=1, max_per_run=5)
+    holders = [doors.hold(session, scene, row=row, name=f"job {row}") for row in (1, 2)]
+    for row in (1, 2):
+        doors.wait(session, scene, row=row)
+
+    def gone() -> int:
+        run(door)
+        return sum(not doors.alive(scene)(one.pid) for one in holders)
+
+    poll(lambda: gone() == 1, 15, "the first stop", 0.1)
+    for _ in range(4):
+        assert gone() == 1
+    assert (
+        door.one("SELECT count(*) AS n FROM lock_admin.policy_decision WHERE why LIKE 'limit of 1%%'")["n"]
+        == 1
+    )
+
+
+def test_the_breaker_disarms_a_policy_whose_stops_do_not_help(
+    scene: str, door: Door, session: OpenSession
+) -> None:
+    arm(door, breaker_failures=2)
+    for _ in range(2):
+        holder = doors.hold(session, scene)
+        waiter = doors.wait(session, scene)
+        until(door, "terminated", holder.pid)
+        waiter.result()
+        waiter.run("COMMIT")
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    until(door, "disarmed", holder.pid)
+    assert doors.alive(scene)(holder.pid)
+    row = door.one("SELECT mode, by_breaker, mode_reason FROM lock_admin.policy_overview")
+    assert (row["mode"], row["by_breaker"]) == ("dry_run", True)
+    assert "did not help" in row["mode_reason"]
+
+
+def test_a_policy_that_was_turned_off_does_not_carry_out_what_it_had_requested(
+    scene: str, door: Door, session: OpenSession
+) -> None:
+    arm(door)
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    requested = until(door, "terminate", holder.pid)
+    assert mode(door, "off")["accepted"]
+    assert run(door) == []
+    arm(door, min_blocked_seconds=3000)
+    done = [row for row in run(door) if row["action_id"] == requested["action_id"]]
+    assert [row["decision"] for row in done] == ["refused"]
+    assert doors.alive(scene)(holder.pid)
+
+
+def test_the_back_test_tells_what_it_would_have_stopped_and_saved(scene: str, door: Door) -> None:
+    with psycopg.connect(scene, autocommit=True) as connection:
+        for number, (user, length) in enumerate((("app_rw", 600), ("app_rw", 63), ("other", 600)), start=1):
+            connection.execute(
+                "INSERT INTO lock_monitoring.blocking_session_h"
+                " (blocking_session_hk, blocking_session_bk, tenant_hk, load_date, record_source)"
+                " VALUES (int4send(%(n)s), %(n)s::text, lock_engine.system_tenant(), now(), 'test')",
+                {"n": number},
+            )
+            connection.execute(
+                "INSERT INTO lock_monitoring.blocking_session_s (blocking_session_hk, load_date,"
+                " load_end_date, hash_diff, session_pid, session_start_time, user_name, application_name, database_name,"
+                " blocked_sessions_count, blocking_severity, is_superuser, backend_type, record_source, node,"
+                " is_root, kind, blocking_since, ended_how)"
+                " SELECT int4send(%(n)s), t.began, t.began + make_interval(secs => %(length)s), '\\x00',"
+                " %(n)s, t.began, %(user)s, 'billing', 'db', 4, 'HIGH', false, 'client backend', 'test',"
+                " %(n)s, true, 'idle_in_transaction', t.began, 'released'"
+                " FROM (SELECT now() - interval '1 hour' AS began) AS t",
+                {"n": number, "length": length, "user": user},
+            )
+    save(door, min_blocked_seconds=60, min_severity="HIGH")
+    number = door.one("SELECT lock_admin.backtest_policy('idle') AS n")["n"]
+    row = door.one("SELECT * FROM lock_admin.policy_backtest WHERE backtest_id = %s", number)
+    assert (row["episodes"], row["stops"], row["ended_soon_anyway"]) == (3, 2, 1)
+    assert float(row["saved_seconds"]) == pytest.approx(4 * (540 + 3), abs=1)
+    assert [one["pid"] for one in row["results"]] == [1, 2]
+    with pytest.raises(errors.InvalidParameterValue, match="no policy"):
+        door.one("SELECT lock_admin.backtest_policy('nobody')")
+
+
+@pytest.mark.parametrize(
+    ("window", "at", "inside"),
+    [
+        ({"from": "22:00", "to": "06:00", "zone": "UTC"}, "2026-11-22 23:30+00", True),
+        ({"from": "22:00", "to": "06:00", "zone": "UTC"}, "2026-11-23 05:59+00", True),
+        ({"from": "22:00", "to": "06:00", "zone": "UTC"}, "2026-11-23 06:00+00", False),
+        # Sunday's night goes on into Monday
+        ({"days": [7], "from": "22:00", "to": "06:00", "zone": "UTC"}, "2026-11-23 03:00+00", True),
+        ({"days": [1], "from": "22:00", "to": "06:00", "zone": "UTC"}, "2026-11-23 03:00+00", False),
+        ({"from": "08:00", "to": "18:00", "zone": "Europe/Berlin"}, "2026-11-23 07:30+00", True),
+        ({"days": [6, 7]}, "2026-11-22 12:00+00", True),
+    ],
+)
+def test_time_windows(door: Door, window: dict[str, Any], at: str, inside: bool) -> None:
+    row = door.one(
+        "SELECT lock_admin.in_window(%s::jsonb, %s::timestamptz) AS inside", json.dumps([window]), at
+    )
+    assert row["inside"] is inside
