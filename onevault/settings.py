@@ -180,6 +180,10 @@ Q_CLUSTER = {
 if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
 
+# --- metrics ---
+# Whoever bears it may read /metrics; without one only this host may.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
 # --- mail ---
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", "onevault@localhost")
 EMAIL_HOST = env.text("MAIL_HOST")

@@ -84,8 +84,9 @@ def require_vault() -> None:
             cursor.execute("SELECT to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL")
             installed = bool(cursor.fetchone()[0])
     except OperationalError as error:
-        reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
-        raise EmbeddedError(f"The database of VAULT_DATABASE_URL cannot be reached: {reason}.") from error
+        raise EmbeddedError(
+            f"The database of VAULT_DATABASE_URL cannot be reached: {_reason(error)}."
+        ) from error
     if not installed:
         raise EmbeddedError(
             "The database of VAULT_DATABASE_URL has no vault, or the login may not use it: run, as a DBA, "
@@ -93,11 +94,21 @@ def require_vault() -> None:
         )
 
 
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip().rstrip(".")
+
+
 def web_tables(static: Path) -> None:
     """Bring Django's tables and the collected static files up to date. Django is set up."""
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
+    from django.db import OperationalError
 
-    call_command("migrate", interactive=False, verbosity=0)
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except CommandError as error:
+        raise EmbeddedError(str(error)) from error
+    except OperationalError as error:
+        raise EmbeddedError(f"The database of DATABASE_URL cannot be reached: {_reason(error)}.") from error
     static.mkdir(parents=True, exist_ok=True)
     call_command("collectstatic", interactive=False, verbosity=0, clear=True)
 

@@ -144,7 +144,7 @@ class Runner:
         return Child(f"The {name}", command, log, dict(os.environ), PROJECT)
 
     def _start_children(self) -> None:
-        self.children.append(self._child("task queue", "manage.py", "qcluster"))
+        self.children.append(self._child("task queue", "manage.py", "qcluster", "--skip-checks"))
         self.children.append(
             self._child(
                 "web server",

@@ -19,12 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from onevault.embedded import account as accounts
+from tests.conftest import Connect
 from tests.support.ordinary import Ordinary, copy_project, ordinary_user
 from tests.support.poll import poll
-from tests.support.servers import free_port
+from tests.support.servers import Server, free_port
+from tests.support.vaults import APP_LOGIN, APP_PASSWORD
 
 pytestmark = pytest.mark.slow
 
@@ -175,6 +178,39 @@ def test_a_database_of_ones_own_that_cannot_be_reached_is_one_sentence(ordinary:
         assert "Traceback" not in run.said
         assert "hush" not in run.said
         assert not (ordinary.folder / ".local" / "postgres").exists(), "no PostgreSQL of our own was needed"
+
+
+def test_a_database_of_ones_own_is_watched_and_gets_no_demo_traffic(
+    ordinary: Ordinary, server: Server, vault_db: str, connect: Connect
+) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(vault_db)["dbname"])
+    # A password is asked for on 127.0.0.1, as on a site.
+    url = f"postgresql://{APP_LOGIN}:{APP_PASSWORD}@127.0.0.1:{server.port}/{name}"
+    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=url) as run:
+        assert run.process.wait(60) != 0
+        run.end()
+        assert f"CREATE SCHEMA onevault_web AUTHORIZATION {APP_LOGIN}" in run.said
+        assert "Traceback" not in run.said
+
+    dba = connect(vault_db)
+    dba.execute(f"CREATE SCHEMA onevault_web AUTHORIZATION {APP_LOGIN}")
+    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=url) as run:
+        run.wait_until_up()
+        assert "no demo traffic runs on it" in run.said
+        assert "Log out" in log_in(run, "dba")
+
+        def watching() -> bool:
+            row = dba.execute("SELECT state FROM lock_engine.monitor_status").fetchone()
+            return row is not None and row[0] == "watching"
+
+        poll(watching, 20, "the loop watching")
+        seen = dba.execute("SELECT DISTINCT application_name FROM pg_stat_activity").fetchall()
+        assert not [row for row in seen if row[0].startswith("demo")]
+        run.ctrl_c()
+    assert not (ordinary.folder / ".local" / "postgres").exists(), "no PostgreSQL of our own was needed"
+    tables = dba.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'onevault_web'").fetchone()
+    assert tables is not None
+    assert tables[0] > 10
 
 
 @pytest.mark.skipif(

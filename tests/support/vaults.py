@@ -10,13 +10,14 @@ from tests.support.servers import Server
 
 # The application's login, as sites have it: the reading role by default, the admin role on purpose.
 APP_LOGIN = "onevault_app"
+APP_PASSWORD = "only-for-tests"
 
 
 def install(dsn: str) -> None:
     """Install sql/ into the database of this DSN, as its superuser, and let the application's login in."""
     with connect(dsn) as connection:
         install_on(connection)
-        grant_login(connection, APP_LOGIN, "only-for-tests")
+        grant_login(connection, APP_LOGIN, APP_PASSWORD)
         # Copies of a database do not take its "IN DATABASE" settings along.
         connection.execute(f"ALTER ROLE {APP_LOGIN} SET role = 'lock_monitoring_role'")
 
