@@ -64,6 +64,24 @@ _NOT_OURS: LiteralString = """
 """
 
 
+# A role of the site's may have rights elsewhere: only those in the schemas of the product are taken back.
+_REVOKES: LiteralString = """
+    SELECT format('REVOKE ALL ON SCHEMA %%I FROM %%I', n.nspname, %(role)s::text)
+    FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = ANY(%(schemas)s)
+    UNION ALL
+    SELECT format('REVOKE ALL ON %%s FROM %%I', c.oid::regclass, %(role)s::text)
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname = ANY(%(schemas)s)
+    UNION ALL
+    SELECT format('REVOKE ALL (%%I) ON %%s FROM %%I', a.attname, c.oid::regclass, %(role)s::text)
+    FROM pg_catalog.pg_attribute AS a
+    JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY(%(schemas)s) AND a.attacl IS NOT NULL
+"""
+
+
 def what_is_lost(connection: Connection) -> list[Loss]:
     """The product's tables in this database with their rows, counted now; empty where it is not installed."""
     tables = connection.execute(
@@ -274,28 +292,23 @@ class _Removing:
                 self._drop("SCHEMA", schema)
 
     def _revoke(self) -> None:
-        """Take back what the product's roles were granted on objects of the site, in this database only."""
+        """Take back what the product's roles were granted in this database."""
         for role in ROLES:
-            for (statement,) in self._rows(
+            owns = self._rows(
                 """
-                SELECT format('REVOKE ALL ON SCHEMA %%I FROM %%I', n.nspname, %(role)s::text)
-                FROM pg_catalog.pg_namespace AS n
-                WHERE n.nspname = ANY(%(schemas)s)
-                UNION ALL
-                SELECT format('REVOKE ALL ON %%s FROM %%I', c.oid::regclass, %(role)s::text)
-                FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-                WHERE c.relkind IN ('r', 'p', 'v')
-                  AND (n.nspname = 'lock_monitoring'
-                       OR (n.nspname = 'auth' AND c.relname IN ('tenant_h', 'user_h')))
-                UNION ALL
-                SELECT format('REVOKE ALL (%%I) ON %%s FROM %%I', a.attname, c.oid::regclass, %(role)s::text)
-                FROM pg_catalog.pg_attribute AS a
-                JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-                WHERE n.nspname = 'auth' AND c.relname IN ('tenant_h', 'user_h') AND a.attacl IS NOT NULL
+                SELECT EXISTS (
+                    SELECT 1
+                    FROM pg_catalog.pg_shdepend AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid
+                    WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = to_regrole(%s)
+                      AND s.deptype = 'o' AND d.datname = current_database())
                 """,
-                {"role": role, "schemas": list(SHARED_SCHEMAS)},
-            ):
+                [role],
+            )[0][0]
+            if ("role", "", role) not in self.site and not owns:
+                # It owns nothing here, so this takes back rights and drops nothing.
+                self.connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+                continue
+            for (statement,) in self._rows(_REVOKES, {"role": role, "schemas": list(SHARED_SCHEMAS)}):
                 self.connection.execute(sql.SQL(statement))
         for (login,) in self._rows(
             """
