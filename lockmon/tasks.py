@@ -18,6 +18,7 @@ from lockmon.calls import vault as vault_calls
 from lockmon.monitor.cluster import ClusterWatch
 from lockmon.monitor.loop import run_loop
 from lockmon.monitor.state import pulse
+from lockmon.retention import clean
 
 DEFAULT_RETENTION_DAYS = 30
 
@@ -67,11 +68,4 @@ def analyze(alias: str = "vault", hours: int = 24) -> str:
 
 def cleanup(alias: str = "vault", days: int = DEFAULT_RETENTION_DAYS) -> str:
     """Delete what ended more than so many days ago; returns what was deleted, in words."""
-    with vault.admin_transaction(alias) as cursor:
-        rows = vault_calls.cleanup_old_data(cursor, days)
-    with vault.admin_transaction(alias) as cursor:
-        forgotten = coverage.forget_coverage(cursor, days)
-    with vault.admin_transaction(alias) as cursor:
-        told = alerts.forget_alerts(cursor, max(1, days))
-    lines = [f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in rows]
-    return "; ".join([*lines, f"coverage of the monitor itself: {forgotten:,}", f"alerts: {told:,}"])
+    return "; ".join(f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in clean(alias, days))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from lockmon import vault
-from lockmon.calls import coverage
-from lockmon.calls import vault as calls
 from lockmon.management.vault_command import VaultCommand, positive
+from lockmon.retention import clean
 from lockmon.tasks import DEFAULT_RETENTION_DAYS
 
 
@@ -28,11 +26,6 @@ class Command(VaultCommand):
 
     def work(self, alias: str, **options: Any) -> int:
         days = positive(options["days"], "--days")
-        with vault.admin_transaction(alias) as cursor:
-            rows = calls.cleanup_old_data(cursor, days)
-        with vault.admin_transaction(alias) as cursor:
-            rows.append(
-                calls.Cleaned("coverage of the monitor itself", coverage.forget_coverage(cursor, days))
-            )
+        rows = clean(alias, days)
         self.emit(options, rows, [f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in rows])
         return 0
