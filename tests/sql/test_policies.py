@@ -208,7 +208,8 @@ def test_who_is_matched(
     holder = doors.hold(session, scene)
     # two rows: the second is waited for through its tuple lock, which names the relation
     doors.wait(session, scene)
-    seconds = "SELECT max(extract(epoch FROM clock_timestamp() - blocking_since)) AS s FROM lock_catalog.waits_for()"
+    since = "max(extract(epoch FROM clock_timestamp() - blocking_since))"
+    seconds = f"SELECT {since} AS s FROM lock_catalog.waits_for()"
     poll(lambda: door.one(seconds)["s"] > 1.05, what="a second of waiting")
     found = [row["decision"] for row in run(door) if row["session_pid"] == holder.pid]
     assert (found in ([], ["spared"])) == spared, found
@@ -278,7 +279,8 @@ def test_the_back_test_tells_what_it_would_have_stopped_and_saved(scene: str, do
             )
             connection.execute(
                 "INSERT INTO lock_monitoring.blocking_session_s (blocking_session_hk, load_date,"
-                " load_end_date, hash_diff, session_pid, session_start_time, user_name, application_name, database_name,"
+                " load_end_date, hash_diff, session_pid, session_start_time, user_name,"
+                " application_name, database_name,"
                 " blocked_sessions_count, blocking_severity, is_superuser, backend_type, record_source, node,"
                 " is_root, kind, blocking_since, ended_how)"
                 " SELECT int4send(%(n)s), t.began, t.began + make_interval(secs => %(length)s), '\\x00',"
