@@ -90,7 +90,8 @@ def require_vault() -> None:
     if not installed:
         raise EmbeddedError(
             "The database of VAULT_DATABASE_URL has no vault, or the login may not use it: run, as a DBA, "
-            "'.venv/bin/python manage.py lockmon_deploy --dsn postgresql://dba@host/name --login NAME'."
+            "'.venv/bin/python manage.py lockmon_deploy --dsn postgresql://dba@host/name "
+            "--login NAME --web-schema'."
         )
 
 

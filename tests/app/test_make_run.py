@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from django.core.management import call_command
 
 from onevault.embedded import account as accounts
 from tests.conftest import Connect
@@ -193,7 +194,7 @@ def test_a_database_of_ones_own_is_watched_and_gets_no_demo_traffic(
         assert "Traceback" not in run.said
 
     dba = connect(vault_db)
-    dba.execute(f"CREATE SCHEMA onevault_web AUTHORIZATION {APP_LOGIN}")
+    call_command("lockmon_deploy", dsn=vault_db, login=APP_LOGIN, web_schema=True, verbosity=0)
     with make_run(ordinary, free_port(), VAULT_DATABASE_URL=url) as run:
         run.wait_until_up()
         assert "no demo traffic runs on it" in run.said

@@ -14,8 +14,10 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
+from psycopg import sql
 
 from lockmon import install
+from onevault.databases import WEB_SCHEMA
 
 DSN_VARIABLE = "LOCKMON_DEPLOY_DSN"
 PASSWORD_VARIABLE = "LOCKMON_LOGIN_PASSWORD"  # noqa: S105 - a variable's name
@@ -47,6 +49,12 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--reading-only", action="store_true", help="with --login: it may not take lock_admin_role"
+        )
+        parser.add_argument(
+            "--web-schema",
+            action="store_true",
+            help=f"with --login: also make the schema {WEB_SCHEMA} for Django's tables, for a site without "
+            "a database of its own for them",
         )
         parser.add_argument("--verify", action="store_true", help="install nothing, only look")
         parser.add_argument("--all", action="store_true", help="list internal objects one by one, too")
@@ -93,6 +101,13 @@ class Command(BaseCommand):
                 f"{grant.database}: it reads as lock_monitoring_role"
                 f"{' and may take lock_admin_role' if admin else ''}."
             )
+            if options["web_schema"]:
+                connection.execute(
+                    sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+                        sql.Identifier(WEB_SCHEMA), sql.Identifier(grant.login)
+                    )
+                )
+                tell(f"The schema {WEB_SCHEMA} is there for Django's tables.")
         tell("")
 
     def _password(self, connection: install.Connection, login: str) -> str | None:

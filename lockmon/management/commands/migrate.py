@@ -41,7 +41,8 @@ class Command(DjangoMigrate):
             login = connection.settings_dict["USER"]
             raise CommandError(
                 f"{login} may not make the schema {name} for Django's tables: "
-                f"let a DBA run CREATE SCHEMA {name} AUTHORIZATION {login}, or name a database in DATABASE_URL."
+                f"let a DBA run CREATE SCHEMA {name} AUTHORIZATION {login} (or lockmon_deploy --web-schema), "
+                "or name another database in DATABASE_URL."
             ) from error
         except OperationalError as error:
             raise CommandError(
