@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .access import Access
 from .activity import LockActivity, LockActivityHub
+from .alerts import Alert, AlertEvent, AlertEventVersion, AlertMessage, AlertVersion
 from .analysis import LockWaitAnalysis, LockWaitAnalysisHub
 from .base import ReadOnlyError, VaultModel
 from .blocking import BlockingSession, BlockingSessionHub, LockBlockingLink
@@ -19,6 +20,11 @@ from .platform import Tenant
 
 __all__ = [
     "Access",
+    "Alert",
+    "AlertEvent",
+    "AlertEventVersion",
+    "AlertMessage",
+    "AlertVersion",
     "BlockingSession",
     "BlockingSessionHub",
     "BlockingSessionsDashboard",

@@ -27,6 +27,8 @@ class LockActivityHub(VaultModel):
 class LockActivity(VaultModel):
     """One row of lock_monitoring.lock_activity_s."""
 
+    hub_field = "lock_activity"
+
     satellite_id = models.BigIntegerField(primary_key=True)
     lock_activity = models.ForeignKey(
         LockActivityHub, models.DO_NOTHING, db_column="lock_activity_hk", related_name="+"

@@ -27,6 +27,8 @@ class LockWaitAnalysisHub(VaultModel):
 class LockWaitAnalysis(VaultModel):
     """One row of lock_monitoring.lock_wait_analysis_s."""
 
+    hub_field = "lock_wait_analysis"
+
     satellite_id = models.BigIntegerField(primary_key=True)
     lock_wait_analysis = models.ForeignKey(
         LockWaitAnalysisHub, models.DO_NOTHING, db_column="lock_wait_analysis_hk", related_name="+"

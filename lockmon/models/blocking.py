@@ -28,6 +28,8 @@ class BlockingSessionHub(VaultModel):
 class BlockingSession(VaultModel):
     """One row of lock_monitoring.blocking_session_s."""
 
+    hub_field = "blocking_session"
+
     satellite_id = models.BigIntegerField(primary_key=True)
     blocking_session = models.ForeignKey(
         BlockingSessionHub, models.DO_NOTHING, db_column="blocking_session_hk", related_name="+"

@@ -28,6 +28,8 @@ class DeadlockEventHub(VaultModel):
 class DeadlockEvent(VaultModel):
     """One row of lock_monitoring.deadlock_event_s."""
 
+    hub_field = "deadlock_event"
+
     satellite_id = models.BigIntegerField(primary_key=True)
     deadlock_event = models.ForeignKey(
         DeadlockEventHub, models.DO_NOTHING, db_column="deadlock_event_hk", related_name="+"

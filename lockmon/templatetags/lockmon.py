@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from ..views import words
@@ -59,3 +60,29 @@ def iso(value: datetime) -> str:
 def badge(value: str | None) -> SafeString:
     """A severity as a word with a shape."""
     return words.severity_badge(value)
+
+
+@register.filter
+def iso_exact(value: datetime) -> str:
+    """A moment for an address, to the microsecond: a change is at one."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@register.filter
+def local(value: datetime) -> str:
+    """A moment as one would type it, in the site's zone."""
+    return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
+def add_xy(value: float, more: float) -> str:
+    """A coordinate moved by so much."""
+    return xy(float(value) + float(more))
+
+
+@register.filter
+def short(value: float) -> str:
+    """Seconds for a small cell: 12, 5m, 3h."""
+    if value < 99.5:
+        return f"{value:.0f}"
+    return f"{value / 60:.0f}m" if value < 5970 else f"{value / 3600:.0f}h"

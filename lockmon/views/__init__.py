@@ -16,7 +16,7 @@ Route = tuple[str, Callable[..., HttpResponse], str]
 
 def routes(site: AdminSite) -> list[Route]:
     """Return (path, view, name) of each page; names are reversed as ``admin:<name>``."""
-    from . import live, overview
+    from . import deadlock, episode, insight, live, overview, time_machine
 
     table: list[Route] = [
         ("monitor/overview/fragment/", overview.overview_fragment, "lockmon_overview_fragment"),
@@ -24,5 +24,10 @@ def routes(site: AdminSite) -> list[Route]:
         ("monitor/live/fragment/", live.live_fragment, "lockmon_live_fragment"),
         ("monitor/waiters/", live.waiters, "lockmon_waiters"),
         ("monitor/session/", live.session, "lockmon_session"),
+        ("monitor/time/", time_machine.time_machine, "lockmon_time"),
+        ("monitor/time/fragment/", time_machine.time_fragment, "lockmon_time_fragment"),
+        ("monitor/episode/<str:key>/", episode.episode, "lockmon_episode"),
+        ("monitor/deadlock/<str:key>/", deadlock.deadlock, "lockmon_deadlock"),
+        ("monitor/insight/", insight.insight, "lockmon_insight"),
     ]
     return [(path, update_wrapper(partial(view, site=site), view), name) for path, view, name in table]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
+from django.db.models import Count, F, FloatField, Func, Max, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Floor, Greatest, Least
 
 from ..models import BlockingSession, DeadlockEvent, LockActivity
@@ -64,7 +64,8 @@ def segments(since: datetime, until: datetime, alias: str = VAULT) -> QuerySet[L
 
 def seconds_in(since: datetime, until: datetime) -> Any:
     """Return the expression "seconds of this satellite row that lie within the period"."""
-    end = Epoch(Least(Coalesce(F("load_end_date"), Value(until)), Value(until)))
+    last = min(until, datetime.now(UTC))
+    end = Epoch(Least(Coalesce(F("load_end_date"), Value(last)), Value(until)))
     return Greatest(end - Epoch(Greatest(F("load_date"), Value(since))), Value(0.0))
 
 
@@ -74,7 +75,8 @@ def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = V
     first = since.timestamp()
     rows = segments(since, until, alias)
     begin = Greatest(Epoch(F("load_date")), Value(first))
-    end = Least(Coalesce(Epoch(F("load_end_date")), Value(until.timestamp())), Value(until.timestamp()))
+    last = min(until.timestamp(), datetime.now(UTC).timestamp())
+    end = Least(Coalesce(Epoch(F("load_end_date")), Value(last)), Value(until.timestamp()))
     opened = _sums(rows, begin, first, width)
     closed = _sums(rows, end, first, width)
     found, running = [], 0
@@ -99,17 +101,22 @@ def _sums(
     return {int(row["slot"]): (row["number"], float(row["total"])) for row in grouped}
 
 
+def cached_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
+    """Return ``waiting_picture``, kept for 20 s while it reaches into the present and for ten minutes otherwise."""
+    key = f"lockmon:picture:{alias}:{slots}:{since.timestamp():.0f}:{until.timestamp():.0f}"
+    found: list[Slot] | None = cache.get(key)
+    if found is None:
+        found = waiting_picture(since, until, slots, alias)
+        cache.set(key, found, 600 if until < datetime.now(UTC) - timedelta(minutes=5) else 20)
+    return found
+
+
 def recent_picture(hours: int, alias: str = VAULT) -> tuple[datetime, datetime, list[Slot]]:
-    """Return the last hours in slots of five minutes; kept for 20 s, because the overview asks every two."""
+    """Return the last hours in slots of five minutes."""
     width = 300
     end = int(datetime.now(UTC).timestamp()) // width * width + width
-    key = f"lockmon:picture:{alias}:{hours}:{end}"
-    found = cache.get(key)
     since, until = datetime.fromtimestamp(end - hours * 3600, UTC), datetime.fromtimestamp(end, UTC)
-    if found is None:
-        found = waiting_picture(since, until, hours * 3600 // width, alias)
-        cache.set(key, found, 20)
-    return since, until, found
+    return since, until, cached_picture(since, until, hours * 3600 // width, alias)
 
 
 def deadlock_marks(
@@ -139,29 +146,54 @@ def roots_lost(
         load_date__lt=until,
         load_date__gt=since - LONGEST_ROW,
     )
+    length = Epoch(Coalesce(F("load_end_date"), Value(min(until, datetime.now(UTC))))) - Epoch(
+        Coalesce(F("blocking_since"), F("load_date"))
+    )
     grouped = (
         rows.order_by()
         .values(name=F(field))
         .annotate(
             seconds=Sum(behind, output_field=FloatField()),
             episodes=Count("blocking_session_id", distinct=True),
+            longest=Max(length, output_field=FloatField()),
         )
         .order_by("-seconds")[:limit]
     )
     return list(grouped)
 
 
+def sample_queries(
+    fingerprints: Iterable[str], since: datetime, until: datetime, alias: str = VAULT
+) -> dict[str, str | None]:
+    """Return one statement for each fingerprint of a root blocker seen in the period."""
+    rows = BlockingSession.objects.using(alias).filter(
+        query_fingerprint__in=list(fingerprints), load_date__gt=since - LONGEST_ROW, load_date__lt=until
+    )
+    found = rows.order_by("query_fingerprint", "-load_date").distinct("query_fingerprint")
+    return dict(found.values_list("query_fingerprint", "current_query"))
+
+
 def waits_lost(
-    fields: Iterable[str], since: datetime, until: datetime, alias: str = VAULT, limit: int = 20
+    fields: Iterable[str],
+    since: datetime,
+    until: datetime,
+    alias: str = VAULT,
+    limit: int = 20,
+    rows: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the time waited, summed by attributes of what was waited for, worst first."""
+    """Return the time waited, summed by attributes of what was waited for, worst first; ``rows``: only known rows."""
+    waits = segments(since, until, alias)
+    if rows:
+        waits = waits.filter(row_page__isnull=False)
+    last = Value(min(until, datetime.now(UTC)))
+    length = Epoch(Coalesce(F("load_end_date"), last)) - Epoch(Coalesce(F("wait_start"), F("load_date")))
     grouped = (
-        segments(since, until, alias)
-        .order_by()
+        waits.order_by()
         .values(*fields)
         .annotate(
             seconds=Sum(seconds_in(since, until), output_field=FloatField()),
             episodes=Count("lock_activity_id", distinct=True),
+            longest=Max(length, output_field=FloatField()),
         )
         .order_by("-seconds")[:limit]
     )

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from ..calls import coverage, deadlocks
+from ..models import MonitorState
 from . import words
 from .context import VAULT, unreachable
 
@@ -79,8 +80,19 @@ def read_heart(alias: str = VAULT) -> Heart:
     return Heart(ok, sentence, status.last_look_at, log_sentence, log_ok, tuple(_details(status)))
 
 
-def broken(error: Exception) -> Heart:
-    """Return the heart of a monitor whose vault cannot be read."""
+def broken(error: Exception, alias: str = VAULT) -> Heart:
+    """Return the heart of a monitor whose vault cannot be read; the loop's own last report says since when."""
+    state = (
+        MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP)
+        .order_by("-reported_at")
+        .first()
+    )
+    if state is not None and state.missing_since is not None:
+        now = timezone.now()
+        missing = words.duration(words.seconds_between(state.missing_since, now))
+        reason = words.one_line(state.reason, 200).rstrip(".") or "the reason is not known"
+        sentence = f"Not watching since {timezone.localtime(state.missing_since):%H:%M:%S}: {reason}. {missing} are missing."
+        return Heart(False, f"{sentence} {unreachable(error)}", state.missing_since, log_ok=False)
     return Heart(
         False,
         f"The vault cannot be read now. {unreachable(error)} What is below is not the present.",

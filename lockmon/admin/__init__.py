@@ -1,0 +1,14 @@
+"""The admin of the vault's history, the door and the alerts."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from . import history
+
+for _name in ("door", "alerts"):
+    if find_spec(f"{__name__}.{_name}") is not None:
+        import_module(f"{__name__}.{_name}")
+
+__all__ = ["history"]

@@ -1,0 +1,166 @@
+"""What all history lists share: reading only, cheap counts, filters that last, exports of what is filtered."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.db import DatabaseError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+
+from ..groups import EXPORT_HISTORY, VIEW_QUERY_TEXT
+from ..views import words
+from ..views.context import page, unreachable
+from ..views.export import FORMATS, Column, exported
+
+EXACT_UP_TO = 2_000
+
+
+class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts exactly up to 2,000 rows; above that it takes the planner's estimate, which costs nothing."""
+
+    @cached_property
+    def count(self) -> int:  # type: ignore[override]
+        rows: QuerySet[Any] = self.object_list.order_by()
+        exact = int(rows[: EXACT_UP_TO + 1].count())
+        if exact <= EXACT_UP_TO:
+            return exact
+        return max(exact, estimate(rows))
+
+
+def estimate(rows: QuerySet[Any]) -> int:
+    """Return how many rows PostgreSQL's planner expects."""
+    import json
+
+    plan = rows.explain(format="json")
+    found = json.loads(plan) if isinstance(plan, str) else plan
+    return int(found[0]["Plan"]["Plan Rows"])
+
+
+class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A read-only history list over a satellite: nobody adds, changes or deletes the past."""
+
+    actions = None
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatingPaginator
+    list_per_page = 50
+    list_max_show_all = 200
+    ordering = ("-satellite_id",)
+    when_field = "load_date"
+    text_fields: tuple[str, ...] = ()
+    """Columns that hold query text: searched and exported only with the permission to see them."""
+    text_search: tuple[str, ...] = ()
+    export_columns: tuple[Column, ...] = ()
+    change_list_template = "admin/lockmon/history_list.html"
+    change_form_template = "admin/lockmon/history_form.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Texts are searched only by those who may see them: a search would tell what is in them."""
+        fields = list(super().get_search_fields(request))
+        return fields + list(self.text_search) if request.user.has_perm(VIEW_QUERY_TEXT) else fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return super().get_search_results(request, queryset, search_term.replace("\x00", "")[:200])
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters as error:
+            raise ValidationError(
+                "A filter in the address is not known here; all are shown again."
+            ) from error
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list; a filter that makes no sense gives one sentence and the unfiltered list."""
+        kept = request.GET.copy()
+        for name in ("p", "o", "all"):
+            kept.pop(name, None)
+        extra = {
+            "exports": [(name, f"export/{name}/?{kept.urlencode()}") for name in FORMATS]
+            if self._may_export(request)
+            else [],
+            "title": str(self.opts.verbose_name_plural).capitalize(),
+            **(extra_context or {}),
+        }
+        try:
+            response = super().changelist_view(request, extra)
+            return response.render() if hasattr(response, "render") and not response.is_rendered else response
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+            return HttpResponseRedirect(request.path)
+        except DatabaseError as error:
+            return self.unreachable(request, error)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            response = super().changeform_view(request, object_id, form_url, extra_context)
+            return response.render() if hasattr(response, "render") and not response.is_rendered else response
+        except DatabaseError as error:
+            return self.unreachable(request, error)
+
+    def unreachable(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        """The page that says that the vault does not answer."""
+        title = str(self.opts.verbose_name_plural).capitalize()
+        reason = unreachable(error)
+        return page(request, self.admin_site, "lockmon/unreachable.html", title, status=503, reason=reason)
+
+    def _may_export(self, request: HttpRequest) -> bool:
+        return bool(self.export_columns) and request.user.has_perm(EXPORT_HISTORY)
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        ours = path("export/<str:form>/", self.admin_site.admin_view(self.export_view), name=name)
+        return [ours, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, form: str) -> HttpResponse:
+        """What the list's filters select, as a file."""
+        if not self.has_view_permission(request) or not self._may_export(request):
+            raise PermissionDenied
+        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        if form not in FORMATS:
+            messages.error(
+                request, f"{words.one_line(form, 20)} is no format here: choose {', '.join(FORMATS)}."
+            )
+            return HttpResponseRedirect(back)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+            see_text = request.user.has_perm(VIEW_QUERY_TEXT)
+            return exported(rows, self.export_columns, form, str(self.opts.model_name), see_text)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+            return HttpResponseRedirect(back)
+        except DatabaseError as error:
+            return self.unreachable(request, error)
+
+    def link(self, **filters: Any) -> str:
+        """Return the address of this list with filters."""
+        name = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return f"{name}?{urlencode(filters)}"

@@ -1,0 +1,247 @@
+"""A blocking episode's story: who joined the queue when, what changed, how it ended, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from ..groups import VIEW_PAGES
+from ..models import BlockingSession, LockActivity, LockBlockingLink
+from . import words
+from .context import link, needs, page, rights, unreachable
+from .figures import Mark, Slot
+from .marks import action_marks
+from .svg import Area, area
+
+MOST_VERSIONS = 2000
+MOST_WAITS = 1000
+SHOWN_EVENTS = 120
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the story."""
+
+    at: datetime
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """One wait behind the session: from its first row to its last."""
+
+    pid: int
+    application: str
+    user: str
+    start: datetime
+    end: datetime | None
+    seconds: float
+    what: str
+    query: str
+    outcome: str
+
+
+def lost_seconds(versions: Sequence[BlockingSession], now: datetime) -> float:
+    """Return the time that others lost behind the session: how many stood behind it times how long it was so."""
+    return sum(
+        (row.blocked_sessions_count or 0)
+        * (words.seconds_between(row.load_date, row.load_end_date or now) or 0.0)
+        for row in versions
+    )
+
+
+@needs(VIEW_PAGES)
+def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
+    """The page of one episode; ``key`` is the hex key of its hub."""
+    title = "Blocking episode"
+    try:
+        versions = list(
+            BlockingSession.objects.filter(blocking_session_id=key).order_by("load_date", "satellite_id")[
+                :MOST_VERSIONS
+            ]
+        )
+        if not versions:
+            text = (
+                "There is no such blocking episode: it was never stored, or it is older than the retention."
+            )
+            return page(request, site, "lockmon/message.html", title, status=404, text=text)
+        waits = _waits(key, versions, rights(request).query_text)
+        actions = action_marks(versions[0].session_pid, versions[0].session_start_time)
+    except ValidationError:
+        text = "The address names no blocking episode: follow a link from the list."
+        return page(request, site, "lockmon/message.html", title, status=404, text=text)
+    except DatabaseError as error:
+        return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
+    now = timezone.now()
+    last = versions[-1]
+    start = last.blocking_since or versions[0].load_date
+    end = last.ended_at or last.load_end_date
+    worst_wait = max(waits, key=lambda wait: wait.seconds, default=None)
+    events = _events(versions, waits, actions)
+    see = rights(request).query_text
+    return page(
+        request,
+        site,
+        "lockmon/episode.html",
+        _title(last),
+        row=last,
+        start=start,
+        end=end,
+        ended=words.ENDINGS.get(last.ended_how or "", words.one_line(last.ended_how, 60)),
+        events=events[:SHOWN_EVENTS],
+        more_events=max(0, len(events) - SHOWN_EVENTS),
+        picture=_picture(versions, start, end or now, actions, now),
+        time_url=link("lockmon_time"),
+        lost=words.duration(lost_seconds(versions, now)),
+        lasted=words.duration(words.seconds_between(start, end or now)),
+        most=max((row.blocked_sessions_count or 0 for row in versions), default=0),
+        severity=words.worst(row.blocking_severity for row in versions),
+        waits=sorted(waits, key=lambda wait: -wait.seconds)[:60],
+        waits_number=len(waits),
+        worst=worst_wait,
+        query=words.highlight_sql(last.current_query if see else words.hide_literals(last.current_query)),
+        advice=words.visible(last.recommended_action, 800),
+        kind=words.article(last.kind),
+    )
+
+
+def _title(row: BlockingSession) -> str:
+    name = words.printable_name(row.application_name, "") or words.printable_name(row.user_name)
+    if row.prepared_gid:
+        return f"How prepared transaction '{words.one_line(row.prepared_gid, 60)}' held up others"
+    return f"How {name} (pid {row.session_pid}) held up others"
+
+
+def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wait]:
+    hubs = list(
+        LockBlockingLink.objects.filter(blocking_session_id=key).values_list("lock_activity_id", flat=True)[
+            :MOST_WAITS
+        ]
+    )
+    rows = LockActivity.objects.filter(lock_activity_id__in=hubs, lock_granted=False).order_by("satellite_id")
+    now = timezone.now()
+    found: dict[str, list[LockActivity]] = {}
+    for row in rows.defer("hash_diff"):
+        found.setdefault(str(row.lock_activity_id), []).append(row)
+    waits = []
+    for parts in found.values():
+        first, last = parts[0], parts[-1]
+        start = last.wait_start or first.load_date
+        end = last.load_end_date
+        text = last.query_text if see_text else words.hide_literals(last.query_text)
+        waits.append(
+            Wait(
+                pid=last.lock_pid,
+                application=words.printable_name(last.application_name),
+                user=words.printable_name(last.user_name),
+                start=start,
+                end=end,
+                seconds=words.seconds_between(start, end or now) or 0.0,
+                what=f"{last.lock_mode} on {words.one_line(last.object_name, 100) or 'an unknown object'}",
+                query=words.one_line(text),
+                outcome=words.ENDINGS.get(
+                    last.resolution_action or "", last.resolution_action or "still waiting"
+                ),
+            )
+        )
+    return waits
+
+
+def _events(versions: list[BlockingSession], waits: list[Wait], actions: list[Mark]) -> list[Event]:
+    last = versions[-1]
+    found: list[Event] = []
+    if last.transaction_start:
+        found.append(
+            Event(
+                last.transaction_start,
+                f"{last.session_pid or 'the prepared transaction'} starts its transaction",
+            )
+        )
+    for number, wait in enumerate(sorted(waits, key=lambda item: item.start), start=1):
+        mode = wait.what.split(" ", 1)[0]
+        if number == 1:
+            found.append(Event(wait.start, f"first waiter: {wait.pid} ({wait.application}) for {wait.what}"))
+        elif mode == "AccessExclusiveLock":
+            found.append(
+                Event(wait.start, f"{wait.pid} ({wait.application}) queues DDL: {wait.what}", "grave")
+            )
+        elif number in (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000):
+            found.append(Event(wait.start, f"{wait.pid} ({wait.application}) joins as number {number}"))
+    found += _changes(versions)
+    found += [Event(mark.at, mark.text, "grave") for mark in actions]
+    if last.ended_at or last.load_end_date:
+        how = words.ENDINGS.get(last.ended_how or "", words.one_line(last.ended_how, 60))
+        found.append(
+            Event(last.ended_at or last.load_end_date, f"the blocking ends: {how or 'unknown'}", "end")
+        )
+    ends = [wait.end for wait in waits if wait.end is not None]
+    if ends and len(ends) == len(waits) and (last.ended_at or last.load_end_date):
+        found.append(Event(max(ends), f"all {words.some(len(waits), 'waiter')} are out of the queue", "end"))
+    return sorted(found, key=lambda event: event.at)
+
+
+def _changes(versions: list[BlockingSession]) -> list[Event]:
+    found: list[Event] = []
+    before: BlockingSession | None = None
+    for row in versions:
+        if before is not None:
+            if row.blocking_severity != before.blocking_severity and row.blocking_severity:
+                queue = words.some(row.blocked_sessions_count or 0, "session")
+                kind = (
+                    "grave"
+                    if words.RANK.get(row.blocking_severity, 0)
+                    > words.RANK.get(before.blocking_severity or "", 0)
+                    else ""
+                )
+                found.append(Event(row.load_date, f"{row.blocking_severity}, {queue} behind it", kind))
+            if row.session_state != before.session_state and row.session_state:
+                found.append(
+                    Event(row.load_date, f"the session is now {words.one_line(row.session_state, 40)}")
+                )
+            if row.is_root != before.is_root:
+                found.append(
+                    Event(
+                        row.load_date,
+                        "it waits for nobody now: a root"
+                        if row.is_root
+                        else f"it waits itself: {words.one_line(row.waits_for, 100)}",
+                    )
+                )
+        before = row
+    return found
+
+
+def _picture(
+    versions: list[BlockingSession], start: datetime, end: datetime, actions: list[Mark], now: datetime
+) -> Area | None:
+    span = (end - start).total_seconds()
+    if span < 1:
+        return None
+    number = 100
+    width = span / number
+    seconds = [0.0] * number
+    for row in versions:
+        left = max(0.0, (row.load_date - start).total_seconds())
+        right = min(span, ((row.load_end_date or now) - start).total_seconds())
+        index = int(left / width)
+        while index < number and index * width < right:
+            overlap = min(right, (index + 1) * width) - max(left, index * width)
+            seconds[index] += max(0.0, overlap) * (row.blocked_sessions_count or 0)
+            index += 1
+    slots = [
+        Slot(start + (end - start) * index / number, value, value / width)
+        for index, value in enumerate(seconds)
+    ]
+    return area(slots, actions, start, end)
+
+
+__all__: list[Any] = ["episode", "lost_seconds"]

@@ -1,0 +1,159 @@
+"""Reading the vault as of a moment: what it knew then, where the changes are, and what was learned later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.models import Max, Q, QuerySet
+from django.utils import timezone
+
+from ..calls import coverage
+from ..models import BlockingSession, DeadlockEvent, LockActivity
+from . import nodes, tree, words
+from .context import VAULT
+from .figures import LONGEST_ROW
+from .heart import tried
+
+MOST_WAITERS = 3000
+"""So many waiters of one moment are read; beyond, the page says how many it leaves out."""
+
+
+@dataclass(frozen=True)
+class Then:
+    """The picture of one moment."""
+
+    at: datetime
+    tree: tree.Tree
+    previous: datetime | None
+    following: datetime | None
+    later: tuple[str, ...]
+    gap: str
+    cut: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.tree.waiting
+
+
+def _open_at(rows: QuerySet[Any], at: datetime) -> QuerySet[Any]:
+    return rows.filter(
+        Q(load_end_date=None) | Q(load_end_date__gt=at), load_date__lte=at, load_date__gt=at - LONGEST_ROW
+    )
+
+
+def rows_at(at: datetime, alias: str = VAULT) -> tuple[list[BlockingSession], list[LockActivity]]:
+    """Return the rows of blockers and of waits that were the present ones at a moment."""
+    blockers = list(
+        _open_at(BlockingSession.objects.using(alias), at).order_by("satellite_id")[:MOST_WAITERS]
+    )
+    waits = _open_at(LockActivity.objects.using(alias).filter(lock_granted=False), at)
+    return blockers, list(waits.order_by("satellite_id")[:MOST_WAITERS])
+
+
+def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
+    """Return the tree as the monitor knew it at a moment, with the nearest changes before and after."""
+    blockers, waits = rows_at(at, alias)
+    graph = nodes.from_vault(blockers, waits, see_text)
+    return Then(
+        at=at,
+        tree=tree.build(graph, at),
+        previous=_previous(at, alias),
+        following=_following(at, [*blockers, *waits], alias),
+        later=tuple(_later(blockers, at, alias)),
+        gap=_gap(at, alias),
+        cut=len(waits) >= MOST_WAITERS,
+    )
+
+
+def _previous(at: datetime, alias: str) -> datetime | None:
+    waits = LockActivity.objects.using(alias).filter(lock_granted=False)
+    begun = waits.filter(load_date__lt=at).order_by("-load_date").values_list("load_date", flat=True).first()
+    if begun is None:
+        return None
+    ended = waits.filter(
+        load_date__lt=at, load_date__gt=min(begun, at) - timedelta(hours=1), load_end_date__lt=at
+    )
+    last = ended.aggregate(last=Max("load_end_date"))["last"]
+    return max(begun, last) if last else begun
+
+
+def _following(at: datetime, rows: Iterable[Any], alias: str) -> datetime | None:
+    waits = LockActivity.objects.using(alias).filter(lock_granted=False, load_date__gt=at)
+    begun = waits.order_by("load_date").values_list("load_date", flat=True).first()
+    ends = [row.load_end_date for row in rows if row.load_end_date is not None]
+    return min([*ends, *([begun] if begun else [])], default=None)
+
+
+def _later(blockers: list[BlockingSession], at: datetime, alias: str) -> Iterable[str]:
+    roots = {str(row.blocking_session_id): row for row in blockers if row.is_root}
+    if not roots:
+        return
+    last = BlockingSession.objects.using(alias).filter(
+        blocking_session_id__in=list(roots)[:20], load_date__gte=at - LONGEST_ROW, ended_how__isnull=False
+    )
+    for row in last.order_by("ended_at")[:20]:
+        who = (
+            f"prepared transaction '{words.one_line(row.prepared_gid, 40)}'"
+            if row.prepared_gid
+            else str(row.session_pid)
+        )
+        how = words.ENDINGS.get(row.ended_how or "", words.one_line(row.ended_how, 60))
+        if row.ended_at:
+            yield f"{who} stopped blocking at {timezone.localtime(row.ended_at):%H:%M:%S}: {how}."
+    near = DeadlockEvent.objects.using(alias).filter(
+        load_end_date=None,
+        deadlock_timestamp__gte=at - timedelta(seconds=2),
+        deadlock_timestamp__lte=at + timedelta(seconds=5),
+    )
+    for event in near.only("deadlock_timestamp", "deadlock_victim_pid", "satellite_id")[:5]:
+        victim = (
+            f"PostgreSQL ended {event.deadlock_victim_pid}"
+            if event.deadlock_victim_pid
+            else "the victim is unknown"
+        )
+        yield f"At {timezone.localtime(event.deadlock_timestamp):%H:%M:%S} a deadlock was broken: {victim}."
+
+
+def _gap(at: datetime, alias: str) -> str:
+    def read() -> list[coverage.Gap]:
+        with connections[alias].cursor() as cursor:
+            return coverage.recent_gaps(cursor, 500)
+
+    for gap in tried(read, alias) or []:
+        if gap.gap_start <= at < gap.gap_end:
+            start, end = timezone.localtime(gap.gap_start), timezone.localtime(gap.gap_end)
+            return (
+                f"Nobody watched from {start:%H:%M:%S} to {end:%H:%M:%S}: {words.one_line(gap.reason, 160)}."
+            )
+    return ""
+
+
+def compared(one: Then, other: Then) -> str:
+    """Return in one sentence how ``one`` differs from ``other``."""
+    more = one.tree.waiting - other.tree.waiting
+    parts = [f"{more:+,} waiting" if more else "as many waiting"]
+    mine = {line.node.node for line in one.tree.lines if line.node and line.depth == 0}
+    theirs = {line.node.node for line in other.tree.lines if line.node and line.depth == 0}
+    if mine == theirs:
+        parts.append("root unchanged" if len(mine) == 1 else "roots unchanged" if mine else "no root")
+    else:
+        came, went = sorted(mine - theirs), sorted(theirs - mine)
+        if came:
+            parts.append(f"root came: {', '.join(map(str, came[:5]))}")
+        if went:
+            parts.append(f"root gone: {', '.join(map(str, went[:5]))}")
+    tables = sorted(_tables(one) ^ _tables(other))
+    if tables:
+        parts.append("relations differ: " + ", ".join(words.one_line(name, 40) for name in tables[:5]))
+    elif _tables(one):
+        parts.append(f"{', '.join(words.one_line(name, 40) for name in sorted(_tables(one))[:5])} only")
+    return ", ".join(parts) + "."
+
+
+def _tables(then: Then) -> set[str]:
+    found = {line.node.relation_name for line in then.tree.lines if line.node and line.node.is_waiting}
+    return {name for name in found if name}
