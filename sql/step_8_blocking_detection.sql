@@ -64,19 +64,73 @@ BEGIN;
 \ir lock_engine/cycle_blockers.sql
 \ir lock_engine/monitor_status.sql
 
--- lock_log (deadlocks)
+\echo 'One Vault lock monitor, step 8: deadlocks and the server log'
+\ir lock_catalog/transaction_status.sql
+\ir lock_catalog/remembered_waits.sql
+\ir lock_catalog/deadlock_members.sql
+\ir lock_catalog/deadlock_cycles.sql
+\ir lock_log/tables/state.sql
+\ir lock_log/tables/source.sql
+\ir lock_log/tables/event.sql
+\ir lock_log/name_pattern.sql
+\ir lock_log/reader_rights.sql
+\ir lock_log/server_file.sql
+\ir lock_log/read_server_file.sql
+\ir lock_log/later_files.sql
+\ir lock_log/installed_since.sql
+\ir lock_log/prefix_pattern.sql
+\ir lock_log/parse_time.sql
+\ir lock_log/parse_object.sql
+\ir lock_log/parse_deadlock.sql
+\ir lock_log/parse_record.sql
+\ir lock_log/classify.sql
+\ir lock_log/split.sql
+\ir lock_log/take.sql
+\ir lock_log/missing_rights.sql
+\ir lock_log/set_unreadable.sql
+\ir lock_log/read_server_log.sql
+\ir lock_log/status.sql
+\ir lock_log/ingest.sql
+\ir lock_log/resume_position.sql
+\ir lock_log/lock_timeouts_between.sql
+\ir lock_engine/tables/deadlock_observation.sql
+\ir lock_engine/tables/deadlock_counter.sql
+\ir lock_engine/tables/deadlock_ledger.sql
+\ir lock_engine/tables/deadlock_capture.sql
+\ir lock_engine/statement_table.sql
+\ir lock_engine/unindexed_foreign_key.sql
+\ir lock_engine/deadlock_suggestion.sql
+\ir lock_engine/deadlock_pattern.sql
+\ir lock_engine/deadlock_evidence.sql
+\ir lock_engine/deadlock_victim.sql
+\ir lock_engine/count_deadlocks.sql
+\ir lock_engine/settle_ledger.sql
+\ir lock_engine/deadlock_ledger_summary.sql
+\ir lock_engine/store_deadlock.sql
+\ir lock_engine/logged_participants.sql
+\ir lock_engine/merged_participants.sql
+\ir lock_engine/store_logged_deadlocks.sql
+\ir lock_engine/settle_deadlocks.sql
+\ir lock_engine/look_for_deadlocks.sql
+\ir lock_engine/collect_deadlocks.sql
+\ir lock_log/grants.sql
 \ir lock_engine/collect_deadlocks.sql
 
 \echo 'One Vault lock monitor, step 8: published functions and dashboards'
 \ir lock_monitoring/functions/capture_lock_activity.sql
 \ir lock_monitoring/functions/run_lock_monitoring.sql
 \ir lock_monitoring/functions/detect_blocking_sessions.sql
+\ir lock_monitoring/functions/detect_deadlocks.sql
 \ir lock_monitoring/functions/analyze_lock_waits.sql
 \ir lock_monitoring/functions/cleanup_old_data.sql
 
 \ir lock_monitoring/views/lock_activity_dashboard.sql
 \ir lock_monitoring/views/blocking_sessions_dashboard.sql
 \ir lock_monitoring/views/lock_wait_analysis_dashboard.sql
+\ir lock_monitoring/views/deadlock_events_dashboard.sql
+\ir lock_monitoring/views/deadlock_history.sql
+\ir lock_monitoring/views/deadlock_patterns.sql
+\ir lock_monitoring/views/deadlock_ledger.sql
 
 \echo 'One Vault lock monitor, step 8: the door and its action log'
 \ir lock_catalog/blocks_any.sql

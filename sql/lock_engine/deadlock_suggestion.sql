@@ -1,0 +1,90 @@
+-- How to avoid this deadlock, from its ring alone. Says so where nothing can be concluded.
+CREATE OR REPLACE FUNCTION lock_engine.deadlock_suggestion(p_participants jsonb)
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p record;
+  v_order text;
+  v_key text;
+BEGIN
+  WITH m AS (
+    SELECT (x.e ->> 'pid') AS pid, x.e ->> 'blocked_by' AS blocked_by, x.e ->> 'wanted_mode' AS mode, x.e ->> 'lock_type' AS type,
+           coalesce(x.e ->> 'table', lock_engine.statement_table(x.e ->> 'query')) AS table_name, x.e ->> 'table' AS sure_table,
+           x.e ->> 'wanted' AS wanted, x.e ->> 'query' AS query, x.e ->> 'context' AS context,
+           coalesce(nullif(x.e ->> 'application', ''), x.e ->> 'user', 'session') AS who,
+           lock_engine.query_fingerprint(left(x.e ->> 'query', 900)) AS print,
+           concat_ws(':', x.e ->> 'table', x.e ->> 'page', x.e ->> 'tuple') AS row_key, x.e ? 'tuple' AS row_known, x.n
+      FROM jsonb_array_elements(p_participants) WITH ORDINALITY x(e, n)),
+  h AS (
+    -- what each holds is what the one behind it wants
+    SELECT m.*, b.table_name AS held_table, b.wanted AS held, b.type AS held_type FROM m LEFT JOIN m b ON b.blocked_by = m.pid)
+  SELECT count(*) AS n,
+         bool_and(h.type IN ('transactionid', 'tuple')) AS rows,
+         bool_and(h.type = 'advisory') AS advisory,
+         bool_and(h.type = 'relation') AND count(DISTINCT h.wanted) = 1 AS one_relation,
+         bool_or(h.type = 'relation' AND h.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock')
+                 AND h.query ~* '^\s*(alter|drop|truncate|create|reindex|vacuum|cluster|refresh)') AS ddl,
+         bool_and(h.print IS NOT NULL) AND count(DISTINCT h.print) = 1 AS one_statement,
+         bool_and(h.row_known) AND count(DISTINCT h.row_key) = 1 AS one_row,
+         bool_or(h.context ~* 'FOR KEY SHARE' OR h.query ~* 'FOR KEY SHARE') AS key_share,
+         count(DISTINCT h.table_name) AS tables, bool_and(h.table_name IS NOT NULL) AS tables_known,
+         min(h.table_name) AS one_table, array_agg(DISTINCT h.table_name) FILTER (WHERE h.table_name IS NOT NULL) AS table_names,
+         min(h.wanted) AS one_object, string_agg(DISTINCT h.mode, ' and ') AS modes,
+         bool_and(h.held_table IS NOT NULL AND h.table_name IS NOT NULL AND h.held_table <> h.table_name) AS crossed,
+         string_agg(format('%s (%s) holds %s and wants %s', h.who, h.pid,
+                           coalesce(CASE WHEN h.held_type IN ('transactionid', 'tuple') AND h.held_table IS NOT NULL THEN 'rows of ' || h.held_table END, h.held),
+                           coalesce(CASE WHEN h.type IN ('transactionid', 'tuple') AND h.table_name IS NOT NULL THEN 'rows of ' || h.table_name END, h.wanted)),
+                    '; ' ORDER BY h.n) AS ring,
+         (array_agg(format('%s then %s', h.held_table, h.table_name) ORDER BY h.n))[1] AS first_order,
+         bool_or(h.query IS NULL) AS unknown_query
+    INTO p FROM h;
+  IF p.n < 2 THEN
+    RETURN 'Nothing can be concluded: only the victim is known. Set log_error_verbosity = default, so that the log has the DETAIL of a deadlock.';
+  END IF;
+  v_order := 'In the ring: ' || p.ring || '. ';
+  IF p.ddl THEN
+    RETURN v_order || 'A change of a definition took part: run it in a transaction of its own, with SET lock_timeout = ''2s'' and a retry, '
+      || 'or take its lock (LOCK TABLE ... IN ACCESS EXCLUSIVE MODE) as that transaction''s first statement.';
+  END IF;
+  IF p.one_relation THEN
+    RETURN v_order || format('All already hold a lock on %s and want a stronger one (%s): an upgrade that two cannot do at once. Take the '
+      'strongest lock first (LOCK TABLE ... IN that mode, at the beginning), or do without the first, weaker one.', p.one_object, p.modes);
+  END IF;
+  IF p.advisory THEN
+    RETURN v_order || 'Advisory locks taken in opposite orders: take them sorted by key, or all of them through one key.';
+  END IF;
+  IF p.rows AND p.one_row THEN
+    RETURN v_order || 'All want the same row: each locked it in share mode first (SELECT ... FOR SHARE, or a foreign key''s FOR KEY SHARE) and then '
+      'wanted to change it. Use SELECT ... FOR UPDATE (or FOR NO KEY UPDATE) at once.';
+  END IF;
+  v_key := CASE WHEN p.rows OR p.key_share THEN lock_engine.unindexed_foreign_key(p.table_names) END;
+  IF v_key IS NOT NULL THEN
+    RETURN v_order || format('A foreign key has no index: %s. Its checks go through every row of the referencing table and lock what they need not: '
+      'create that index (CREATE INDEX CONCURRENTLY), then see whether the order of statements still crosses.', v_key);
+  END IF;
+  IF p.key_share THEN
+    RETURN v_order || 'A foreign key''s check took part (FOR KEY SHARE on the referenced row): change the referenced row first, then insert or '
+      'update the referencing ones, in all transactions alike.';
+  END IF;
+  IF p.rows AND p.one_statement THEN
+    RETURN v_order || format('The same statement runs on several rows of %s in different orders: sort the rows before locking them '
+      '(SELECT ... ORDER BY the primary key FOR UPDATE, or apply the changes sorted by key).', coalesce(p.one_table, 'one table'));
+  END IF;
+  IF p.crossed THEN
+    RETURN v_order || format('Take them in one order everywhere: for example %s in every transaction.', p.first_order);
+  END IF;
+  IF p.rows AND p.tables_known AND p.tables = 1 THEN
+    RETURN v_order || format('Different statements lock the same rows of %s in different orders: agree on one order, for example by primary key, '
+      'and lock all rows first (SELECT ... ORDER BY the primary key FOR UPDATE).', p.one_table);
+  END IF;
+  IF p.unknown_query AND NOT p.tables_known THEN
+    RETURN v_order || 'Nothing more can be concluded: the statements are not known.';
+  END IF;
+  RETURN v_order || 'Agree on one order in which every transaction takes these.';
+END
+$$;
+COMMENT ON FUNCTION lock_engine.deadlock_suggestion(jsonb) IS
+  'Words a developer can act on, from who holds and wants what in the ring; says so where nothing can be concluded.';

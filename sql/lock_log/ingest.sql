@@ -1,0 +1,43 @@
+-- The way in for files that a client reads: a local path, an upload. For lock_admin_role, because it adds to the history.
+CREATE OR REPLACE FUNCTION lock_log.ingest(
+  p_source text, p_format text, p_start bigint, p_data bytea, p_at_end boolean, p_log_line_prefix text DEFAULT NULL,
+  OUT consumed bigint, OUT records integer, OUT unreadable integer)
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v_prefix text := coalesce(p_log_line_prefix, current_setting('log_line_prefix'));
+  t record;
+BEGIN
+  IF p_format NOT IN ('csvlog', 'jsonlog', 'stderr') THEN
+    RAISE EXCEPTION 'Log format "%" is unknown: it is csvlog, jsonlog or stderr.', p_format USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF p_format = 'stderr' AND (v_prefix !~ '%-?\d*p' OR v_prefix !~ '%-?\d*[mtn]') THEN
+    RAISE EXCEPTION 'Log line prefix "%" lacks the time (%%m) or the process (%%p): say the one the file was written with.', v_prefix
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF p_start < 0 OR p_data IS NULL THEN
+    RAISE EXCEPTION 'Nothing to read.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  PERFORM pg_advisory_xact_lock(460, 5);
+  SELECT * INTO t FROM lock_log.take('file:' || p_source, p_format, p_data, p_at_end, v_prefix, NULL, NULL);
+  consumed := t.consumed; records := t.records; unreadable := t.unreadable;
+  IF p_start = 0 THEN
+    INSERT INTO lock_log.source AS s (source, position, head_length, head_hash, last_read_at)
+    VALUES (p_source, t.consumed, least(length(p_data), 256), md5(substr(p_data, 1, 256)), clock_timestamp())
+    ON CONFLICT (source) DO UPDATE SET position = EXCLUDED.position, head_length = EXCLUDED.head_length,
+      head_hash = EXCLUDED.head_hash, last_read_at = EXCLUDED.last_read_at;
+  ELSE
+    UPDATE lock_log.source s SET position = p_start + t.consumed, last_read_at = clock_timestamp() WHERE s.source = p_source;
+  END IF;
+  PERFORM lock_engine.store_logged_deadlocks();
+END
+$$;
+COMMENT ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text) IS
+  'Takes a piece of a log file that begins at byte p_start of p_source. p_at_end: the file ends here. Returns the bytes '
+  'consumed (send the rest again with what follows), records newly stored, records of no known form. Needs lock_admin_role.';
+ALTER FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text) OWNER TO lock_vault_owner;
+REVOKE ALL ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text) TO lock_admin_role;

@@ -1,0 +1,22 @@
+-- Records older than the monitor in this database are not its own. A copy made by CREATE DATABASE .. TEMPLATE counts from
+-- its own making. Runs as lock_log_reader, for the time of the database's folder.
+CREATE OR REPLACE FUNCTION lock_log.installed_since()
+RETURNS timestamptz
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v_made timestamptz := (
+    SELECT f.modification FROM pg_database d
+     CROSS JOIN LATERAL pg_stat_file('base/' || d.oid || '/PG_VERSION', true) f WHERE d.datname = current_database());
+BEGIN
+  RETURN greatest(v_made, (SELECT min(i.installed_at) FROM lock_engine.installation i));
+END
+$$;
+COMMENT ON FUNCTION lock_log.installed_since() IS 'Since when the monitor is in this database.';
+ALTER FUNCTION lock_log.installed_since() OWNER TO lock_log_reader;
+REVOKE ALL ON FUNCTION lock_log.installed_since() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lock_log.installed_since() TO lock_vault_owner;
+GRANT SELECT (installed_at) ON lock_engine.installation TO lock_log_reader;

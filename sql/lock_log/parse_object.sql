@@ -1,0 +1,44 @@
+-- The object in a lock message ("transaction 733", "tuple (0,1) of relation 16385 of database 5"). By its shape, where
+-- the words are of another language.
+CREATE OR REPLACE FUNCTION lock_log.parse_object(
+  p_text text, OUT lock_type text, OUT database_oid oid, OUT relation_oid oid, OUT page integer, OUT tuple integer,
+  OUT transactionid bigint)
+LANGUAGE plpgsql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v_numbers bigint[] := ARRAY(SELECT m[1]::bigint FROM regexp_matches(p_text, '(\d{1,18})', 'g') m);
+  v_count integer := cardinality(v_numbers);
+BEGIN
+  lock_type := CASE
+    WHEN p_text ~ '\[\d+,\d+,\d+,\d+\]' THEN 'advisory'
+    WHEN p_text ~ '\[\d+,\d+,\d+\]' THEN 'userlock'
+    WHEN p_text ~ '\(\d+,\d+\)' AND v_count = 4 THEN 'tuple'
+    WHEN p_text ~ '\d+/\d+' AND v_count = 2 THEN 'virtualxid'
+    WHEN p_text ~ '^extension of relation' THEN 'extend'
+    WHEN p_text ~ '^object' THEN 'object'
+    WHEN p_text ~ '^page' THEN 'page'
+    WHEN p_text ~ '^speculative' THEN 'spectoken'
+    WHEN p_text ~ 'datfrozenxid' THEN 'frozenid'
+    WHEN v_count = 1 THEN 'transactionid'
+    WHEN v_count = 2 THEN 'relation'
+    WHEN v_count = 3 THEN 'object' END;
+  IF lock_type IN ('relation', 'extend') AND v_count = 2 THEN
+    relation_oid := v_numbers[1]::oid; database_oid := v_numbers[2]::oid;
+  ELSIF lock_type = 'tuple' THEN
+    page := v_numbers[1]::integer; tuple := v_numbers[2]::integer;
+    relation_oid := v_numbers[3]::oid; database_oid := v_numbers[4]::oid;
+  ELSIF lock_type = 'page' AND v_count = 3 THEN
+    page := v_numbers[1]::integer; relation_oid := v_numbers[2]::oid; database_oid := v_numbers[3]::oid;
+  ELSIF lock_type = 'transactionid' THEN
+    transactionid := v_numbers[1];
+  ELSIF lock_type = 'advisory' THEN
+    database_oid := v_numbers[1]::oid;
+  END IF;
+EXCEPTION WHEN data_exception THEN
+  lock_type := NULL;
+END
+$$;
+COMMENT ON FUNCTION lock_log.parse_object(text) IS
+  'What kind of lock a log line names, and its relation, row or transaction; NULL where the text does not say.';

@@ -1,0 +1,143 @@
+-- Takes what the server has logged since the last call: follows the file by offset, goes through rotated files in order,
+-- and begins anew where a file of the same name turns out to be another. Nothing new costs two file looks. Never raises
+-- because of the log: what is wrong becomes the state that lock_log.status() shows.
+CREATE OR REPLACE FUNCTION lock_log.read_server_log()
+RETURNS integer
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c_chunk constant bigint := 1024 * 1024;
+  c_largest_record constant bigint := 8 * 1024 * 1024;
+  c_budget constant interval := interval '300 ms';
+  c_first constant bigint := 16 * 1024 * 1024;
+  s lock_log.state;
+  f record;
+  t record;
+  v_began timestamptz := clock_timestamp();
+  v_file record;
+  v_position bigint;
+  v_length bigint;
+  v_chunk bytea;
+  v_head bytea;
+  v_head_length integer;
+  v_prefix text;
+  v_since timestamptz;
+  v_taken integer := 0;
+  v_unreadable integer := 0;
+  v_skipped bigint := 0;
+  v_last timestamptz;
+  v_finished boolean := true;
+  v_hint text;
+BEGIN
+  SELECT * INTO s FROM lock_log.state WHERE state_id = 1;
+  IF s.retry_at > v_began THEN
+    RETURN 0;
+  END IF;
+  BEGIN
+    SELECT * INTO f FROM lock_log.server_file(s.log_format);
+    IF f.file_name IS NULL THEN
+      PERFORM lock_log.set_unreadable(
+        CASE WHEN current_setting('logging_collector')::boolean
+             THEN format('log not readable: log_destination is %s, which writes no file', current_setting('log_destination'))
+             ELSE 'log not readable: logging_collector is off' END,
+        'Set logging_collector = on and log_destination = csvlog (a restart is needed), or import files with '
+        'manage.py lockmon_read_log FILE.');
+      RETURN 0;
+    END IF;
+    IF s.readable AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
+      RETURN 0;
+    END IF;
+    v_prefix := current_setting('log_line_prefix');
+    IF f.log_format = 'stderr' AND (v_prefix !~ '%-?\d*p' OR v_prefix !~ '%-?\d*[mtn]') THEN
+      PERFORM lock_log.set_unreadable(
+        format('log not readable: log_line_prefix is "%s", which lacks the time (%%m) or the process (%%p)', v_prefix),
+        'ALTER SYSTEM SET log_destination = ''stderr,csvlog''; SELECT pg_reload_conf(); or put %m [%p] into log_line_prefix.');
+      RETURN 0;
+    END IF;
+
+    IF s.file_name IS NULL OR s.log_format <> f.log_format THEN
+      -- the first time: this file, from when this database and the monitor in it came to be
+      v_since := CASE WHEN s.file_name IS NULL THEN lock_log.installed_since() ELSE s.last_read_at - interval '1 minute' END;
+      v_position := greatest(0, f.file_size - c_first);
+      v_skipped := v_position;
+      s.file_name := f.file_name;
+    ELSE
+      v_position := s.position;
+    END IF;
+
+    FOR v_file IN
+      SELECT s.file_name AS file_name, 0 AS n
+      UNION ALL
+      SELECT l.file_name, row_number() OVER (ORDER BY l.file_name = f.file_name, l.modified_at, l.file_name)
+        FROM lock_log.later_files(s.file_name, f.log_format, s.modified_at) l WHERE s.file_name <> f.file_name
+      ORDER BY 2
+    LOOP
+      IF v_file.n > 0 THEN
+        v_position := 0; s.head_length := NULL;
+      END IF;
+      s.file_name := v_file.file_name;
+      v_head := lock_log.read_server_file(s.file_name, 0, 256);
+      CONTINUE WHEN v_head IS NULL;
+      IF s.head_length > 0 AND md5(substr(v_head, 1, s.head_length)) <> s.head_hash THEN
+        v_position := 0;
+      END IF;
+      v_length := c_chunk;
+      LOOP
+        v_chunk := lock_log.read_server_file(s.file_name, v_position, v_length);
+        EXIT WHEN v_chunk IS NULL OR length(v_chunk) = 0;
+        SELECT * INTO t FROM lock_log.take('server', f.log_format, v_chunk,
+          length(v_chunk) < v_length AND v_file.file_name <> f.file_name, v_prefix, current_setting('log_timezone'), v_since);
+        v_taken := v_taken + t.records;
+        v_unreadable := v_unreadable + t.unreadable;
+        v_last := greatest(v_last, t.last_record_at);
+        IF t.consumed = 0 AND length(v_chunk) = v_length THEN
+          -- a record longer than a piece; one that never ends is passed over
+          IF v_length >= c_largest_record THEN
+            v_position := v_position + v_length; v_skipped := v_skipped + v_length; v_unreadable := v_unreadable + 1;
+          ELSE
+            v_length := v_length * 2;
+          END IF;
+          CONTINUE;
+        END IF;
+        v_position := v_position + t.consumed;
+        EXIT WHEN length(v_chunk) < v_length;
+        v_length := c_chunk;
+        v_finished := clock_timestamp() - v_began < c_budget;
+        EXIT WHEN NOT v_finished;
+      END LOOP;
+      v_head_length := least(length(v_head), v_position)::integer;
+      s.head_length := v_head_length; s.head_hash := md5(substr(v_head, 1, v_head_length));
+      EXIT WHEN NOT v_finished;
+    END LOOP;
+
+    INSERT INTO lock_log.state AS x (state_id, state, readable, since, file_name, log_format, position, file_size, modified_at,
+      head_length, head_hash, last_read_at, last_record_at, records_taken, records_unreadable, skipped_bytes)
+    VALUES (1, 'log readable', true, v_began, s.file_name, f.log_format, v_position,
+      CASE WHEN v_finished THEN f.file_size END, CASE WHEN v_finished THEN f.modified_at ELSE coalesce(s.modified_at, f.modified_at) END, s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped)
+    ON CONFLICT (state_id) DO UPDATE
+       SET state = EXCLUDED.state, readable = true, what_to_do = NULL, retry_at = NULL,
+           since = CASE WHEN x.readable THEN x.since ELSE EXCLUDED.since END,
+           file_name = EXCLUDED.file_name, log_format = EXCLUDED.log_format, position = EXCLUDED.position,
+           file_size = EXCLUDED.file_size, modified_at = EXCLUDED.modified_at, head_length = EXCLUDED.head_length,
+           head_hash = EXCLUDED.head_hash, last_read_at = EXCLUDED.last_read_at,
+           last_record_at = coalesce(EXCLUDED.last_record_at, x.last_record_at),
+           records_taken = x.records_taken + EXCLUDED.records_taken,
+           records_unreadable = x.records_unreadable + EXCLUDED.records_unreadable,
+           skipped_bytes = x.skipped_bytes + EXCLUDED.skipped_bytes;
+    RETURN v_taken;
+  EXCEPTION
+    WHEN insufficient_privilege THEN
+      PERFORM lock_log.set_unreadable('log not readable: ' || SQLERRM,
+        coalesce(lock_log.missing_rights(), 'The server''s own user must be able to read log_directory.'));
+    WHEN OTHERS THEN
+      -- not swallowed: the state keeps it, the pages show it, and the rest of the cycle goes on
+      PERFORM lock_log.set_unreadable(format('log not readable: %s (SQLSTATE %s)', SQLERRM, SQLSTATE), lock_log.missing_rights());
+  END;
+  RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION lock_log.read_server_log() IS
+  'Stores what the server''s log says about locks since the last call in lock_log.event; the number of records stored. At most '
+  'a third of a second at once; what is left comes with the next call. Problems become the state shown by lock_log.status().';

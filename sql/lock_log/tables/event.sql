@@ -1,0 +1,45 @@
+CREATE TABLE IF NOT EXISTS lock_log.event (
+    event_id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    record_hash       text NOT NULL UNIQUE,
+    kind              text NOT NULL,
+    logged_at         timestamptz NOT NULL,
+    pid               integer NOT NULL,
+    session_id        text,
+    sqlstate          text,
+    user_name         text,
+    database_name     text,
+    application_name  text,
+    client            text,
+    lock_mode         text,
+    lock_type         text,
+    object_text       text,
+    database_oid      oid,
+    relation_oid      oid,
+    page              integer,
+    tuple             integer,
+    transactionid     bigint,
+    waited_ms         numeric,
+    detail            jsonb,
+    statement         text,
+    context           text,
+    excerpt           text,
+    source            text NOT NULL,
+    stored_at         timestamptz NOT NULL,
+    deadlock_event_hk bytea,
+    handled           boolean NOT NULL DEFAULT true
+);
+CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
+CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);
+CREATE INDEX IF NOT EXISTS idx_event_unhandled ON lock_log.event (logged_at) WHERE NOT handled;
+
+COMMENT ON TABLE lock_log.event IS
+    'What the server log says about locks: deadlocks, waits, timeouts, cancelled waits. Nothing else of the log is kept.';
+COMMENT ON COLUMN lock_log.event.kind IS
+    'deadlock, waiting, acquired, deadlock_wait, failed_wait, rearranged, lock_timeout, not_available (NOWAIT), cancelled.';
+COMMENT ON COLUMN lock_log.event.record_hash IS 'Equal for the same record whatever file and format it was read from.';
+COMMENT ON COLUMN lock_log.event.waited_ms IS 'Milliseconds waited when the line was written (log_lock_waits); exact for acquired.';
+COMMENT ON COLUMN lock_log.event.detail IS
+    'For a deadlock its edges and statements; for a wait the holders and the queue, as PostgreSQL wrote them.';
+COMMENT ON COLUMN lock_log.event.handled IS 'false: a deadlock that has not been merged into an event yet.';
+GRANT SELECT ON lock_log.event TO lock_monitoring_role;
+GRANT SELECT, INSERT, UPDATE, DELETE ON lock_log.event TO lock_vault_owner;

@@ -1,0 +1,27 @@
+CREATE TABLE IF NOT EXISTS lock_log.state (
+    state_id           integer PRIMARY KEY DEFAULT 1 CHECK (state_id = 1),
+    state              text NOT NULL,
+    readable           boolean NOT NULL,
+    what_to_do         text,
+    since              timestamptz NOT NULL,
+    retry_at           timestamptz,
+    file_name          text,
+    log_format         text,
+    position           bigint,
+    file_size          bigint,
+    modified_at        timestamptz,
+    head_length        integer,
+    head_hash          text,
+    last_read_at       timestamptz,
+    last_record_at     timestamptz,
+    records_taken      bigint NOT NULL DEFAULT 0,
+    records_unreadable bigint NOT NULL DEFAULT 0,
+    skipped_bytes      bigint NOT NULL DEFAULT 0
+);
+
+COMMENT ON TABLE lock_log.state IS 'How far the server log has been read, one row.';
+COMMENT ON COLUMN lock_log.state.position IS 'Bytes of file_name that have been read.';
+COMMENT ON COLUMN lock_log.state.head_hash IS
+    'MD5 of the first head_length bytes: a file of the same name with another beginning is another file.';
+COMMENT ON COLUMN lock_log.state.retry_at IS 'While the log cannot be read: not tried again before this.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON lock_log.state TO lock_vault_owner;
