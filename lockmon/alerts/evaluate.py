@@ -63,14 +63,14 @@ class _Memory:
 
 
 class AlertEvaluator:
-    """Evaluates the active alerts of one vault, by default every five seconds; only one at a time works."""
+    """Evaluates the active alerts of one vault, by default every three seconds; only one at a time works."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._sandbox = Sandbox(alias)
         self._memory: dict[bytes, _Memory] = {}
-        self._interval = 5.0
+        self._interval = 3.0
         self._asked_at = 0.0
         self._rescue: threading.Thread | None = None
         self._mirror_problem = ""
