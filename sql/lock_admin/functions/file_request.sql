@@ -51,6 +51,10 @@ BEGIN
     v_facts - 'prediction', v_prediction, v_code)
   RETURNING action_id INTO v_action_id;
 
+  -- survives a rollback of the caller
+  RAISE LOG 'one vault lock door: action % asks to % pid % connected % (login %): %', v_action_id, left(p_action, 20), p_pid,
+    p_backend_start, session_user, coalesce(v_code, 'accepted');
+
   IF v_code IS NOT NULL THEN
     RETURN QUERY
     SELECT r.action_id, false, r.code, r.message, v_facts
