@@ -21,7 +21,8 @@ class LockmonAdminSite(admin.AdminSite):
     site_header = gettext_lazy("One Vault lock monitor")
     site_title = gettext_lazy("One Vault lock monitor")
     index_title = gettext_lazy("Overview")
-    enable_nav_sidebar = True
+    enable_nav_sidebar = False
+    site_url = None
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         from .views import routes

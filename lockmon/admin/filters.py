@@ -201,7 +201,16 @@ def fixed_filter(title_: str, column_: str, values_: Sequence[Choice]) -> type[F
 
 SeverityFilter = fixed_filter("severity", "blocking_severity", [(item, item) for item in words.SEVERITIES])
 KindFilter = fixed_filter("kind", "kind", list(words.KINDS.items()))
-MODES = ["AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"]
+MODES = [
+    "AccessShareLock",
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+]
 ModeFilter = fixed_filter("mode", "lock_mode", [(item, item.removesuffix("Lock")) for item in MODES])
 LOCK_TYPES = ("relation", "transactionid", "tuple", "virtualxid", "advisory", "extend", "page", "object")
 LockTypeFilter = fixed_filter("lock type", "lock_type", [(item, item) for item in LOCK_TYPES])

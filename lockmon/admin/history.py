@@ -45,11 +45,11 @@ class TextAware(HistoryAdmin):
 
     @admin.display(description="from")
     def began(self, row: Any) -> SafeString:
-        return words.moment(row.load_date)
+        return words.moment(row.load_date, "short")
 
     @admin.display(description="to")
     def ended(self, row: Any) -> SafeString | str:
-        return words.moment(row.load_end_date) if row.load_end_date else "present"
+        return words.moment(row.load_end_date, "short") if row.load_end_date else "present"
 
     @admin.display(description="user", ordering="user_name")
     def user(self, row: Any) -> str:
@@ -99,7 +99,35 @@ class LockActivityAdmin(TextAware):
     export_columns = (
         *(
             Column(name, name)
-            for name in ["load_date", "load_end_date", "lock_pid", "backend_start", "user_name", "application_name", "client_addr", "database_name", "lock_type", "lock_mode", "schema_name", "table_name", "object_name", "row_page", "row_tuple", "lock_granted", "wait_start", "wait_start_is_bound", "lock_duration_seconds", "blocking_nodes", "soft_blocking_nodes", "root_nodes", "session_state", "transaction_start", "query_start", "resolution_action", "resolution_timestamp"]
+            for name in [
+                "load_date",
+                "load_end_date",
+                "lock_pid",
+                "backend_start",
+                "user_name",
+                "application_name",
+                "client_addr",
+                "database_name",
+                "lock_type",
+                "lock_mode",
+                "schema_name",
+                "table_name",
+                "object_name",
+                "row_page",
+                "row_tuple",
+                "lock_granted",
+                "wait_start",
+                "wait_start_is_bound",
+                "lock_duration_seconds",
+                "blocking_nodes",
+                "soft_blocking_nodes",
+                "root_nodes",
+                "session_state",
+                "transaction_start",
+                "query_start",
+                "resolution_action",
+                "resolution_timestamp",
+            ]
         ),
         Column("query_text", "query_text", text=True),
     )
@@ -225,7 +253,36 @@ class BlockingSessionAdmin(TextAware):
     export_columns = (
         *(
             Column(name, name)
-            for name in ["load_date", "load_end_date", "blocking_since", "session_pid", "session_start_time", "user_name", "application_name", "client_addr", "database_name", "session_state", "kind", "is_root", "blocking_severity", "blocked_sessions_count", "directly_blocked_count", "blocked_seconds", "blocking_duration_seconds", "total_locks_held", "exclusive_locks_held", "waits_for", "hard_blockers", "soft_blockers", "root_nodes", "backend_xid", "prepared_gid", "recommended_action", "ended_how", "ended_at"]
+            for name in [
+                "load_date",
+                "load_end_date",
+                "blocking_since",
+                "session_pid",
+                "session_start_time",
+                "user_name",
+                "application_name",
+                "client_addr",
+                "database_name",
+                "session_state",
+                "kind",
+                "is_root",
+                "blocking_severity",
+                "blocked_sessions_count",
+                "directly_blocked_count",
+                "blocked_seconds",
+                "blocking_duration_seconds",
+                "total_locks_held",
+                "exclusive_locks_held",
+                "waits_for",
+                "hard_blockers",
+                "soft_blockers",
+                "root_nodes",
+                "backend_xid",
+                "prepared_gid",
+                "recommended_action",
+                "ended_how",
+                "ended_at",
+            ]
         ),
         Column("current_query", "current_query", text=True),
     )
@@ -256,7 +313,7 @@ class BlockingSessionAdmin(TextAware):
 
     @admin.display(description="blocking since", ordering="satellite_id")
     def since(self, row: BlockingSession) -> SafeString:
-        return words.moment(row.blocking_since or row.load_date)
+        return words.moment(row.blocking_since or row.load_date, "short")
 
     @admin.display(description="severity", ordering="blocking_severity")
     def severity(self, row: BlockingSession) -> SafeString:
@@ -334,7 +391,22 @@ class DeadlockEventAdmin(TextAware):
     export_columns = (
         *(
             Column(name, name)
-            for name in ["deadlock_timestamp", "deadlock_id", "involved_pids", "involved_users", "deadlock_victim_pid", "deadlock_resolution", "deadlock_duration_ms", "affected_tables", "lock_types_involved", "similar_deadlocks_count", "pattern_hash", "sources", "prevention_suggestion", "unknown"]
+            for name in [
+                "deadlock_timestamp",
+                "deadlock_id",
+                "involved_pids",
+                "involved_users",
+                "deadlock_victim_pid",
+                "deadlock_resolution",
+                "deadlock_duration_ms",
+                "affected_tables",
+                "lock_types_involved",
+                "similar_deadlocks_count",
+                "pattern_hash",
+                "sources",
+                "prevention_suggestion",
+                "unknown",
+            ]
         ),
         Column("involved_queries", "involved_queries", text=True),
     )
@@ -345,7 +417,7 @@ class DeadlockEventAdmin(TextAware):
     @admin.display(description="when", ordering="deadlock_timestamp")
     def moment(self, row: DeadlockEvent) -> SafeString:
         address = reverse("admin:lockmon_deadlock", args=[row.deadlock_event_id])
-        return format_html('<a href="{}">{}</a>', address, words.moment(row.deadlock_timestamp))
+        return format_html('<a href="{}">{}</a>', address, words.moment(row.deadlock_timestamp, "short"))
 
     @admin.display(description="sessions")
     def pids(self, row: DeadlockEvent) -> str:
@@ -415,7 +487,28 @@ class LockWaitAnalysisAdmin(TextAware):
     heavy = ("contention_hotspots", "hash_diff")
     export_columns = tuple(
         Column(name, name)
-        for name in ["analysis_period_start", "analysis_period_end", "total_lock_events", "blocking_events", "deadlock_events", "average_lock_wait_time_ms", "p50_lock_wait_time_ms", "p95_lock_wait_time_ms", "max_lock_wait_time_ms", "lock_timeout_events", "most_contended_table", "most_blocking_user", "most_blocked_user", "peak_concurrent_locks", "lock_efficiency_score", "blocked_seconds", "previous_blocked_seconds", "trend_direction", "recommended_optimizations", "unknown"]
+        for name in [
+            "analysis_period_start",
+            "analysis_period_end",
+            "total_lock_events",
+            "blocking_events",
+            "deadlock_events",
+            "average_lock_wait_time_ms",
+            "p50_lock_wait_time_ms",
+            "p95_lock_wait_time_ms",
+            "max_lock_wait_time_ms",
+            "lock_timeout_events",
+            "most_contended_table",
+            "most_blocking_user",
+            "most_blocked_user",
+            "peak_concurrent_locks",
+            "lock_efficiency_score",
+            "blocked_seconds",
+            "previous_blocked_seconds",
+            "trend_direction",
+            "recommended_optimizations",
+            "unknown",
+        ]
     )
     fieldsets = (
         ("Period", {"fields": ("begin", "end", "trend", "blocked", "before")}),
@@ -432,11 +525,11 @@ class LockWaitAnalysisAdmin(TextAware):
 
     @admin.display(description="from", ordering="analysis_period_start")
     def begin(self, row: LockWaitAnalysis) -> SafeString:
-        return words.moment(row.analysis_period_start)
+        return words.moment(row.analysis_period_start, "minute")
 
     @admin.display(description="to", ordering="analysis_period_end")
     def end(self, row: LockWaitAnalysis) -> SafeString:
-        return words.moment(row.analysis_period_end)
+        return words.moment(row.analysis_period_end, "minute")
 
     @admin.display(description="lock events")
     def events(self, row: LockWaitAnalysis) -> str:

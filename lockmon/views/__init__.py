@@ -28,6 +28,7 @@ def routes(site: AdminSite) -> list[Route]:
         ("monitor/time/fragment/", time_machine.time_fragment, "lockmon_time_fragment"),
         ("monitor/episode/<str:key>/", episode.episode, "lockmon_episode"),
         ("monitor/deadlock/<str:key>/", deadlock.deadlock, "lockmon_deadlock"),
+        ("monitor/everything/", overview.everything, "lockmon_everything"),
         ("monitor/insight/", insight.insight, "lockmon_insight"),
     ]
     return [(path, update_wrapper(partial(view, site=site), view), name) for path, view, name in table]

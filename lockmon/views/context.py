@@ -88,6 +88,9 @@ _NAVIGATION = (
     ("lockmon_deadlockevent_changelist", "Deadlocks"),
     ("lockmon_lockactivity_changelist", "Locks"),
     ("lockmon_insight", "Insight"),
+    ("lockmon_alert_changelist", "Alerts"),
+    ("lockmon_actionlog_changelist", "Actions"),
+    ("lockmon_everything", "Everything"),
 )
 
 

@@ -157,7 +157,9 @@ def _names(by: str, keys: Sequence[Any], since: datetime, until: datetime, see_t
 def _contended(since: datetime, until: datetime, rows: bool) -> list[dict[str, Any]]:
     fields = ("schema_name", "table_name", "row_page", "row_tuple") if rows else ("schema_name", "table_name")
     kind = "rows" if rows else "relations"
-    found = _remembered(kind, since, until, lambda: figures.waits_lost(fields, since, until, rows=rows))
+    found = _remembered(
+        kind, since, until, lambda: figures.waits_lost(fields, since, until, limit=12, rows=rows)
+    )
     total = sum(row["seconds"] or 0.0 for row in found) or 1.0
     table = []
     for row in found:

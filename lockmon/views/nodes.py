@@ -104,7 +104,48 @@ class Node:
         return f"row ({self.page},{self.tuple}) of {words.one_line(name, 130)}"
 
 
-_SAME = ["node", "pid", "backend_start", "user_name", "is_superuser", "database_name", "application_name", "client_hostname", "backend_type", "state", "state_change", "xact_start", "query_start", "query_truncated", "backend_xid", "prepared_gid", "prepared_at", "is_waiting", "is_root", "in_deadlock", "lock_type", "lock_mode", "object_name", "relation_name", "schema_name", "page", "tuple", "transactionid", "wait_start", "wait_start_is_bound", "run_head", "parent", "blocked_directly", "blocked_total", "blocking_since", "severity", "kind", "recommended_action", "locks_held", "exclusive_locks_held"]
+_SAME = [
+    "node",
+    "pid",
+    "backend_start",
+    "user_name",
+    "is_superuser",
+    "database_name",
+    "application_name",
+    "client_hostname",
+    "backend_type",
+    "state",
+    "state_change",
+    "xact_start",
+    "query_start",
+    "query_truncated",
+    "backend_xid",
+    "prepared_gid",
+    "prepared_at",
+    "is_waiting",
+    "is_root",
+    "in_deadlock",
+    "lock_type",
+    "lock_mode",
+    "object_name",
+    "relation_name",
+    "schema_name",
+    "page",
+    "tuple",
+    "transactionid",
+    "wait_start",
+    "wait_start_is_bound",
+    "run_head",
+    "parent",
+    "blocked_directly",
+    "blocked_total",
+    "blocking_since",
+    "severity",
+    "kind",
+    "recommended_action",
+    "locks_held",
+    "exclusive_locks_held",
+]
 
 
 def from_live(rows: Iterable[Any], see_text: bool) -> list[Node]:

@@ -86,3 +86,9 @@ def overview(request: HttpRequest, site: AdminSite) -> HttpResponse:
 def overview_fragment(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """What the overview's script puts in its place every two seconds: all but the picture."""
     return fragment(request, "lockmon/_overview.html", **_now(request))
+
+
+@needs(VIEW_PAGES)
+def everything(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """All lists that this person may see: the stock admin's own index."""
+    return page(request, site, "lockmon/everything.html", "Everything", app_list=site.get_app_list(request))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -38,6 +38,7 @@ class Pin:
     x: float
     mark: Mark
     shape: str
+    y: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class Area:
     gaps: Sequence[Bar] = field(default_factory=tuple)
 
 
+APART = 16.0
+"""Marks of one kind closer than this become one mark with a number."""
 SHAPES = {"deadlock": "✖", "action": "▼", "alert": "!", "gap": "∅"}
+ROWS = {"deadlock": 20.0, "action": 36.0, "alert": 52.0, "gap": 68.0}
 _STEPS = (300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 
 
@@ -104,11 +108,7 @@ def area(
         )
     points.append(f"L{right:.1f},{base:.1f}Z")
     blocked = sum(slot.blocked for slot in slots)
-    pins = [
-        Pin(round(x_of(mark.at), 1), mark, SHAPES.get(mark.kind, "?"))
-        for mark in marks
-        if since <= mark.at <= until
-    ]
+    pins = _pins([mark for mark in marks if since <= mark.at <= until], x_of)
     summary = (
         f"At most {peak:.1f} sessions waiting on average of a slot; {blocked:,.0f} s of waiting in total."
     )
@@ -126,7 +126,26 @@ def area(
     )
 
 
-def _time_ticks(since: datetime, until: datetime, x_of: object) -> list[Tick]:
+def _pins(marks: Sequence[Mark], x_of: Callable[[datetime], float]) -> list[Pin]:
+    """Return the marks as pins; those of one kind that would touch become one with a number."""
+    pins: list[Pin] = []
+    for kind in SHAPES:
+        near: list[Mark] = []
+        for mark in [*sorted((item for item in marks if item.kind == kind), key=lambda item: item.at), None]:
+            if near and (mark is None or x_of(mark.at) - x_of(near[0].at) >= APART):
+                text = "; ".join(item.text for item in near[:5]) + (
+                    f"; and {len(near) - 5} more" if len(near) > 5 else ""
+                )
+                one = Mark(kind, near[0].at, text, near[0].url if len(near) == 1 else None)
+                shape = SHAPES[kind] + (str(len(near)) if len(near) > 1 else "")
+                pins.append(Pin(round(x_of(near[0].at), 1), one, shape, ROWS[kind]))
+                near = []
+            if mark is not None:
+                near.append(mark)
+    return pins
+
+
+def _time_ticks(since: datetime, until: datetime, x_of: Callable[[datetime], float]) -> list[Tick]:
     span = (until - since).total_seconds()
     step = next((item for item in _STEPS if span / item <= 10), _STEPS[-1])
     local = timezone.localtime(since)
@@ -136,6 +155,6 @@ def _time_ticks(since: datetime, until: datetime, x_of: object) -> list[Tick]:
     while moment <= until:
         if moment >= since + timedelta(seconds=span * 0.02):
             shape = "%d %b" if step >= 86400 or (moment.hour == 0 and moment.minute == 0) else "%H:%M"
-            ticks.append(Tick(round(x_of(moment), 1), f"{timezone.localtime(moment):{shape}}"))  # type: ignore[operator]
+            ticks.append(Tick(round(x_of(moment), 1), f"{timezone.localtime(moment):{shape}}"))
         moment += timedelta(seconds=step)
     return ticks

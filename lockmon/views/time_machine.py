@@ -67,7 +67,8 @@ def _window(at: datetime, hours: int, now: datetime) -> tuple[datetime, datetime
     """Return a period around the moment, on a grid, so that stepping does not redraw another picture each time."""
     grid = hours * 3600 // 4
     middle = int(at.timestamp()) // grid * grid + grid // 2
-    end = datetime.fromtimestamp(middle + hours * 1800, tz=timezone.get_current_timezone())
+    latest = int(now.timestamp()) // 300 * 300 + 300
+    end = datetime.fromtimestamp(min(middle + hours * 1800, latest), tz=timezone.get_current_timezone())
     return end - timedelta(hours=hours), end
 
 

@@ -229,6 +229,7 @@ class _Builder:
             preview=words.one_line(node.query),
             query=words.highlight_sql(node.query) if node.query and self.drawn <= TEXTS_SHOWN else "",
             notes=notes,
+            open=depth == 0 or node.node in self.children or node.in_deadlock,
         )
 
     def _doing(self, node: Node) -> str:

@@ -55,7 +55,96 @@ _SQL_TOKEN = re.compile(
     re.S,
 )
 _KEYWORDS = frozenset(
-    ["ADD", "ALL", "ALTER", "ANALYZE", "AND", "AS", "ASC", "BEGIN", "BETWEEN", "BY", "CASE", "CLUSTER", "COLUMN", "COMMIT", "CONCURRENTLY", "COPY", "CREATE", "CROSS", "CURRENT", "DEFAULT", "DELETE", "DESC", "DISTINCT", "DO", "DROP", "ELSE", "END", "EXCEPT", "EXECUTE", "EXISTS", "FOR", "FROM", "FULL", "GROUP", "HAVING", "IN", "INDEX", "INNER", "INSERT", "INTO", "IS", "JOIN", "KEY", "LATERAL", "LEFT", "LIKE", "LIMIT", "LOCK", "MATERIALIZED", "MODE", "MERGE", "NOT", "NOWAIT", "NULL", "OFFSET", "ON", "OR", "ORDER", "OUTER", "PREPARE", "PREPARED", "PRIMARY", "REFERENCES", "REFRESH", "REINDEX", "RETURNING", "RIGHT", "ROLLBACK", "ROW", "SELECT", "SET", "SHARE", "SKIP", "TABLE", "THEN", "TO", "TRANSACTION", "TRUNCATE", "UNION", "UNIQUE", "UPDATE", "USING", "VACUUM", "VALUES", "VIEW", "WHEN", "WHERE", "WITH"]
+    [
+        "ADD",
+        "ALL",
+        "ALTER",
+        "ANALYZE",
+        "AND",
+        "AS",
+        "ASC",
+        "BEGIN",
+        "BETWEEN",
+        "BY",
+        "CASE",
+        "CLUSTER",
+        "COLUMN",
+        "COMMIT",
+        "CONCURRENTLY",
+        "COPY",
+        "CREATE",
+        "CROSS",
+        "CURRENT",
+        "DEFAULT",
+        "DELETE",
+        "DESC",
+        "DISTINCT",
+        "DO",
+        "DROP",
+        "ELSE",
+        "END",
+        "EXCEPT",
+        "EXECUTE",
+        "EXISTS",
+        "FOR",
+        "FROM",
+        "FULL",
+        "GROUP",
+        "HAVING",
+        "IN",
+        "INDEX",
+        "INNER",
+        "INSERT",
+        "INTO",
+        "IS",
+        "JOIN",
+        "KEY",
+        "LATERAL",
+        "LEFT",
+        "LIKE",
+        "LIMIT",
+        "LOCK",
+        "MATERIALIZED",
+        "MODE",
+        "MERGE",
+        "NOT",
+        "NOWAIT",
+        "NULL",
+        "OFFSET",
+        "ON",
+        "OR",
+        "ORDER",
+        "OUTER",
+        "PREPARE",
+        "PREPARED",
+        "PRIMARY",
+        "REFERENCES",
+        "REFRESH",
+        "REINDEX",
+        "RETURNING",
+        "RIGHT",
+        "ROLLBACK",
+        "ROW",
+        "SELECT",
+        "SET",
+        "SHARE",
+        "SKIP",
+        "TABLE",
+        "THEN",
+        "TO",
+        "TRANSACTION",
+        "TRUNCATE",
+        "UNION",
+        "UNIQUE",
+        "UPDATE",
+        "USING",
+        "VACUUM",
+        "VALUES",
+        "VIEW",
+        "WHEN",
+        "WHERE",
+        "WITH",
+    ]
 )
 
 
@@ -141,12 +230,14 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
 def moment(value: datetime | None, style: str = "long") -> SafeString:
     """Return a ``<time>`` element: server's zone as text, UTC on hover; the page's script shows the reader's zone.
 
-    ``style`` is "long" (date and time), "time" (time of day) or "minute".
+    ``style`` is "long" (date and time), "short" (without the year), "time" (time of day) or "minute".
     """
     if value is None:
         return format_html('<span class="unknown" title="{}">unknown</span>', "PostgreSQL did not say")
     utc = value.astimezone(UTC)
-    shape = {"time": "%H:%M:%S", "minute": "%d %b %H:%M"}.get(style, "%Y-%m-%d %H:%M:%S")
+    shape = {"time": "%H:%M:%S", "minute": "%d %b %H:%M", "short": "%d %b %H:%M:%S"}.get(
+        style, "%Y-%m-%d %H:%M:%S"
+    )
     return format_html(
         '<time datetime="{}" data-style="{}" title="{} UTC">{}</time>',
         utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -8,9 +8,9 @@ const pad = (number) => String(number).padStart(2, "0");
 function words(date, style) {
   const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
   if (style === "time") return time;
-  if (style === "minute") {
+  if (style === "minute" || style === "short") {
     const day = date.toLocaleDateString("en-GB", { day: "2-digit", month: "short" });
-    return `${day} ${time.slice(0, 5)}`;
+    return `${day} ${style === "minute" ? time.slice(0, 5) : time}`;
   }
   return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${time}`;
 }
