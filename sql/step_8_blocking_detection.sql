@@ -114,7 +114,6 @@ BEGIN;
 \ir lock_engine/look_for_deadlocks.sql
 \ir lock_engine/collect_deadlocks.sql
 \ir lock_log/grants.sql
-\ir lock_engine/collect_deadlocks.sql
 
 \echo 'One Vault lock monitor, step 8: published functions and dashboards'
 \ir lock_monitoring/functions/capture_lock_activity.sql
