@@ -3,9 +3,9 @@
     python -m tests.bench.bench_door [ATTEMPTS] [POLICY_ROUNDS]
 
 ATTEMPTS (10,000) with sessions that ended, pids given again, other transactions and statements, uncommitted
-requests and missing rights, every 50th the right one. The figures to reach: 0 wrong sessions signalled (by the
-server's log), every attempt on the record. Then POLICY_ROUNDS (10) with the loop at its defaults: from an armed
-policy's condition becoming true until the blocked session runs again, under 5 s.
+requests and missing rights, every 50th the right one. To reach: 0 wrong sessions signalled (by the server's
+log), every attempt on the record. Then POLICY_ROUNDS (10), the loop at its defaults: from an armed policy's
+condition becoming true until the blocked session runs again, under 5 s.
 """
 
 from __future__ import annotations
@@ -15,15 +15,23 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from lockmon.calls import door as calls
 from tests.support import doors, hammer, vaults
-from tests.support.loops import ROOT, url
 from tests.support.servers import Server, throwaway
 
 BLOCKED_SECONDS = 2
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def url(server: Server, dsn: str) -> str:
+    """A database of the cluster as a URL, as the settings want it."""
+    folder = str(server.socket_directory).replace("/", "%2F")
+    return f"postgresql://postgres@{folder}:{server.port}/{conninfo_to_dict(dsn)['dbname']}"
 
 
 def hammering(server: Server, attempts: int) -> bool:
@@ -86,13 +94,13 @@ def policy_latency(server: Server, rounds: int) -> bool:
     hammer.prepare(dsn)
     process = subprocess.Popen(
         [sys.executable, "manage.py", "lockmon_monitor"],
-        cwd=ROOT,
+        cwd=PROJECT,
         env=os.environ
         | {
             "DJANGO_SETTINGS_MODULE": "onevault.settings",
             "SECRET_KEY": "only-for-tests-" * 4,
-            "VAULT_DATABASE_URL": url(dsn),
-            "DATABASE_URL": url(server.dsn("postgres")),
+            "VAULT_DATABASE_URL": url(server, dsn),
+            "DATABASE_URL": url(server, server.dsn("postgres")),
         },
         stdout=subprocess.DEVNULL,
     )
