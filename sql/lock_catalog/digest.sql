@@ -11,12 +11,14 @@ BEGIN
     CREATE OR REPLACE FUNCTION lock_catalog.digest(
       p_min_age interval, p_everything boolean, p_own_pids integer[],
       OUT digest numeric, OUT waiting integer, OUT locks integer)
-    LANGUAGE sql
+    LANGUAGE plpgsql
     VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET jit = off
     SET plan_cache_mode = force_generic_plan
     AS $body$
+    #variable_conflict use_column
+    BEGIN
       WITH a AS MATERIALIZED (
         SELECT x.pid, x.wait_event_type = 'Lock' AS waits,
                coalesce(x.xact_start, x.backend_start) < clock_timestamp() - p_min_age AS old,
@@ -32,7 +34,8 @@ BEGIN
           FROM lock_catalog.locks k LEFT JOIN a ON a.pid = k.pid
          WHERE k.pid IS NULL
             OR (a.pid IS NOT NULL AND (p_everything OR a.old OR (SELECT w.waiting FROM w) > 0)))
-      SELECT s.hash + l.hash, w.waiting::integer, l.locks::integer FROM s, l, w
+      SELECT s.hash + l.hash, w.waiting::integer, l.locks::integer INTO digest, waiting, locks FROM s, l, w;
+    END
     $body$
   $create$,
   CASE WHEN v_modern THEN 'hash_record_extended(' || v_session || ', 0)'

@@ -20,7 +20,6 @@ DECLARE
   v_own integer[];
   v_now timestamptz;
   v_min_age interval;
-  v_graph lock_catalog.graph[] := '{}';
   v_locks record;
   v_sessions record;
 BEGIN
@@ -67,13 +66,10 @@ BEGIN
       RETURN;
     END IF;
 
-    IF v_seen.waiting > 0 THEN
-      v_graph := ARRAY(SELECT w FROM lock_catalog.graph w);
-    END IF;
     SELECT s.* INTO v_locks
-      FROM lock_engine.store_locks(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_graph) s;
-    SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(v_now, v_graph) s;
-    IF v_sessions.waiting > 0 AND v_locks.written > 0 THEN
+      FROM lock_engine.store_locks(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_seen.waiting > 0) s;
+    SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(v_now, v_locks.blockers) s;
+    IF v_locks.waiting > 0 AND v_locks.written > 0 THEN
       PERFORM lock_engine.store_links(v_now);
     END IF;
 
@@ -81,7 +77,7 @@ BEGIN
     locks_captured := v_locks.locks;
     blocking_locks := v_locks.blocking;
     critical_locks := v_locks.critical;
-    waiting_sessions := v_sessions.waiting;
+    waiting_sessions := v_locks.waiting;
     blocking_sessions := v_sessions.blockers;
     root_blockers := v_sessions.roots;
     critical_blockers := v_sessions.critical;
@@ -90,7 +86,7 @@ BEGIN
        SET digest = v_seen.digest, everything = p_everything, stored_at = v_now, checked_at = v_now,
            refresh_at = least(v_locks.refresh_at, v_sessions.refresh_at),
            server_started = pg_postmaster_start_time(), locks_captured = v_locks.locks, blocking_locks = v_locks.blocking,
-           critical_locks = v_locks.critical, waiting_sessions = v_sessions.waiting, blocking_sessions = v_sessions.blockers,
+           critical_locks = v_locks.critical, waiting_sessions = v_locks.waiting, blocking_sessions = v_sessions.blockers,
            root_blockers = v_sessions.roots, critical_blockers = v_sessions.critical,
            recommendations = v_sessions.recommendations
      WHERE c.cycle_state_id = 1;

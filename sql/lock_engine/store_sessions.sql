@@ -2,8 +2,8 @@
 -- begins with the first wait behind a session and ends when nobody waits behind it any more; its hub is keyed by the
 -- session and that beginning.
 CREATE OR REPLACE FUNCTION lock_engine.store_sessions(
-  p_now timestamptz, p_graph lock_catalog.graph[],
-  OUT blockers integer, OUT roots integer, OUT critical integer, OUT waiting integer, OUT written integer,
+  p_now timestamptz, p_blockers lock_catalog.graph[],
+  OUT blockers integer, OUT roots integer, OUT critical integer, OUT written integer,
   OUT refresh_at timestamptz, OUT recommendations text[])
 LANGUAGE plpgsql
 VOLATILE
@@ -21,13 +21,12 @@ DECLARE
   v_kill_seconds integer := 300;
 BEGIN
   WITH
-  g AS MATERIALIZED (SELECT n.* FROM unnest(p_graph) n),
   b AS MATERIALIZED (
-    SELECT g.*, extract(epoch FROM p_now - g.blocking_since)::double precision AS seconds_so_far,
+    SELECT g.*, date_part('epoch', p_now - g.blocking_since) AS seconds_so_far,
            hashtextextended(concat_ws('|', g.node, g.backend_start, g.blocked_total, g.blocked_directly, g.is_root, g.kind,
              g.severity, g.state, g.query, g.xact_start, g.locks_held, g.exclusive_locks_held, g.hard_blockers,
              g.soft_blockers, g.roots, g.wait_start, g.backend_xid), 0) AS print
-      FROM g WHERE g.blocked_total > 0),
+      FROM unnest(p_blockers) g),
   o AS MATERIALIZED (
     SELECT x.blocking_session_hk, x.load_date, x.node, x.session_start_time, x.fingerprint, x.refresh_at,
            x.transaction_start, x.session_pid
@@ -110,7 +109,6 @@ BEGIN
   SELECT (SELECT count(*) FROM b)::integer,
          (SELECT count(*) FROM b WHERE b.is_root)::integer,
          (SELECT count(*) FROM b WHERE b.is_root AND b.severity = 'CRITICAL')::integer,
-         (SELECT count(*) FROM g WHERE g.is_waiting)::integer,
          ((SELECT count(*) FROM ended) + (SELECT count(*) FROM hubs) + (SELECT count(*) FROM satellites))::integer,
          least((SELECT min(p.refresh_at) FROM paired p WHERE p.unchanged), (SELECT min(f.next_refresh) FROM fresh f)),
          (SELECT array_agg(r.line ORDER BY r.place) FROM (
@@ -118,7 +116,7 @@ BEGIN
                    format('%s: %s %s behind it. %s', b.severity, b.blocked_total,
                           CASE b.blocked_total WHEN 1 THEN 'session waits' ELSE 'sessions wait' END, b.recommended_action) AS line
               FROM b WHERE b.is_root OR b.kind = 'queued_ddl') r WHERE r.place <= 10)
-    INTO blockers, roots, critical, waiting, written, refresh_at, recommendations;
+    INTO blockers, roots, critical, written, refresh_at, recommendations;
 END
 $$;
 COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[]) IS
