@@ -214,6 +214,13 @@ def server_facts(cursor: Cursor) -> ServerFacts:
     return ServerFacts(*cursor.fetchone())
 
 
+def server_now(cursor: Cursor) -> datetime:
+    """The server's time now."""
+    cursor.execute("SELECT pg_catalog.clock_timestamp()")
+    now: datetime = cursor.fetchone()[0]
+    return now
+
+
 def set_session(cursor: Cursor, name: str, value: str) -> None:
     """Set one configuration parameter for this session."""
     cursor.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])

@@ -128,7 +128,8 @@ def coverage(cursor: Cursor) -> list[Sample]:
         cursor,
         "SELECT f.name, f.value FROM (SELECT sum(c.looks) AS looks, sum(c.cycles_run) AS run,"
         "  sum(c.cycles_skipped) AS skipped, sum(c.cycles_failed) AS failed,"
-        "  max(c.largest_gap_ms) / 1000.0 AS gap, sum(c.busy_ms) / 1000.0 AS busy, sum(c.unsampled_transactions) AS unsampled"
+        "  max(c.largest_gap_ms) / 1000.0 AS gap, sum(c.busy_ms) / 1000.0 AS busy,"
+        "  sum(c.unsampled_transactions) AS unsampled"
         "  FROM lock_engine.coverage c WHERE c.period_end > clock_timestamp() - interval '24 hours') s"
         " CROSS JOIN LATERAL (VALUES ('looks', s.looks), ('run', s.run), ('skipped', s.skipped),"
         " ('failed', s.failed), ('largest_gap', s.gap), ('busy', s.busy), ('unsampled', s.unsampled))"

@@ -1,0 +1,92 @@
+"""Typed questions of the doctor (lockmon_check): catalog and coverage only, nothing that waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Cursor
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """Connections. usable: without those reserved for superusers."""
+
+    used: int
+    usable: int
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the application's login may, beyond or below what it needs."""
+
+    login: str
+    is_superuser: bool
+    may_signal: bool
+    may_take_admin_role: bool
+    may_write_vault: bool
+    may_read_vault: bool
+    may_run_cycles: bool
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The vault's size in bytes as vacuum saw it, and the days of history that it holds."""
+
+    bytes: int
+    days: float
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Seconds that the loop spent in statements, and the seconds it covered, of the last 24 hours."""
+
+    busy: float
+    covered: float
+
+
+def headroom(cursor: Cursor) -> Headroom:
+    """Connections in use and usable by ordinary logins."""
+    cursor.execute(
+        "SELECT (SELECT sum(d.numbackends) FROM pg_catalog.pg_stat_database d)::integer,"
+        " pg_catalog.current_setting('max_connections')::integer"
+        " - pg_catalog.current_setting('superuser_reserved_connections')::integer"
+    )
+    used, usable = cursor.fetchone()
+    return Headroom(int(used or 0), int(usable))
+
+
+def rights(cursor: Cursor) -> Rights:
+    """The rights of this login with its roles, as a member (what it could take), not only as it is now."""
+    cursor.execute(
+        "SELECT session_user, r.rolsuper,"
+        " pg_catalog.pg_has_role(session_user, 'pg_signal_backend', 'MEMBER'),"
+        " pg_catalog.pg_has_role(session_user, 'lock_admin_role', 'MEMBER'),"
+        " pg_catalog.has_table_privilege(session_user, 'lock_monitoring.lock_activity_s', 'INSERT'),"
+        " pg_catalog.has_table_privilege('lock_monitoring.lock_activity_s', 'SELECT'),"
+        " pg_catalog.has_function_privilege('lock_monitoring.run_lock_monitoring(bytea)', 'EXECUTE')"
+        " FROM pg_catalog.pg_roles r WHERE r.rolname = session_user"
+    )
+    return Rights(*cursor.fetchone())
+
+
+def growth(cursor: Cursor) -> Growth:
+    """Size of the vault, and how many days of history it holds (at least a hundredth)."""
+    cursor.execute(
+        "SELECT coalesce(sum(c.relpages), 0)::bigint * pg_catalog.current_setting('block_size')::bigint,"
+        " greatest(coalesce((SELECT date_part('epoch', clock_timestamp() - min(v.period_start)) / 86400"
+        "  FROM lock_engine.coverage v), 0), 0.01)"
+        " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('lock_monitoring', 'lock_engine', 'lock_log') AND c.relkind IN ('r', 'i')"
+    )
+    size, days = cursor.fetchone()
+    return Growth(int(size), float(days))
+
+
+def overhead(cursor: Cursor) -> Overhead | None:
+    """What watching cost in the last 24 hours; None where nothing was recorded."""
+    cursor.execute(
+        "SELECT sum(c.busy_ms) / 1000.0, sum(date_part('epoch', c.period_end - c.period_start))"
+        " FROM lock_engine.coverage c WHERE c.period_end > clock_timestamp() - interval '24 hours'"
+    )
+    busy, covered = cursor.fetchone()
+    return None if not covered else Overhead(float(busy), float(covered))
