@@ -266,6 +266,7 @@ def from_vault(
     blockers: Iterable[BlockingSession], waiters: Iterable[LockActivity], see_text: bool
 ) -> list[Node]:
     """Return the nodes that a set of satellite rows open at one moment describe."""
+    waiters = _behind_their_heads(waiters)
     by_node = {}
     for row in blockers:
         node = _of_blocker(row, see_text)
@@ -282,6 +283,28 @@ def from_vault(
         ):
             by_node[key] = _replace_parent(node, parent.parent)
     return list(by_node.values())
+
+
+def _behind_their_heads(waiters: Iterable[LockActivity]) -> list[LockActivity]:
+    """Give the followers in a queue the blockers of their head at that moment.
+
+    The vault rewrites only the head of a run of like waiters when its blockers change (lock_engine.store_locks), so
+    that one waiter leaving does not rewrite the hundreds behind it; a follower's own row tells them as of its own date.
+    """
+    rows = sorted(waiters, key=lambda row: (row.wait_start or row.load_date, row.lock_pid))
+    heads: dict[tuple[str | None, str], LockActivity] = {}
+    for row in rows:
+        run = (row.object_key, row.lock_mode)
+        if row.queue_position == 1 or run not in heads:
+            heads[run] = row
+            continue
+        head = heads[run]
+        if head.queue_position == 1:
+            row.blocking_nodes = head.blocking_nodes
+            row.soft_blocking_nodes = head.soft_blocking_nodes
+            row.root_nodes = head.root_nodes
+            row.run_head = head.run_head
+    return rows
 
 
 def _replace_parent(node: Node, parent: int | None) -> Node:
