@@ -11,6 +11,7 @@ Everything that decides lies in SQL (``lock_engine.look_for_deadlocks``); this c
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ SHARE_OF_TIMEOUT = 20
 SHORTEST_INTERVAL = 0.020
 """Seconds; looks are never closer than this, except the one before a known check."""
 LARGEST_SHARE_OF_CORE = 0.05
-"""A look that cost c seconds is followed by a pause of at least c / this."""
+"""A look that cost c seconds of work is followed by a pause of at least c / this."""
+COSTS_KEPT = 10
+"""Of so many latest looks the quickest tells the work; what the others took longer they spent waiting for the CPU."""
 BEFORE_CHECK = 0.012
 """Seconds before a waiter's own deadlock check at which one more look is made."""
 
@@ -75,13 +78,14 @@ class DeadlockWatch:
         self._timeout = 1.0
         self._last: LookResult | None = None
         self._looked_at = 0.0
+        self._costs: deque[float] = deque(maxlen=COSTS_KEPT)
 
     def young_wait_interval(self) -> float:
         """Seconds to sleep before the next look() while the last one said ``young``."""
         last = self._last
         if last is None:
             return 0.0
-        rest = last.cost / self._settings.share_of_core
+        rest = min(self._costs) / self._settings.share_of_core
         interval = max(self._timeout / SHARE_OF_TIMEOUT, self._settings.shortest_interval, rest)
         if last.next_check is not None and last.next_check > BEFORE_CHECK:
             before_check = last.next_check - BEFORE_CHECK
@@ -107,6 +111,7 @@ class DeadlockWatch:
             next_check=seen.next_check,
             cost=self._looked_at - began,
         )
+        self._costs.append(self._last.cost)
         return self._last
 
     def settle(self) -> int:

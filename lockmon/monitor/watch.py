@@ -121,6 +121,9 @@ class Watch:
             time.monotonic() - self._last_cycle_steady
             >= self._options.full_interval - self._options.tick / 20
         )
+        if waiting:
+            # before the cycle, which may take longer than a deadlock lives
+            self._look_for_deadlocks()
         # the cycle after the last wait end-dates what has just ended
         if waiting or self._waited or overdue:
             self._full_cycle()
