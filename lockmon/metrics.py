@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -58,7 +58,9 @@ FAMILIES = (
         "lockmon_longest_wait_seconds", "The longest wait of this moment.", "blocked_seconds", pick="longest"
     ),
     Family("lockmon_deadlocks_24h", "Deadlocks: counted, captured, missed.", "deadlocks", ("kind",)),
-    Family("lockmon_actions", "Steps of the door since its log began.", "actions", ("outcome",)),
+    Family(
+        "lockmon_actions", "Actions of the door since its log began, by outcome.", "actions", ("outcome",)
+    ),
     Family("lockmon_alerts", "Active alerts by state.", "alerts", ("state",)),
     Family(
         "lockmon_heartbeat_age_seconds",
@@ -112,7 +114,8 @@ class VaultCollector(Collector):
         parts: dict[str, list[calls.Sample]] = {}
         for name, call in calls.PARTS.items():
             try:
-                with transaction.atomic(using=alias), vault.cursor(alias) as cursor:
+                # in autocommit mode: one statement each, and one that fails does not spoil the next
+                with vault.cursor(alias) as cursor:
                     parts[name] = call(cursor)
             except DatabaseError as error:
                 log.debug("The metrics of part %s cannot be read: %s", name, error)

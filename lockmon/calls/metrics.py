@@ -92,11 +92,11 @@ def deadlocks(cursor: Cursor) -> list[Sample]:
 
 
 def actions(cursor: Cursor) -> list[Sample]:
-    """Steps of the door since the action log began, by outcome; the log is append-only, so this only
+    """Actions of the door since its log began, by outcome; the log is append-only, so this only
     rises."""
     return _samples(
         cursor,
-        "SELECT coalesce(a.outcome, a.step), count(*) FROM lock_admin.action_history a GROUP BY 1",
+        "SELECT a.outcome, count(*) FROM lock_admin.action_history a GROUP BY 1",
         1,
     )
 

@@ -34,7 +34,7 @@ class VaultCommand(BaseCommand):
     code 1."""
 
     # a mistake in the pages must not keep anybody from watching
-    requires_system_checks: Sequence[str] = ("lockmon",)
+    requires_system_checks: tuple[str, ...] = ("lockmon",)
     takes_tenant = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -14,7 +14,14 @@ from lockmon.monitor.connection import open_connection
 from lockmon.monitor.options import LoopOptions
 from lockmon.monitor.tick import QuietLook
 from tests.conftest import OpenSession
-from tests.support.loops import rows, running_loop, start_process, status
+from tests.support.loops import (
+    rows,
+    running_loop,
+    start_process,
+    status,
+    until_skipping,
+    until_watching,
+)
 from tests.support.poll import poll
 from tests.support.servers import Server
 
@@ -23,18 +30,13 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vaul
 QUICK = LoopOptions(tick=0.2, full_interval=0.6, standby_poll=0.1, coverage_period=2.0)
 
 
-def watching(dsn: str) -> coverage.MonitorStatus | None:
-    found = status(dsn)
-    return found if found.state == "watching" and found.last_look_at else None
-
-
 def test_status_of_a_vault_that_nobody_ever_watched(vault_db: str) -> None:
     assert status(vault_db).state == "never started"
 
 
 def test_the_loop_looks_each_tick_and_says_so(vault_db: str) -> None:
     with running_loop(QUICK) as loop:
-        first = poll(lambda: watching(vault_db), what="a watching loop")
+        first = until_watching(vault_db)
         assert first.leader_pid
         assert first.standby_pid is None
         time.sleep(1.0)  # five ticks
@@ -48,7 +50,7 @@ def test_the_loop_looks_each_tick_and_says_so(vault_db: str) -> None:
 
 def test_a_wait_is_in_the_vault_within_two_seconds(vault_db: str, session: OpenSession) -> None:
     with running_loop():
-        poll(lambda: watching(vault_db), what="a watching loop")
+        until_watching(vault_db)
         holder, waiter = session(vault_db), session(vault_db)
         holder.run("SELECT pg_advisory_xact_lock(11, 12)")
         began = time.monotonic()
@@ -67,7 +69,7 @@ def test_a_wait_is_in_the_vault_within_two_seconds(vault_db: str, session: OpenS
 
 def test_one_leads_one_stands_by_a_third_is_not_needed(vault_db: str) -> None:
     with running_loop(QUICK) as first:
-        leader = poll(lambda: watching(vault_db), what="a leader").leader_pid
+        leader = until_watching(vault_db).leader_pid
         with running_loop(QUICK) as second:
             poll(lambda: status(vault_db).standby_pid, what="a standby")
             with running_loop(QUICK) as third:
@@ -83,13 +85,13 @@ def test_one_leads_one_stands_by_a_third_is_not_needed(vault_db: str) -> None:
 
 def test_a_loop_at_the_end_of_its_life_waits_for_a_standby(vault_db: str) -> None:
     with running_loop(QUICK, life=0.5) as first:
-        leader = poll(lambda: watching(vault_db), what="a leader").leader_pid
+        leader = until_watching(vault_db).leader_pid
         time.sleep(1.0)  # its life is over, but nobody could take over
         assert first.ended is None
         with running_loop(QUICK):
             poll(lambda: first.ended, 10, "the hand-over")
             assert first.ended == "Handed over to the standby."
-            taken = poll(lambda: watching(vault_db), what="the next leader")
+            taken = until_watching(vault_db)
             assert taken.leader_pid != leader
 
 
@@ -97,7 +99,7 @@ def test_a_killed_leader_is_replaced_within_a_second(server: Server, vault_db: s
     web = server.dsn(str(connections["default"].settings_dict["NAME"]))
     killed = start_process(vault_db, web)
     try:
-        leader = poll(lambda: watching(vault_db), 20, "a leader in a process of its own").leader_pid
+        leader = until_watching(vault_db, 20).leader_pid
         with running_loop():
             poll(lambda: status(vault_db).standby_pid, what="a standby")
             killed.send_signal(signal.SIGKILL)
@@ -113,7 +115,7 @@ def test_the_foreground_command_ends_cleanly_on_sigterm(server: Server, vault_db
     web = server.dsn(str(connections["default"].settings_dict["NAME"]))
     process = start_process(vault_db, web)
     try:
-        poll(lambda: watching(vault_db), 20, "a watching process")
+        until_watching(vault_db, 20)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
@@ -124,7 +126,7 @@ def test_the_foreground_command_ends_cleanly_on_sigterm(server: Server, vault_db
 
 def test_a_cut_connection_is_opened_again_and_the_gap_recorded(vault_db: str) -> None:
     with running_loop(QUICK):
-        leader = poll(lambda: watching(vault_db), what="a leader").leader_pid
+        leader = until_watching(vault_db).leader_pid
         rows(vault_db, f"SELECT pg_terminate_backend({leader})")
         poll(lambda: status(vault_db).leader_pid not in (None, leader), 5, "the loop on a new connection")
         poll(lambda: rows(vault_db, "SELECT 1 FROM lock_engine.coverage_gap"), 5, "the gap")
@@ -135,34 +137,32 @@ def test_a_cut_connection_is_opened_again_and_the_gap_recorded(vault_db: str) ->
 def test_a_locked_table_of_its_own_is_skipped_named_and_outlived(vault_db: str, session: OpenSession) -> None:
     options = LoopOptions(tick=0.2, full_interval=0.6, skip_alarm=1.0, coverage_period=1.0)
     with running_loop(options):
-        poll(lambda: watching(vault_db), what="a watching loop")
+        until_watching(vault_db)
         culprit = session(vault_db, application_name="culprit")
         culprit.run("LOCK TABLE lock_monitoring.lock_activity_s IN ACCESS EXCLUSIVE MODE")
         # something changes each tick, so that a cycle has something to store
         busy = session(vault_db)
         busy.run("SELECT pg_advisory_lock(77, 1)")
-        skipping = poll(
-            lambda: found if (found := status(vault_db)).state == "skipping" else None, 10, "skipping said"
-        )
+        skipping = until_skipping(vault_db)
         assert f"pid {culprit.pid}" in str(skipping.skipped_because)
         assert "lock_activity_s" in str(skipping.skipped_because)
         assert float(skipping.last_look_age_seconds or 99) < 1.0
         looks = skipping.last_look_at
         poll(lambda: (found := status(vault_db).last_look_at) and looks and found > looks, 3, "further looks")
         culprit.run("ROLLBACK")
-        poll(lambda: watching(vault_db), 5, "storing again")
+        until_watching(vault_db, 5)
     skipped = rows(vault_db, "SELECT sum(cycles_skipped) AS skipped FROM lock_engine.coverage")
     assert int(str(skipped[0]["skipped"])) > 0
 
 
 def test_another_cycle_that_never_ends_is_named(vault_db: str, session: OpenSession) -> None:
     with running_loop(LoopOptions(tick=0.2, full_interval=0.4, skip_alarm=1.0)):
-        poll(lambda: watching(vault_db), what="a watching loop")
+        until_watching(vault_db)
         other = session(vault_db)
         other.run("SELECT pg_advisory_xact_lock(460, 1)")
-        found = poll(lambda: status(vault_db).skipped_because, 10, "who is in the way")
-        assert f"pid {other.pid}" in found
-        assert "460,1" in found
+        found = until_skipping(vault_db)
+        assert f"pid {other.pid}" in str(found.skipped_because)
+        assert "460,1" in str(found.skipped_because)
 
 
 def test_the_quiet_look_sees_a_wait_both_ways_and_settles_for_one(

@@ -31,7 +31,7 @@ OTHERS = {"lockmon_scrape_failed", "lockmon_scrape_seconds"}
 def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
     """Samples by name, as a scraper reads them."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found

@@ -11,7 +11,7 @@ from django_q.models import Schedule
 from lockmon.models import MonitorState
 from lockmon.monitor import state, watchdog
 from lockmon.schedules import ensure_schedules
-from tests.support.loops import running_loop, status
+from tests.support.loops import running_loop, until_watching
 from tests.support.poll import poll
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -25,8 +25,9 @@ def test_a_vault_that_nobody_watches_is_said_to_be_one(vault_db: str) -> None:
 
 def test_watching_is_said_with_its_cost_and_gaps(vault_db: str) -> None:
     with running_loop():
-        poll(lambda: status(vault_db).state == "watching", what="a watching loop")
-        found = poll(lambda: state if (state := watchdog.examine("vault")).watching else None, 5, "watching")
+        until_watching(vault_db)
+        found = watchdog.examine("vault")
+        assert found.watching
         assert found.headline.startswith("Watching. Last look ")
         assert found.headline.endswith("no gap today.")
 
@@ -65,6 +66,6 @@ def test_health_endpoints(vault_db: str) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"ready": False, "watching": {"vault": False}})
     with running_loop():
-        poll(lambda: status(vault_db).state == "watching", what="a watching loop")
+        until_watching(vault_db)
         assert poll(lambda: client.get("/readyz").status_code == 200, 5, "readiness")
     assert client.post("/readyz").status_code == 405

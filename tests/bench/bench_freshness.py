@@ -96,7 +96,7 @@ def pair(dsn: str, number: int, book: Book, stop: threading.Event) -> None:
     ):
         update = f"UPDATE account SET balance = balance + 1 WHERE id = {number}"
         while not stop.wait(dice.uniform(0.5, 3.0)):
-            holder.execute(update)  # type: ignore[call-overload]
+            holder.execute(update)
             time.sleep(dice.uniform(0, 2))
             waiting = threading.Thread(target=waiter.execute, args=(update,))
             book.begin("waiting", waiter.info.backend_pid)

@@ -30,7 +30,7 @@ def milliseconds(connection: psycopg.Connection[Any], statement: str) -> float:
     """Run one statement to its row; how long it took."""
     begin = time.perf_counter()
     with connection.cursor() as cursor:
-        cursor.execute(statement)  # type: ignore[call-overload]
+        cursor.execute(statement)
         cursor.fetchone()
     return (time.perf_counter() - begin) * 1000
 

@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from lockmon.calls import coverage
 from lockmon.monitor.loop import MonitorLoop
 from lockmon.monitor.options import LoopOptions
+from tests.support.poll import poll
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,10 +87,34 @@ def status(dsn: str) -> coverage.MonitorStatus:
         return coverage.monitor_status(cursor)
 
 
+def until_watching(dsn: str, deadline: float = 20) -> coverage.MonitorStatus:
+    """Wait until a loop watches and has looked; its status."""
+
+    def found() -> coverage.MonitorStatus | None:
+        now = status(dsn)
+        return now if now.state == "watching" and now.last_look_at else None
+
+    seen = poll(found, deadline, "a watching loop")
+    assert seen is not None
+    return seen
+
+
+def until_skipping(dsn: str, deadline: float = 10) -> coverage.MonitorStatus:
+    """Wait until the loop says what keeps it from storing; its status."""
+
+    def found() -> coverage.MonitorStatus | None:
+        now = status(dsn)
+        return now if now.state == "skipping" and now.skipped_because else None
+
+    seen = poll(found, deadline, "skipping said")
+    assert seen is not None
+    return seen
+
+
 def rows(dsn: str, question: str) -> list[dict[str, object]]:
     """The rows of a question, as dictionaries."""
     with (
         psycopg.connect(dsn, autocommit=True) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
-        return cursor.execute(question).fetchall()  # type: ignore[call-overload, no-any-return]
+        return cursor.execute(question).fetchall()

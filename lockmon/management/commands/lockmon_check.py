@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from typing import Any
 
 from lockmon import doctor
@@ -18,7 +17,7 @@ class Command(VaultCommand):
 
     help = "Examine the whole installation; say what is wrong, what it means, and what mends it."
     # what system checks find is part of the result
-    requires_system_checks: Sequence[str] = ()
+    requires_system_checks: tuple[str, ...] = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
