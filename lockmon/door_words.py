@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from django.utils import timezone
 
 from lockmon.calls.door import Prediction, SessionFacts
-
-
-def duration(since: datetime | None, now: datetime) -> str:
-    """Such as 6 min 12 s; unknown where it is."""
-    if since is None:
-        return "unknown"
-    seconds = max(0, int((now - since).total_seconds()))
-    parts = (
-        (seconds // 86400, "d"),
-        (seconds // 3600 % 24, "h"),
-        (seconds // 60 % 60, "min"),
-        (seconds % 60, "s"),
-    )
-    shown = [f"{count} {unit}" for count, unit in parts if count]
-    return " ".join(shown[:2]) or "0 s"
+from lockmon.views import words
 
 
 def sessions(count: int) -> str:
@@ -27,23 +13,30 @@ def sessions(count: int) -> str:
     return "1 session" if count == 1 else f"{count:,} sessions"
 
 
+def statement(text: str | None, see_text: bool, limit: int = 300) -> str:
+    """A statement on one line, its literals hidden from whoever may not see them."""
+    return words.one_line((text if see_text else words.hide_literals(text)) or "", limit)
+
+
 def who(facts: SessionFacts) -> str:
     """Application, user, client and since when."""
-    tenant = f", tenant {facts.tenant_claim} (as the session claims)" if facts.tenant_claim else ""
-    client = facts.client_addr or "this machine"
+    claim = words.one_line(facts.tenant_claim, 60) if facts.tenant_claim else ""
+    tenant = f", tenant {claim} (as the session claims)" if claim else ""
+    name = words.one_line(facts.application_name, 80) or "no application name"
     return (
-        f"{facts.application_name or 'no application name'}, user {facts.user_name or 'unknown'}, "
-        f"from {client}, connected {facts.backend_start:%Y-%m-%d %H:%M:%S}{tenant}"
+        f"{name}, user {words.one_line(facts.user_name, 80) or 'unknown'}, from "
+        f"{facts.client_addr or 'this machine'}, connected "
+        f"{timezone.localtime(facts.backend_start):%Y-%m-%d %H:%M:%S}{tenant}"
     )
 
 
-def doing(facts: SessionFacts) -> str:
+def doing(facts: SessionFacts, see_text: bool = True) -> str:
     """State, since when, and its statement."""
-    statement = " ".join((facts.query or "").split())
+    text = statement(facts.query, see_text)
     cut = " (cut by PostgreSQL)" if facts.query_truncated else ""
     verb = "running" if facts.state == "active" else "last statement"
-    told = f"; {verb} {statement[:300]}{cut}" if statement else ""
-    return f"{facts.state or 'unknown state'} since {duration(facts.state_change, facts.at)}{told}"
+    since = words.duration(words.seconds_between(facts.state_change, facts.at))
+    return f"{facts.state or 'unknown state'} since {since}" + (f"; {verb} {text}{cut}" if text else "")
 
 
 def holds(facts: SessionFacts) -> str:
@@ -56,14 +49,14 @@ def holds(facts: SessionFacts) -> str:
     return f"{locks}, {facts.exclusive_locks_held:,} exclusive; {written}"
 
 
-def then(prediction: Prediction) -> str:
+def then(prediction: Prediction, see_text: bool = True) -> str:
     """Who is freed and who blocks next."""
     if not prediction.blocks:
         return "nobody waits behind it"
     text = f"{sessions(prediction.blocks)} behind it: {prediction.freed_count:,} freed at once"
     if prediction.next_blockers:
         first = prediction.next_blockers[0]
-        what = " ".join((first.query or "").split())[:80]
+        what = statement(first.query, see_text, 80)
         text += f"; next in line is {first.pid} ({what}), behind which {first.behind:,} will wait"
         if len(prediction.next_blockers) > 1:
             text += f", and {len(prediction.next_blockers) - 1:,} others likewise"
@@ -79,13 +72,13 @@ def instead(facts: SessionFacts) -> str:
     return "cancelling ends its statement; the connection stays, and the transaction with it fails"
 
 
-def lines(facts: SessionFacts) -> list[tuple[str, str]]:
+def lines(facts: SessionFacts, see_text: bool = True) -> list[tuple[str, str]]:
     """All of it, as (word, sentence)."""
     told = [
         ("Who", who(facts)),
-        ("Doing", doing(facts)),
+        ("Doing", doing(facts, see_text)),
         ("Holds", holds(facts)),
-        ("Then", then(facts.prediction)),
+        ("Then", then(facts.prediction, see_text)),
         ("Instead", instead(facts)),
     ]
     return told + [

@@ -312,3 +312,41 @@ def setting(cursor: Cursor, name: str) -> Any:
     """Return the value of one setting."""
     cursor.execute("SELECT lock_admin.setting(%s)", [name])
     return _jsonb(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True)
+class ModeRow:
+    """One mode that a policy had: since when, for which version of the rules, by whom and why."""
+
+    load_date: datetime
+    mode: str
+    version: int
+    reason: str
+    evidence: str | None
+    by_breaker: bool
+    changed_by: str
+
+
+def policy_rules(cursor: Cursor, policy: str) -> dict[str, Any]:
+    """Return the present rules of a policy by their names, without keys and dates; {} if there is none."""
+    cursor.execute(
+        "SELECT to_jsonb(p) - ARRAY['policy_hk', 'load_date', 'load_end_date', 'hash_diff', 'edited_by',"
+        " 'edited_login', 'record_source', 'version']"
+        " FROM lock_admin.policy_s AS p JOIN lock_admin.policy_h AS h USING (policy_hk)"
+        " WHERE h.policy_bk = %s AND p.load_end_date IS NULL",
+        [policy],
+    )
+    row = cursor.fetchone()
+    return dict(_jsonb(row[0])) if row else {}
+
+
+def policy_modes(cursor: Cursor, policy: str) -> list[ModeRow]:
+    """Return the modes a policy had, the latest first."""
+    return select_all(
+        cursor,
+        ModeRow,
+        "lock_admin.policy_mode_s WHERE policy_hk ="
+        " (SELECT h.policy_hk FROM lock_admin.policy_h AS h WHERE h.policy_bk = %s)"
+        " ORDER BY load_date DESC LIMIT 20",
+        [policy],
+    )

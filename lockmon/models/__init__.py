@@ -15,11 +15,13 @@ from .dashboards import (
     LockWaitAnalysisDashboard,
 )
 from .deadlock import DeadlockEvent, DeadlockEventHub, DeadlockInvolvementLink
+from .door import ActionLog, Policy, PolicyBacktest, PolicyDecision
 from .monitor_state import MonitorState
 from .platform import Tenant
 
 __all__ = [
     "Access",
+    "ActionLog",
     "Alert",
     "AlertEvent",
     "AlertEventVersion",
@@ -40,6 +42,9 @@ __all__ = [
     "LockWaitAnalysisDashboard",
     "LockWaitAnalysisHub",
     "MonitorState",
+    "Policy",
+    "PolicyBacktest",
+    "PolicyDecision",
     "ReadOnlyError",
     "Tenant",
     "VaultModel",

@@ -90,6 +90,7 @@ _NAVIGATION = (
     ("lockmon_insight", "Insight"),
     ("lockmon_alert_changelist", "Alerts"),
     ("lockmon_actionlog_changelist", "Actions"),
+    ("lockmon_policy_changelist", "Policies"),
     ("lockmon_everything", "Everything"),
 )
 
