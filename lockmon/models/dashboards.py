@@ -58,6 +58,16 @@ class BlockingSessionsDashboard(VaultModel):
     recommended_action = models.TextField()
     kill_threshold_seconds = models.IntegerField()
     is_superuser = models.BooleanField()
+    is_root = models.BooleanField()
+    kind = models.TextField()
+    node = models.BigIntegerField()
+    session_start_time = models.DateTimeField()
+    blocking_since = models.DateTimeField()
+    root_nodes = ArrayField(models.BigIntegerField())
+    waits_for = models.TextField()
+    prepared_gid = models.TextField()
+    satellite_id = models.BigIntegerField()
+    blocking_session_key = models.TextField()
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("blocking_sessions_dashboard")
@@ -71,7 +81,7 @@ class DeadlockEventsDashboard(VaultModel):
     deadlock_id = models.CharField(max_length=100, primary_key=True)
     sessions_involved = models.IntegerField()
     involved_pids = ArrayField(models.IntegerField())
-    involved_users = ArrayField(models.CharField(max_length=100))
+    involved_users = ArrayField(models.TextField())
     deadlock_victim_pid = models.IntegerField()
     deadlock_resolution = models.CharField(max_length=50)
     deadlock_duration_ms = models.IntegerField()
@@ -85,7 +95,7 @@ class DeadlockEventsDashboard(VaultModel):
     automatic_retry_successful = models.BooleanField()
     manual_intervention_required = models.BooleanField()
     similar_deadlocks_count = models.IntegerField()
-    response_priority = models.TextField()
+    response_priority = models.CharField(max_length=20)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("deadlock_events_dashboard")
@@ -114,6 +124,12 @@ class LockWaitAnalysisDashboard(VaultModel):
     trend_direction = models.CharField(max_length=20)
     recommended_optimizations = ArrayField(models.TextField())
     efficiency_rating = models.TextField()
+    blocked_seconds = NumericField()
+    previous_blocked_seconds = NumericField()
+    p50_lock_wait_time_ms = NumericField()
+    p95_lock_wait_time_ms = NumericField()
+    unknown = ArrayField(models.TextField())
+    satellite_id = models.BigIntegerField()
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_wait_analysis_dashboard")

@@ -41,7 +41,7 @@ class DeadlockEvent(VaultModel):
     deadlock_id = models.CharField(max_length=100, null=True, blank=True)
     involved_pids = ArrayField(models.IntegerField(), null=True, blank=True)
     involved_queries = ArrayField(models.TextField(), null=True, blank=True)
-    involved_users = ArrayField(models.CharField(max_length=100), null=True, blank=True)
+    involved_users = ArrayField(models.TextField(), null=True, blank=True)
     deadlock_victim_pid = models.IntegerField(null=True, blank=True)
     deadlock_victim_query = models.TextField(null=True, blank=True)
     deadlock_resolution = models.CharField(max_length=50, null=True, blank=True)

@@ -9,12 +9,10 @@ from .fields import BinaryHexField
 
 
 class Tenant(VaultModel):
-    """One row of auth.tenant_h; ``tenant_bk`` is not unique."""
+    """Key and name of one row of auth.tenant_h, which is all that the reading role may see; names are not unique."""
 
     tenant_hk = BinaryHexField(primary_key=True)
     tenant_bk = models.CharField(max_length=255)
-    load_date = models.DateTimeField(null=True, blank=True)
-    record_source = models.CharField(max_length=100)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("tenant_h", schema="auth")

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from ..calls import coverage, deadlocks
+from ..monitor import watchdog
 from ..models import MonitorState
 from . import words
 from .context import VAULT, unreachable
@@ -77,7 +78,11 @@ def read_heart(alias: str = VAULT) -> Heart:
             f"Server log not readable ({words.one_line(log.state, 80)}). {log.what_to_do or ''}".strip(),
             False,
         )
-    return Heart(ok, sentence, status.last_look_at, log_sentence, log_ok, tuple(_details(status)))
+    queue = " ".join(watchdog.queue_sentences(alias))
+    if queue and watchdog.queue_ran_before(alias):
+        sentence, ok = f"{sentence} {queue}", False
+    details = (*_details(status), ("Task queue", queue or "runs tasks"))
+    return Heart(ok, sentence, status.last_look_at, log_sentence, log_ok, details)
 
 
 def broken(error: Exception, alias: str = VAULT) -> Heart:

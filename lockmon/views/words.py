@@ -41,7 +41,7 @@ ENDINGS = {
     "terminated": "terminated",
     "session gone": "the session ended",
     "server restarted": "the server was restarted",
-    "unknown": "unknown: it ended while nobody was looking",
+    "unknown": "unknown",
 }
 
 Number = int | float | Decimal
