@@ -204,6 +204,7 @@ BEGIN;
 \ir monitoring/views/alert_message_list.sql
 \ir monitoring/views/alert_outbox.sql
 \ir monitoring/views/convoy_forecast.sql
+\ir monitoring/views/alert_facts.sql
 
 \echo 'One Vault lock monitor, step 8: owners and grants'
 \ir lock_engine/catalog_hash.sql

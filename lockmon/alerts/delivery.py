@@ -149,7 +149,15 @@ def send_waiting(alias: str = "vault") -> str:
     until, tried = time.monotonic() + ROUND_SECONDS, 0
     while time.monotonic() < until and send_one(alias):
         tried += 1
+    warm_up()
     return f"{tried} alert messages tried." if tried != 1 else "1 alert message tried."
+
+
+def warm_up() -> None:
+    """Load apprise's plugins, once in a process, so that the first message to a channel does not wait for
+    it."""
+    with _listening():
+        apprise.Apprise.instantiate("json://localhost")
 
 
 def request_sending(alias: str, tasks: int = 1) -> None:

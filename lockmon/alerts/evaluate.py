@@ -39,6 +39,8 @@ WRITE_EVERY = timedelta(seconds=60)
 SLOW_FACTOR = 20
 """A query that timed out is tried again after this many times its timeout: it may take a twentieth of the
 time."""
+BROKEN_SECONDS = 9.0
+"""A query that fails is tried again after this long: PostgreSQL logs each failure."""
 UNSENT_SECONDS = 20.0
 """A message due for longer than this finds no cluster of django-q and is sent from a thread of this
 process."""
@@ -56,6 +58,7 @@ class _Limits:
 class _Memory:
     """What is remembered of an alert between rounds; losing it costs one early write."""
 
+    version: int = 0
     next_at: float = 0.0
     milliseconds: float = 0.0
     written_at: datetime | None = None
@@ -122,6 +125,8 @@ class AlertEvaluator:
         until = time.monotonic() + limits.interval
         for alert in sorted(alerts, key=lambda one: self._of(one).milliseconds):
             memory = self._of(alert)
+            if memory.version != alert.version:
+                memory.version, memory.next_at = alert.version, 0.0
             started = time.monotonic()
             # The slow ones share what is left of the interval, so that the others are never late.
             if now is None and (started < memory.next_at or (memory.next_at and started > until)):
@@ -196,8 +201,11 @@ class AlertEvaluator:
             return Evaluated(None, None, 0.0)
         evaluated = self._sandbox.evaluate(alert.query, limits.timeout)
         memory.milliseconds = evaluated.milliseconds
-        pause = limits.timeout * SLOW_FACTOR if evaluated.timed_out else 0.0
-        memory.next_at = time.monotonic() + pause if pause else 0.0
+        if evaluated.sentence is None:
+            memory.next_at = 0.0
+        else:
+            pause = limits.timeout * SLOW_FACTOR if evaluated.timed_out else BROKEN_SECONDS
+            memory.next_at = time.monotonic() + pause
         return evaluated
 
     def _judge(
@@ -283,7 +291,7 @@ class AlertEvaluator:
         fresh = any(change.messages for change in changes)
         if fresh or time.monotonic() - self._asked_at >= limits.interval:
             try:
-                delivery.request_sending(self.alias, 2 if waiting.due > 5 else 1)
+                delivery.request_sending(self.alias, 2 if waiting.due > 1 else 1)
                 self._asked_at = time.monotonic()
             except Exception as error:
                 log.error(

@@ -196,8 +196,9 @@ class AlertForm(forms.Form):
             elif data.get("is_active"):
                 self.add_error("alert_query", problem or "The query gave no number.")
             else:
-                self.trial = f"The query gives no number now: {problem} It can be saved because the"
-                " alert is switched off."
+                self.trial = (
+                    f"There is no number now: {problem} It can be saved because the alert is switched off."
+                )
         return data
 
     def values(self) -> dict[str, Any]:

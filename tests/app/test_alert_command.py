@@ -70,7 +70,7 @@ def test_acknowledge_snooze_and_resolve(
     )
     assert "Snoozed by anna until" in said(capsys, "snooze", key[:8], "--by", "anna", "--for", "30m")
     assert "Resolved by anna." in said(capsys, "resolve", key[:8], "--by", "anna")
-    with pytest.raises(CommandError, match="already resolved at .* by anna"):
+    with pytest.raises(CommandError, match=r"already resolved at .* by anna"):
         said(capsys, "resolve", key[:8])
     assert "lasted" in said(capsys, "list", "--all")
 

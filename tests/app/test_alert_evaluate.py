@@ -296,8 +296,8 @@ def test_it_goes_on_after_its_connections_were_killed(
     stop = threading.Event()
     thread = threading.Thread(target=evaluator.run_forever, args=(stop,))
     thread.start()
-    pids = "SELECT pid FROM pg_stat_activity WHERE application_name IN ('one_vault_lockmon:admin',"
-    " 'one_vault_lockmon:alert-sandbox')"
+    names = "('one_vault_lockmon:admin', 'one_vault_lockmon:alert-sandbox')"
+    pids = f"SELECT pid FROM pg_stat_activity WHERE application_name IN {names}"
     try:
         poll(lambda: len(admin.execute(pids).fetchall()) == 2, what="both connections")
         admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({pids}) AS p")

@@ -1,0 +1,16 @@
+-- One row of numbers about the monitor itself that alerts watch and that lie in tables alerts may not read.
+CREATE OR REPLACE VIEW monitoring.alert_facts AS
+SELECT coalesce((SELECT round(date_part('epoch', clock_timestamp() - s.since)::numeric, 0)
+                   FROM lock_log.state AS s WHERE NOT s.readable), 0) AS log_unreadable_seconds,
+       coalesce((SELECT sum(l.missed)::integer FROM lock_engine.deadlock_ledger AS l
+                  WHERE l.window_end > clock_timestamp() - interval '1 hour'), 0) AS deadlocks_missed_1_hour,
+       (SELECT count(*)::integer FROM lock_admin.action_log AS a
+         WHERE a.step = 'refusal' AND a.logged_at > clock_timestamp() - interval '1 hour') AS actions_refused_1_hour,
+       (SELECT count(*)::integer FROM lock_admin.policy_mode_s AS p
+         WHERE p.by_breaker AND p.load_end_date IS NULL) AS policies_disarmed;
+
+COMMENT ON VIEW monitoring.alert_facts IS 'One row: how long the server log has been unreadable, deadlocks missed, actions refused, policies disarmed.';
+COMMENT ON COLUMN monitoring.alert_facts.policies_disarmed IS 'Policies that the circuit breaker disarmed and nobody has set since.';
+GRANT SELECT ON monitoring.alert_facts TO lock_monitoring_role, lock_alert_sandbox;
+GRANT SELECT ON lock_admin.policy_mode_s TO lock_vault_owner;
+ALTER VIEW monitoring.alert_facts OWNER TO lock_vault_owner;
