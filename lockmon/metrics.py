@@ -59,7 +59,7 @@ FAMILIES = (
     ),
     Family("lockmon_deadlocks_24h", "Deadlocks: counted, captured, missed.", "deadlocks", ("kind",)),
     Family(
-        "lockmon_actions", "Actions of the door since its log began, by outcome.", "actions", ("outcome",)
+        "lockmon_actions", "Actions of the door by outcome, since its log began.", "actions", ("outcome",)
     ),
     Family("lockmon_alerts", "Active alerts by state.", "alerts", ("state",)),
     Family(

@@ -163,6 +163,11 @@ def queue_sentences(alias: str, now: datetime | None = None) -> list[str]:
     return []
 
 
+def queue_ran_before(alias: str) -> bool:
+    """Tell whether a task queue has ever run the watch task, so that its silence is news."""
+    return MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.CLUSTER).exists()
+
+
 def _at(moment: datetime | None) -> str:
     if moment is None:
         return "an unknown time"

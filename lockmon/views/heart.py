@@ -11,8 +11,8 @@ from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from ..calls import coverage, deadlocks
-from ..monitor import watchdog
 from ..models import MonitorState
+from ..monitor import watchdog
 from . import words
 from .context import VAULT, unreachable
 
