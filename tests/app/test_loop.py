@@ -220,3 +220,23 @@ def test_a_gap_that_another_loop_watched_is_cut_off(vault_db: str) -> None:
         assert later
         # the second loop asks for the whole time; what the first recorded is not counted again
         assert (coverage.record_coverage_gap(cursor, start, later, "said again") or 0) < 1
+
+
+def test_a_deadlock_under_the_loop_is_in_the_vault(vault_db: str, session: OpenSession) -> None:
+    with running_loop():
+        until_watching(vault_db)
+        one, other = session(vault_db), session(vault_db)
+        one.run("SELECT pg_advisory_xact_lock(61, 1)")
+        other.run("SELECT pg_advisory_xact_lock(61, 2)")
+        one.start("SELECT pg_advisory_xact_lock(61, 2)")
+        one.wait_blocked()
+        other.start("SELECT pg_advisory_xact_lock(61, 1)")
+        poll(lambda: not (one.busy and other.busy), 10, "the end of the deadlock")
+        question = (
+            "SELECT involved_pids, sources FROM lock_monitoring.deadlock_event_s WHERE load_end_date IS NULL"
+        )
+        poll(lambda: rows(vault_db, question), 10, "the deadlock in the vault")
+        (event,) = rows(vault_db, question)
+        assert sorted(str(event["involved_pids"]).strip("[]").split(", ")) == sorted(
+            [str(one.pid), str(other.pid)]
+        )
