@@ -82,7 +82,7 @@ HOSTILE = [
     ),
     ("creates", "CREATE TABLE public.x (a int)", "cannot open CREATE TABLE"),
     ("temporary table", "CREATE TEMP TABLE x AS SELECT 1", "cannot open CREATE TABLE AS"),
-    ("SELECT INTO", "SELECT 1 INTO TEMP x", "cannot open SELECT INTO"),
+    ("SELECT INTO", "SELECT 1 INTO TEMP x", "cannot open SELECT"),
     ("truncates", "TRUNCATE monitoring.alert_state", "cannot open TRUNCATE"),
     ("sleeps", "SELECT pg_sleep(100)", "may not call"),
     ("locks rows", "SELECT 1 FROM pg_class LIMIT 1 FOR UPDATE", "not allowed|read-only"),
