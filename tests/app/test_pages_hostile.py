@@ -1,0 +1,227 @@
+"""Hostile texts through every page and export: names, statements and log texts belong to strangers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import Client
+from openpyxl import load_workbook
+from psycopg.types.json import Jsonb
+
+from lockmon.views import export, words
+from tests.support import scenes
+from tests.support.people import browser, use_app_login
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+BIDI = "user\u202eresu\u2066x\u200b"
+CONTROL = "bell\x07esc\x1b[31m\x9b"
+FORMULA = '=HYPERLINK("http://evil.example","click")'
+LONG = "SELECT '" + "x" * 100_000 + "'"
+HOSTILE = f"{SCRIPT} {BIDI} {CONTROL}"
+NOW = datetime.now(UTC)
+
+
+def fill(dsn: str) -> dict[str, str]:
+    """Store one of everything, each text hostile; returns the hex keys of the hubs."""
+    keys: dict[str, str] = {}
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        common = {"load_date": NOW - timedelta(minutes=5), "hash_diff": b"\x01", "record_source": "test"}
+        episode = scenes.hub(connection, "blocking_session", "hostile episode")
+        keys["episode"] = episode.hex()
+        scenes.insert(
+            connection,
+            "blocking_session_s",
+            common
+            | {
+                "blocking_session_hk": episode, "session_pid": 4711, "session_start_time": NOW - timedelta(hours=1),
+                "user_name": BIDI + "<b>", "application_name": HOSTILE, "current_query": LONG, "blocked_sessions_count": 2,
+                "blocking_severity": "HIGH", "node": 4711, "is_root": True, "kind": "idle_in_transaction", "database_name": FORMULA,
+                "recommended_action": HOSTILE, "blocking_since": NOW - timedelta(minutes=6), "session_state": "idle in transaction",
+                "query_fingerprint": "f1", "blocked_seconds": 9,
+            },
+        )  # fmt: skip
+        for number, text in enumerate((HOSTILE, LONG, FORMULA), start=1):
+            lock = scenes.hub(connection, "lock_activity", f"hostile lock {number}")
+            connection.execute(
+                "INSERT INTO lock_monitoring.lock_blocking_l (link_lock_blocking_hk, blocking_session_hk, lock_activity_hk,"
+                " tenant_hk, record_source) SELECT sha256(%s), %s, %s, tenant_hk, 'test' FROM auth.tenant_h LIMIT 1",
+                [lock, episode, lock],
+            )
+            scenes.insert(
+                connection,
+                "lock_activity_s",
+                common
+                | {
+                    "lock_activity_hk": lock, "lock_type": "relation", "lock_mode": "AccessShareLock", "lock_pid": 5000 + number,
+                    "relation_name": SCRIPT, "table_name": SCRIPT, "schema_name": FORMULA[:90], "user_name": FORMULA,
+                    "application_name": text[:200], "query_text": text, "lock_granted": False, "object_name": HOSTILE,
+                    "wait_start": NOW - timedelta(minutes=5), "blocking_nodes": [4711], "root_nodes": [4711],
+                    "query_fingerprint": f"f{number}", "row_page": 1, "row_tuple": 2,
+                },
+            )  # fmt: skip
+        dead = scenes.hub(connection, "deadlock_event", "hostile deadlock")
+        keys["deadlock"] = dead.hex()
+        scenes.insert(
+            connection,
+            "deadlock_event_s",
+            common
+            | {
+                "deadlock_event_hk": dead, "deadlock_timestamp": NOW - timedelta(minutes=5), "deadlock_id": SCRIPT[:90],
+                "involved_pids": [1, 2, 3], "involved_queries": [HOSTILE, LONG, FORMULA], "involved_users": [SCRIPT, BIDI, FORMULA],
+                "deadlock_victim_pid": 2, "affected_tables": [SCRIPT, BIDI], "prevention_suggestion": HOSTILE, "log_excerpt": HOSTILE,
+                "participants": Jsonb([{"pid": 1, "application": HOSTILE.replace("\x00", ""), "held": SCRIPT, "wanted": {"mode": SCRIPT}}]),
+                "unknown": [HOSTILE], "pattern_hash": SCRIPT, "sources": [SCRIPT],
+                "deadlock_graph": Jsonb({"edges": [{"pid": 1, "blocker": 2, "object": SCRIPT}, {"pid": "x"}, 7]}),
+            },
+        )  # fmt: skip
+        analysis = scenes.hub(connection, "lock_wait_analysis", "hostile analysis")
+        scenes.insert(
+            connection,
+            "lock_wait_analysis_s",
+            common
+            | {
+                "lock_wait_analysis_hk": analysis, "analysis_period_start": NOW - timedelta(hours=1), "analysis_period_end": NOW,
+                "most_contended_table": SCRIPT, "most_blocking_user": FORMULA, "most_blocked_user": BIDI,
+                "recommended_optimizations": [HOSTILE], "unknown": [HOSTILE], "trend_direction": "<b>",
+            },
+        )  # fmt: skip
+        for table in ("lock_activity", "lock_wait_analysis", "blocking_session"):
+            row = connection.execute(f"SELECT max(satellite_id) FROM lock_monitoring.{table}_s").fetchone()
+            assert row is not None
+            keys[table] = str(row[0])
+    return keys
+
+
+def pages(keys: dict[str, str]) -> list[str]:
+    at = (NOW - timedelta(minutes=4)).isoformat().replace("+00:00", "Z")
+    return [
+        "/admin/", "/admin/monitor/live/", "/admin/monitor/waiters/", f"/admin/monitor/time/?at={at}",
+        f"/admin/monitor/episode/{keys['episode']}/", f"/admin/monitor/deadlock/{keys['deadlock']}/",
+        "/admin/monitor/insight/?by=application", "/admin/monitor/insight/?by=user", "/admin/monitor/insight/?by=query",
+        "/admin/monitor/insight/?by=database", "/admin/monitor/insight/?by=tenant",
+        "/admin/lockmon/lockactivity/", "/admin/lockmon/blockingsession/", "/admin/lockmon/deadlockevent/",
+        "/admin/lockmon/lockwaitanalysis/", f"/admin/lockmon/lockactivity/{keys['lock_activity']}/change/",
+        f"/admin/lockmon/blockingsession/{keys['blocking_session']}/change/",
+        f"/admin/lockmon/lockwaitanalysis/{keys['lock_wait_analysis']}/change/",
+        f"/admin/lockmon/lockactivity/?q={SCRIPT}", f"/admin/lockmon/lockactivity/?user={SCRIPT}", f"/admin/monitor/time/?at={SCRIPT}",
+        f"/admin/monitor/session/?node={SCRIPT}", f"/admin/monitor/insight/?by={SCRIPT}&period={SCRIPT}&since={SCRIPT}",
+    ]  # fmt: skip
+
+
+def harmless(page: str, path: str) -> None:
+    """The page holds no tag and no control character of the hostile texts."""
+    assert "<script>alert" not in page and "<img src=x" not in page and "<b>user" not in page, path
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", page), path
+    assert len(page) < 500_000, f"{path}: {len(page)}"
+
+
+def test_every_page_is_harmless(vault_db: str) -> None:
+    use_app_login()
+    keys = fill(vault_db)
+    for role in ("dba", "viewer"):
+        client = browser(role)
+        for path in pages(keys):
+            answer = client.get(path, follow=True)
+            assert answer.status_code in (200, 400), f"{path}: {answer.status_code}"
+            harmless(answer.content.decode(), path)
+
+
+def test_hostile_names_of_real_sessions(vault_db: str, session: Any) -> None:
+    use_app_login()
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute('CREATE TABLE "<script>alert(1)</script>\u202e" (id integer)')
+    root = session(vault_db, application_name=SCRIPT[:60])
+    root.run('LOCK TABLE "<script>alert(1)</script>\u202e"')
+    waiter = session(vault_db, application_name="=1+1;tenant=<b>acme</b>")
+    waiter.start(f"SELECT '{SCRIPT}', 7 FROM \"<script>alert(1)</script>\u202e\" /* \u202e */")
+    waiter.wait_blocked()
+    client = browser("dba")
+    for path in (
+        "/admin/",
+        "/admin/monitor/live/fragment/",
+        "/admin/monitor/waiters/",
+        f"/admin/monitor/session/?node={waiter.pid}",
+    ):
+        page = client.get(path).content.decode()
+        harmless(page, path)
+        assert "‹U+202E›" in page, path
+
+
+def exported(client: Client, name: str, form: str) -> bytes:
+    more = "&versions=all" if name in ("lockactivity", "blockingsession") else ""
+    answer = client.get(f"/admin/lockmon/{name}/export/{form}/?when=any{more}")
+    assert answer.status_code == 200
+    assert "attachment" in answer["Content-Disposition"]
+    content = bytes(answer.getvalue())
+    answer.close()
+    return content
+
+
+def test_exports_are_safe_and_complete(vault_db: str) -> None:
+    use_app_login()
+    fill(vault_db)
+    client = browser("dba")
+    for name in ("lockactivity", "blockingsession", "deadlockevent", "lockwaitanalysis"):
+        rows = list(csv.reader(io.StringIO(exported(client, name, "csv").decode("utf-8-sig"))))
+        found = json.loads(exported(client, name, "json"))
+        book = load_workbook(io.BytesIO(exported(client, name, "xlsx")))
+        sheet = list(book.active.values)  # type: ignore[union-attr]
+        assert len(rows) == len(found) + 1 == len(sheet)
+        assert rows[0] == list(found[0]) == list(sheet[0])
+        for value in [value for row in rows[1:] for value in row]:
+            assert not value.lstrip(" ").startswith(("=", "+", "@", "\t", "\r")), value[:50]
+        for value in [value for row in sheet[1:] for value in row if isinstance(value, str)]:
+            assert not value.startswith("="), value[:50]
+        assert all(cell.data_type != "f" for row in book.active.iter_rows() for cell in row)  # type: ignore[union-attr]
+    texts = [row["query_text"] for row in json.loads(exported(client, "lockactivity", "json"))]
+    assert LONG in texts, "JSON keeps a text whole"
+
+
+def test_an_unknown_format_or_filter_gives_a_sentence(vault_db: str) -> None:
+    use_app_login()
+    client = browser("dba")
+    for path, sentence in (
+        ("/admin/lockmon/lockactivity/export/exe/", "is no format here"),
+        ("/admin/lockmon/lockactivity/?since=soon", "is not a date and time"),
+        ("/admin/lockmon/lockactivity/?severity__x=1", "not known here"),
+        ("/admin/lockmon/blockingsession/?severity=WORST", "is no choice"),
+        ("/admin/lockmon/lockactivity/?tenant=zz", "This is no tenant"),
+        ("/admin/lockmon/lockactivity/?user=a*b", "A * stands"),
+        ("/admin/lockmon/lockactivity/?when=never", "no time range"),
+    ):
+        page = client.get(path, follow=True).content.decode()
+        assert sentence in page, path
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), (" =1", "' =1"), ("\t=1", "'\t=1"),
+        ("plain", "plain"), (5, 5), (None, None), (["=1"], '["=1"]'), (True, True), ("a\x00b", "a\ufffdb"),
+    ],
+)  # fmt: skip
+def test_a_cell_never_begins_a_formula(value: Any, wanted: Any) -> None:
+    assert export.cell(value) == wanted
+
+
+def test_hide_literals_hides_what_sql_hides(vault_db: str) -> None:
+    texts = [
+        "SELECT 'it''s', 1.5e3, \"col1\", $$x$$, $t$ y $t$ -- c\n, x1 FROM t2 /* c */ WHERE a=-7", "SELECT 'cut in the mid",
+        "SELECT E'a\\'b' , 0x1F", "UPDATE t SET a = a - 7 WHERE id=1", "SELECT $1, 'a'", "", "SELECT \"a''b\" , 'x\"y'", LONG[:25000],
+    ]  # fmt: skip
+    with psycopg.connect(vault_db) as connection:
+        for text in texts:
+            found = connection.execute("SELECT lock_engine.hide_literals(%s)", [text]).fetchone()
+            assert found is not None
+            ours = words.hide_literals(text)
+            assert ours is not None
+            assert ours.split() == str(found[0]).split(), text[:60]
