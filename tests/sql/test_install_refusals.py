@@ -136,6 +136,29 @@ def test_a_read_only_connection_is_one_sentence(server: Server) -> None:
         install(f"{server.dsn(name)} options='-c default_transaction_read_only=on'")
 
 
+def test_postgresql_12_is_one_sentence(server: Server, connect: Connect) -> None:
+    name = server.create_database()
+    connection = connect(name)
+    # No PostgreSQL 12 is at hand: a schema that stands before pg_catalog says what that one would say.
+    connection.execute(
+        """
+        CREATE SCHEMA older;
+        CREATE FUNCTION older.current_setting(p_name text) RETURNS text LANGUAGE sql AS $$
+            SELECT CASE p_name WHEN 'server_version_num' THEN '120022' WHEN 'server_version' THEN '12.22'
+                               ELSE pg_catalog.current_setting(p_name) END
+        $$
+        """
+    )
+    dsn = f"{server.dsn(name)} options='-c search_path=older,pg_catalog'"
+    done = manage("lockmon_deploy", "--dsn", dsn)
+    assert done.returncode == 1
+    assert one_sentence(done.stderr) == (
+        "CommandError: One Vault lock monitor needs PostgreSQL 13 or newer; this server is 12.22. "
+        "Nothing was changed."
+    )
+    assert connection.execute("SELECT to_regnamespace('lock_monitoring') IS NULL").fetchone() == (True,)
+
+
 @pytest.mark.slow
 def test_a_standby_is_one_sentence() -> None:
     with throwaway() as server:

@@ -10,10 +10,10 @@ import sys
 import psycopg
 import pytest
 
-from lockmon.install import InstallError, grant_login, install, remove, what_is_lost
+from lockmon.install import InstallError, grant_login, install, remove, verify, what_is_lost
 from tests.conftest import Connect
 from tests.support import catalog, sites
-from tests.support.servers import Server
+from tests.support.servers import Server, throwaway
 
 EVERYTHING = (*catalog.OURS, "auth", "util", "audit", "app")
 
@@ -179,3 +179,23 @@ def test_removal_where_nothing_is_installed_is_one_sentence(server: Server) -> N
     done = manage("lockmon_uninstall", "--dsn", server.dsn(server.create_database()), "--yes")
     assert done.returncode == 1
     assert "The monitor is not installed" in done.stderr
+
+
+@pytest.mark.slow
+def test_removal_takes_its_roles_along_and_leaves_those_of_others() -> None:
+    with throwaway() as server:
+        server.execute("CREATE ROLE lock_admin_role")
+        first, second = server.create_database(), server.create_database()
+        for name in (first, second):
+            install(server.dsn(name))
+        found = "SELECT array_agg(rolname::text ORDER BY 1) FROM pg_roles WHERE rolname LIKE 'lock\\_%'"
+        with psycopg.connect(server.dsn(first), autocommit=True) as connection:
+            removal = remove(connection)
+            assert any("lock_vault_owner: something in" in words for words in removal.left)
+            row = connection.execute(found).fetchone()
+            assert row is not None
+            assert len(row[0]) == 7, "the other database needs them"
+        with psycopg.connect(server.dsn(second), autocommit=True) as connection:
+            assert [check for check in verify(connection) if not check.passed] == []
+            remove(connection)
+            assert connection.execute(found).fetchone() == (["lock_admin_role"],), "somebody else made it"
