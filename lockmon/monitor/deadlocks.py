@@ -29,8 +29,12 @@ LARGEST_SHARE_OF_CORE = 0.05
 """A look that cost c seconds of work is followed by a pause of at least c / this."""
 COSTS_KEPT = 10
 """Of so many latest looks the quickest tells the work; what the others took longer they spent waiting for the CPU."""
-BEFORE_CHECK = 0.012
+BEFORE_CHECK = 0.015
 """Seconds before a waiter's own deadlock check at which one more look is made."""
+
+
+LARGEST_CREDIT = 0.25
+"""Seconds of work that may be saved up for the looks before a check."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +83,18 @@ class DeadlockWatch:
         self._last: LookResult | None = None
         self._looked_at = 0.0
         self._costs: deque[float] = deque(maxlen=COSTS_KEPT)
+        self._credit = LARGEST_CREDIT
 
     def young_wait_interval(self) -> float:
         """Seconds to sleep before the next look() while the last one said ``young``."""
         last = self._last
         if last is None:
             return 0.0
-        rest = min(self._costs) / self._settings.share_of_core
+        work = min(self._costs)
+        rest = work / self._settings.share_of_core
         interval = max(self._timeout / SHARE_OF_TIMEOUT, self._settings.shortest_interval, rest)
-        if last.next_check is not None and last.next_check > BEFORE_CHECK:
-            before_check = last.next_check - BEFORE_CHECK
-            if before_check >= rest:
-                interval = min(interval, before_check)
+        if last.next_check is not None and last.next_check > BEFORE_CHECK and self._credit >= work:
+            interval = min(interval, last.next_check - BEFORE_CHECK)
         return max(0.0, interval - (time.monotonic() - self._looked_at))
 
     def look(self) -> LookResult:
@@ -101,7 +105,7 @@ class DeadlockWatch:
         began = time.monotonic()
         with self._cursor() as cursor:
             seen = calls.look_for_deadlocks(cursor)
-        self._looked_at = time.monotonic()
+        before, self._looked_at = self._looked_at, time.monotonic()
         self._timeout = seen.deadlock_timeout
         self._last = LookResult(
             waiters=seen.waiters,
@@ -112,6 +116,8 @@ class DeadlockWatch:
             cost=self._looked_at - began,
         )
         self._costs.append(self._last.cost)
+        earned = (self._looked_at - before) * self._settings.share_of_core - min(self._costs)
+        self._credit = min(LARGEST_CREDIT, self._credit + earned)
         return self._last
 
     def settle(self) -> int:

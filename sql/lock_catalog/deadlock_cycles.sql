@@ -4,9 +4,10 @@
 -- a session that waits elsewhere while it holds what is queued for. So the queues are the nodes of a small graph, and
 -- where that has no cycle (a convoy, a chain, however long) nothing more is done. Only then pg_blocking_pids() is asked,
 -- for the waiters in those queues. A cycle is reported only if every member still waits for the same thing afterwards.
--- Versions: before PostgreSQL 14 no wait_start; what was first seen waiting when is kept in the session instead.
+-- Versions: before PostgreSQL 14 no wait_start: when each was first seen waiting (wait_starts) and when its statement began
+-- (check_starts) stand in for it; the former is kept in the session.
 CREATE OR REPLACE FUNCTION lock_catalog.deadlock_cycles(
-  OUT waiters integer, OUT wait_starts timestamptz[], OUT cycles jsonb)
+  OUT waiters integer, OUT wait_starts timestamptz[], OUT check_starts timestamptz[], OUT cycles jsonb)
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -16,6 +17,7 @@ DECLARE
   c_many constant integer := 100;
   v_pids integer[];
   v_nodes integer[];
+  v_statements timestamptz[];
   v_wait_pid integer[];
   v_wait_object bigint[];
   v_from bigint[];
@@ -37,9 +39,9 @@ DECLARE
 BEGIN
   waiters := 0; wait_starts := '{}'; cycles := '[]';
   PERFORM pg_stat_clear_snapshot();
-  SELECT array_agg(a.pid), array_agg(coalesce(a.leader_pid, a.pid)),
+  SELECT array_agg(a.pid), array_agg(coalesce(a.leader_pid, a.pid)), array_agg(a.query_start),
          count(*) <> count(DISTINCT coalesce(a.leader_pid, a.pid))
-    INTO v_pids, v_nodes, v_grouped
+    INTO v_pids, v_nodes, v_statements, v_grouped
     FROM pg_stat_get_activity(NULL) a WHERE a.wait_event_type = 'Lock';
   IF v_pids IS NULL THEN
     RETURN;
@@ -63,6 +65,10 @@ BEGIN
   END IF;
   IF current_setting('server_version_num')::integer < 140000 THEN
     wait_starts := lock_catalog.remembered_waits(v_wait_pid, v_wait_object);
+    -- most statements wait at once: then this is when the wait began
+    check_starts := v_statements;
+  ELSE
+    check_starts := wait_starts;
   END IF;
   IF v_from IS NULL OR waiters < 2 THEN
     RETURN;

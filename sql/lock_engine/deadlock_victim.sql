@@ -8,6 +8,9 @@ LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  -- a check before the ring was closed ended nothing
+  v_closed timestamptz := (SELECT max((m ->> 'wait_start')::timestamptz) FROM jsonb_array_elements(p_members) m);
 BEGIN
   SELECT x.pid, CASE WHEN x.in_time THEN x.checks_at ELSE p_last_seen + (p_gone_at - p_last_seen) / 2 END, x.points
     INTO pid, happened_at, score
@@ -19,8 +22,9 @@ BEGIN
              + CASE WHEN NOT coalesce((e ->> 'same_statement')::boolean, false) THEN 1 ELSE 0 END AS points
         FROM jsonb_array_elements(p_members) m
         JOIN jsonb_array_elements(p_evidence) e ON e ->> 'pid' = m ->> 'pid'
-        CROSS JOIN LATERAL (SELECT (m ->> 'wait_start')::timestamptz + p_timeout AS checks_at) c
-        CROSS JOIN LATERAL (SELECT c.checks_at, coalesce(c.checks_at BETWEEN p_last_seen - interval '30 ms' AND p_gone_at, false) AS in_time) t
+        CROSS JOIN LATERAL (SELECT coalesce((m ->> 'wait_start')::timestamptz, (m ->> 'query_start')::timestamptz) + p_timeout AS checks_at) c
+        CROSS JOIN LATERAL (SELECT c.checks_at, coalesce(c.checks_at BETWEEN p_last_seen - interval '30 ms' AND p_gone_at
+                                    AND c.checks_at > coalesce(v_closed, '-infinity'), false) AS in_time) t
        WHERE NOT coalesce((e ->> 'still_waiting')::boolean, false)
          AND (e ->> 'present')::boolean) x
    ORDER BY x.points DESC, x.checks_at LIMIT 1;

@@ -42,8 +42,9 @@ BEGIN
    WHERE o.outcome IS NULL AND o.gone_at IS NULL AND o.observation_key <> ALL (v_keys);
   SELECT count(*) FILTER (WHERE o.gone_at IS NOT NULL) INTO v_open
     FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL;
-  SELECT max(w), min(extract(epoch FROM w - v_now) + v_timeout) FILTER (WHERE extract(epoch FROM w - v_now) + v_timeout > 0)
-    INTO v_youngest, v_next FROM unnest(v_seen.wait_starts) w;
+  SELECT max(w) INTO v_youngest FROM unnest(v_seen.wait_starts) w;
+  SELECT min(extract(epoch FROM w - v_now) + v_timeout) INTO v_next FROM unnest(v_seen.check_starts) w
+   WHERE w > v_now - make_interval(secs => v_timeout);
   RETURN QUERY SELECT v_seen.waiters,
     -- a wait whose beginning is not shown yet has just begun
     v_seen.waiters > 0 AND (jsonb_array_length(v_seen.cycles) > 0 OR array_position(v_seen.wait_starts, NULL) IS NOT NULL

@@ -79,7 +79,9 @@ def events(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def compare(rings: list[Ring], stored: list[tuple[Any, ...]]) -> tuple[int, int, list[float], int, int]:
+def compare(
+    rings: list[Ring], stored: list[tuple[Any, ...]], timeout: float
+) -> tuple[int, int, list[float], int, int]:
     """Captured once with the right people; wrong victims; delays; missed; events that are nobody's."""
     free = list(stored)
     right = wrong_victim = missed = 0
@@ -91,6 +93,8 @@ def compare(rings: list[Ring], stored: list[tuple[Any, ...]]) -> tuple[int, int,
         ]
         if not fits:
             missed += 1
+            lived = timeout if ring.delay > timeout else timeout - ring.delay
+            print(f"  missed: {len(ring.pids)} sessions, {ring.kind}, the ring lived about {lived * 1000:.0f} ms")
             continue
         best = min(fits, key=lambda e: abs(e[2] - (ring.failed_at or 0)))
         free.remove(best)
@@ -98,6 +102,7 @@ def compare(rings: list[Ring], stored: list[tuple[Any, ...]]) -> tuple[int, int,
             right += 1
         else:
             wrong_victim += 1
+            print(f"  wrong victim: {ring.kind} {ring.pids}, really {ring.victim}, stored {best[1]}")
         delays.append(best[3] - ring.failed_at)
     return right, wrong_victim, delays, missed, len(free)
 
@@ -171,7 +176,10 @@ def run(options: argparse.Namespace) -> bool:
                 waits = convoys(dsn, options.convoys, random.Random(options.seed))
                 time.sleep(45 if not logged else 16)
                 stored = events(connection)
-                right, wrong, delays, missed, nobodys = compare(rings, stored)
+                if options.debug:
+                    for row in connection.execute("SELECT * FROM lock_engine.deadlock_observation"):
+                        print(row)
+                right, wrong, delays, missed, nobodys = compare(rings, stored, timeout)
                 ledger = connection.execute(
                     "SELECT sum(counted), sum(captured), sum(by_sampling), sum(by_log), sum(missed) FROM lock_engine.deadlock_ledger"
                 ).fetchone()
@@ -216,6 +224,7 @@ def main() -> int:
     parser.add_argument("--older", action="store_true")
     parser.add_argument("--otherwise", type=int, default=5)
     parser.add_argument("--convoys", type=float, default=20)
+    parser.add_argument("--debug", action="store_true", help="print what the looks saw")
     parser.add_argument("--seed", type=int, default=1)
     return 0 if run(parser.parse_args()) else 1
 
