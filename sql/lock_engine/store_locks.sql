@@ -22,13 +22,16 @@ AS $$
 #variable_conflict use_column
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
+  v_step_intervals interval[] := ARRAY(SELECT make_interval(secs => x.s) FROM unnest(v_steps) WITH ORDINALITY AS x (s, n) ORDER BY x.n);
+  v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   WITH
   s AS MATERIALIZED (
-    SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node,
+    SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node, x.user_name::varchar(100) AS stored_user,
+           x.database_name::varchar(100) AS stored_database, x.application_name::varchar(200) AS stored_application,
            coalesce(date_part('epoch', x.backend_start) * 1000000, 0)::bigint AS session_epoch,
            to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id
       FROM lock_catalog.sessions x
@@ -46,9 +49,11 @@ BEGIN
       FROM wanted w
       JOIN (VALUES (2, 256), (4, 384), (8, 480), (16, 496), (32, 472), (64, 504), (128, 508), (256, 510)) AS m (mode_bit, conflict_bits)
         ON w.mode_bit & m.conflict_bits <> 0
-     GROUP BY w.object_hash, m.mode_bit),
+     GROUP BY w.object_hash, m.mode_bit
+    -- always true; lets the planner expect few rows and hash this side, not the locks
+    HAVING sum(w.waiters) > 0 AND min(w.waiters) > 0),
   prepared AS MATERIALIZED (
-    SELECT k.virtualtransaction, k.transactionid, p.prepared, p.owner::text AS user_name, p.database::text AS database_name
+    SELECT k.virtualtransaction, k.transactionid, p.prepared, p.owner::varchar(100) AS user_name, p.database::varchar(100) AS database_name
       FROM lock_catalog.locks k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
      WHERE k.pid IS NULL AND k.lock_type = 'transactionid' AND v_any_prepared),
   kept AS MATERIALIZED (
@@ -66,7 +71,7 @@ BEGIN
       LEFT JOIN g ON NOT k.granted AND g.node = s.node AND g.is_waiting
      WHERE (s.pid IS NOT NULL OR (k.pid IS NULL AND px.transactionid IS NOT NULL))
        AND (p_everything OR NOT k.granted OR b.waiters > 0
-            OR coalesce(s.xact_start, s.backend_start, px.prepared) < p_now - p_min_age)),
+            OR coalesce(s.xact_start, s.backend_start, px.prepared) < v_old)),
   open_rows AS MATERIALIZED (
     SELECT o.lock_activity_hk, o.load_date, o.fingerprint, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
            o.query_start, o.held_since_at_least
@@ -78,17 +83,12 @@ BEGIN
   timed AS MATERIALIZED (
     SELECT r.*,
            -- locks that neither wait nor block are refreshed from one minute on
-           r.since + make_interval(secs =>
-             v_steps[width_bucket(greatest(r.seconds_so_far, CASE WHEN r.matters THEN 0 ELSE 31 END), v_steps) + 1]) AS next_refresh
+           r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] AS next_refresh
       FROM (
-        SELECT y.*, date_part('epoch', p_now - y.since) AS seconds_so_far
+        SELECT y.*, greatest(date_part('epoch', p_now - y.since), 0) AS seconds_so_far,
+               width_bucket(greatest(date_part('epoch', p_now - y.since), 0), v_steps) AS step
           FROM (
-            SELECT f.*, s.backend_start, s.database_name, s.user_name, s.application_name, s.client_addr, s.state, s.query,
-                   s.query_start, s.xact_start, s.query_truncated, s.query_id, s.wait_event_type, s.wait_event, s.session_id,
-                   px.user_name AS px_user, px.database_name AS px_database,
-                   coalesce(g.relation_oid, f.relation_oid) AS rel_oid, coalesce(g.database_oid, f.database_oid) AS rel_database,
-                   coalesce(g.page, f.page) AS row_page, coalesce(g.tuple, f.tuple) AS row_tuple, g.object_name,
-                   g.hard_blockers, g.soft_blockers, g.roots, g.run_head, g.run_position, g.wait_start_is_bound AS began_is_bound,
+            SELECT f.*, coalesce(g.relation_oid, f.relation_oid) AS rel_oid, coalesce(g.database_oid, f.database_oid) AS rel_database,
                    NOT f.granted OR f.waiters > 0 AS matters,
                    CASE WHEN NOT f.granted THEN coalesce(g.wait_start, f.wait_start, s.query_start)
                         WHEN f.just_granted OR f.replaces IS NULL THEN coalesce(px.prepared, p_now)
@@ -119,20 +119,29 @@ BEGIN
               LEFT JOIN prepared px ON f.pid IS NULL AND px.virtualtransaction = f.virtualtransaction
               LEFT JOIN g ON NOT f.granted AND g.node = s.node AND g.is_waiting) y) r),
   claims AS MATERIALIZED (
-    SELECT c.user_name, c.application_name, lock_engine.tenant_of(c.user_name, c.application_name) AS tenant_hk
-      FROM (SELECT DISTINCT coalesce(t.user_name, t.px_user, '') AS user_name, coalesce(t.application_name, '') AS application_name
-              FROM timed t WHERE t.replaces IS NULL) c),
+    SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, px.user_name), s.application_name) AS tenant_hk
+      FROM (SELECT DISTINCT coalesce(t.pid, 0) AS pid, CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END AS prepared
+              FROM timed t WHERE t.replaces IS NULL) c
+      LEFT JOIN s ON s.pid = c.pid
+      LEFT JOIN prepared px ON px.virtualtransaction = c.prepared),
   -- one look-up for each relation, whatever the size of pg_class
   relation AS MATERIALIZED (
-    SELECT r.rel_oid, (SELECT c.relname::text FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
-           (SELECT c.relkind FROM pg_class c WHERE c.oid = r.rel_oid) AS relkind,
-           (SELECT n.nspname::text FROM pg_namespace n
-             WHERE n.oid = (SELECT c.relnamespace FROM pg_class c WHERE c.oid = r.rel_oid)) AS nspname
-      FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r),
+    SELECT d.rel_oid, d.nspname::varchar(100) AS nspname, (d.nspname || '.' || d.relname)::varchar(200) AS name,
+           CASE WHEN d.relkind NOT IN ('i', 'I') THEN d.relname::varchar(100) END AS table_name,
+           CASE WHEN d.relkind IN ('i', 'I') THEN d.relname::varchar(100) END AS index_name,
+           CASE d.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'i' THEN 'index'
+             WHEN 'I' THEN 'partitioned index' WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+             WHEN 't' THEN 'toast table' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'composite type' END::varchar(50) AS kind
+      FROM (
+        SELECT r.rel_oid, (SELECT c.relname::text FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
+               (SELECT c.relkind FROM pg_class c WHERE c.oid = r.rel_oid) AS relkind,
+               (SELECT n.nspname::text FROM pg_namespace n
+                 WHERE n.oid = (SELECT c.relnamespace FROM pg_class c WHERE c.oid = r.rel_oid)) AS nspname
+          FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r) d),
   -- a thousand waiters often run one statement
   text_print AS MATERIALIZED (
     SELECT x.query, lock_engine.query_fingerprint(x.query) AS fingerprint
-      FROM (SELECT DISTINCT t.query FROM timed t WHERE t.matters AND t.query IS NOT NULL) x),
+      FROM (SELECT DISTINCT s.query FROM timed t JOIN s ON s.pid = t.pid WHERE t.matters AND s.query IS NOT NULL) x),
   door AS MATERIALIZED (
     SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
       FROM lock_admin.action_log a
@@ -168,8 +177,9 @@ BEGIN
   hubs AS (
     INSERT INTO lock_monitoring.lock_activity_h (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)
     SELECT t.hk, t.bk, c.tenant_hk, p_now, 'pg_locks'
-      FROM timed t JOIN claims c ON c.user_name = coalesce(t.user_name, t.px_user, '')
-                              AND c.application_name = coalesce(t.application_name, '')
+      FROM timed t
+      JOIN claims c ON c.pid = coalesce(t.pid, 0)
+                   AND c.prepared = CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END
      -- a look-up each: ON CONFLICT would search both unique indexes for every row
      WHERE t.replaces IS NULL
        AND (SELECT h.tenant_hk FROM lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = t.hk) IS NULL
@@ -184,34 +194,29 @@ BEGIN
       held_since_at_least, blocking_nodes, soft_blocking_nodes, root_nodes, run_head, queue_position, database_oid,
       relation_oid, row_page, row_tuple, object_key, object_name, session_state, transaction_start, query_truncated,
       query_id, query_fingerprint, fingerprint, refresh_at)
-    SELECT t.hk, p_now, NULL,
-           int8send(t.print) || int4send(width_bucket(greatest(t.seconds_so_far, 0), v_steps)),
-           t.lock_type, t.lock_mode, coalesce(c.nspname || '.' || c.relname, t.object_name)::varchar(200),
-           CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'i' THEN 'index'
-             WHEN 'I' THEN 'partitioned index' WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
-             WHEN 't' THEN 'toast table' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'composite type' END,
-           coalesce(t.database_name, t.px_database)::varchar(100), c.nspname::varchar(100),
-           CASE WHEN c.relkind NOT IN ('i', 'I') THEN c.relname::varchar(100) END,
-           CASE WHEN c.relkind IN ('i', 'I') THEN c.relname::varchar(100) END,
-           coalesce(t.pid, 0),
-           t.session_id,
-           coalesce(t.user_name, t.px_user)::varchar(100), t.application_name::varchar(200), t.client_addr,
-           t.query, t.query_start, CASE WHEN t.just_granted THEN p_now END, floor(greatest(t.seconds_so_far, 0))::integer,
-           t.wait_event_type, t.wait_event, t.granted, t.fastpath, t.virtualtransaction, t.transactionid,
-           CASE WHEN NOT t.granted THEN greatest(coalesce(t.hard_blockers[1], t.soft_blockers[array_upper(t.soft_blockers, 1)]), 0) END,
-           CASE WHEN NOT t.granted THEN coalesce(cardinality(t.hard_blockers), 0) + coalesce(cardinality(t.soft_blockers), 0) ELSE 0 END,
+    SELECT t.hk, p_now, NULL, int8send(t.print) || int4send(t.step),
+           t.lock_type, t.lock_mode, coalesce(c.name, g.object_name::varchar(200)), c.kind,
+           coalesce(s.stored_database, px.database_name), c.nspname, c.table_name, c.index_name,
+           coalesce(t.pid, 0), s.session_id, coalesce(s.stored_user, px.user_name), s.stored_application, s.client_addr,
+           s.query, s.query_start, CASE WHEN t.just_granted THEN p_now END, floor(t.seconds_so_far)::integer,
+           s.wait_event_type, s.wait_event, t.granted, t.fastpath, t.virtualtransaction, t.transactionid,
+           CASE WHEN NOT t.granted THEN greatest(coalesce(g.hard_blockers[1], g.soft_blockers[array_upper(g.soft_blockers, 1)]), 0) END,
+           CASE WHEN NOT t.granted THEN coalesce(cardinality(g.hard_blockers), 0) + coalesce(cardinality(g.soft_blockers), 0) ELSE 0 END,
            coalesce(t.waiters, 0),
            CASE t.mode_bit WHEN 2 THEN 1 WHEN 4 THEN 2 WHEN 8 THEN 3 WHEN 16 THEN 4 WHEN 32 THEN 5 WHEN 64 THEN 6
              WHEN 128 THEN 7 WHEN 256 THEN 8 ELSE 0 END,
            round(CASE WHEN t.granted THEN t.seconds ELSE t.seconds_so_far::numeric END, 3),
-           'pg_locks', t.backend_start, CASE WHEN NOT t.granted THEN t.since END,
-           CASE WHEN NOT t.granted THEN coalesce(t.began_is_bound, t.wait_start IS NULL) END,
-           CASE WHEN t.granted THEN t.since END, t.hard_blockers, t.soft_blockers, t.roots, t.run_head, t.run_position,
-           t.rel_database, t.rel_oid, t.row_page, t.row_tuple, t.object_key, t.object_name, t.state, t.xact_start,
-           t.query_truncated, t.query_id,
-           CASE WHEN t.matters THEN x.fingerprint END, t.print, t.next_refresh
+           'pg_locks', s.backend_start, CASE WHEN NOT t.granted THEN t.since END,
+           CASE WHEN NOT t.granted THEN coalesce(g.wait_start_is_bound, t.wait_start IS NULL) END,
+           CASE WHEN t.granted THEN t.since END, g.hard_blockers, g.soft_blockers, g.roots, g.run_head, g.run_position,
+           t.rel_database, t.rel_oid, coalesce(g.page, t.page), coalesce(g.tuple, t.tuple), t.object_key, g.object_name,
+           s.state, s.xact_start, s.query_truncated, s.query_id, CASE WHEN t.matters THEN x.fingerprint END, t.print,
+           t.next_refresh
       FROM timed t
-      LEFT JOIN text_print x ON x.query = t.query
+      LEFT JOIN s ON s.pid = t.pid
+      LEFT JOIN prepared px ON t.pid IS NULL AND px.virtualtransaction = t.virtualtransaction
+      LEFT JOIN g ON NOT t.granted AND g.node = s.node AND g.is_waiting
+      LEFT JOIN text_print x ON x.query = CASE WHEN t.matters THEN s.query END
       LEFT JOIN relation c ON c.rel_oid = t.rel_oid AND t.rel_database IN (0, v_current_database)
      WHERE (SELECT count(*) FROM ended) >= 0
     RETURNING 1)
