@@ -77,7 +77,11 @@ def check(truth: Truth, nodes: Graph, story: str) -> None:
     for node, row in nodes.items():
         behind = {waiter for waiter, reached in reach.items() if node in reached}
         assert row["blocked_total"] == len(behind), (node, row, behind, story)
-        assert row["blocked_directly"] == sum(node in edges for edges in class_edges.values()), (node, row, story)
+        assert row["blocked_directly"] == sum(node in edges for edges in class_edges.values()), (
+            node,
+            row,
+            story,
+        )
         assert row["is_root"] == (bool(behind) and not row["is_waiting"]), (node, row, story)
         assert row["in_deadlock"] == (node in reach.get(node, ())), (node, row, story)
         assert (row["severity"] is None) == (not behind), (node, row, story)
@@ -158,7 +162,11 @@ def test_a_row_queue_names_its_row_and_its_root_and_no_bystander(
     nodes = show(look, 5)
     assert set(nodes) == {root.pid, *(one.pid for one in waiters)}
     first = nodes[waiters[0].pid]
-    assert (first["lock_type"], first["schema_name"], first["relation_name"]) == ("transactionid", "app", "t0")
+    assert (first["lock_type"], first["schema_name"], first["relation_name"]) == (
+        "transactionid",
+        "app",
+        "t0",
+    )
     assert (first["page"], first["tuple"]) == (0, 2)
     assert first["object_name"] == f"row (0,2) of app.t0 (transaction {first['transactionid']})"
     for later in waiters[1:]:
@@ -270,9 +278,7 @@ def test_an_index_built_concurrently_waits_for_a_virtual_transaction(
     assert nodes[builder.pid]["object_name"].startswith("virtual transaction ")
 
 
-def test_parallel_workers_count_as_their_leader(
-    scene: str, connect: Connect, session: OpenSession
-) -> None:
+def test_parallel_workers_count_as_their_leader(scene: str, connect: Connect, session: OpenSession) -> None:
     look = connect(scene)
     tangle = Tangle(scene, session, random.Random(1), look)
     leader = tangle.parallel_query()
@@ -281,7 +287,9 @@ def test_parallel_workers_count_as_their_leader(
     assert nodes[leader.pid]["backend_type"] == "client backend"
     root = next(row for row in nodes.values() if row["is_root"])
     assert root["blocked_total"] == 1
-    waiting = look.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> %s", [leader.pid]).fetchone()
+    waiting = look.execute(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> %s", [leader.pid]
+    ).fetchone()
     assert waiting and waiting[0] >= 1, "it is the workers that wait"
 
 
@@ -368,7 +376,9 @@ def test_the_monitors_own_sessions_are_not_shown_unless_they_block(
     look.execute("CREATE ROLE own_monitor LOGIN")
     look.execute("GRANT ALL ON SCHEMA app TO own_monitor")
     look.execute("GRANT ALL ON ALL TABLES IN SCHEMA app TO own_monitor")
-    look.execute("UPDATE lock_admin.setting SET value = '[\"own_monitor\"]' WHERE name = 'monitor.own_logins'")
+    look.execute(
+        "UPDATE lock_admin.setting SET value = '[\"own_monitor\"]' WHERE name = 'monitor.own_logins'"
+    )
     root, own = session(scene), session(scene, user="own_monitor")
     root.run("LOCK TABLE app.t0 IN ACCESS EXCLUSIVE MODE")
     own.start("SELECT count(*) FROM app.t0")
@@ -379,7 +389,10 @@ def test_the_monitors_own_sessions_are_not_shown_unless_they_block(
     other.wait_blocked()
     nodes = poll(lambda: graph(look), 10, "the other waiter")
     # The monitor's request stands ahead in the queue: it is in the way, so it is named.
-    assert as_pids(nodes[other.pid]["hard_blockers"] + nodes[other.pid]["soft_blockers"]) == {root.pid, own.pid}
+    assert as_pids(nodes[other.pid]["hard_blockers"] + nodes[other.pid]["soft_blockers"]) == {
+        root.pid,
+        own.pid,
+    }
     own.close()
     root.close()
     other.close()
