@@ -1,6 +1,7 @@
 """Typed calls of the SQL functions about deadlocks and the server log.
 
-Each takes a DB-API cursor (Django's or psycopg's) of a connection to the monitored database. Unless said otherwise
+Each takes a DB-API cursor (Django's or psycopg's) of a connection to the monitored database. Unless said
+otherwise
 they raise only what the driver raises.
 """
 
@@ -114,14 +115,15 @@ def detect_deadlocks(cursor: Any, tenant_hk: bytes | None = None) -> Detection:
 def log_status(cursor: Any) -> LogStatus:
     """lock_log.status()."""
     cursor.execute(
-        "SELECT state, readable, what_to_do, since, file_name, log_format, position, lag_bytes, last_record_at,"
-        " records_taken, records_unreadable, skipped_bytes FROM lock_log.status()"
+        "SELECT state, readable, what_to_do, since, file_name, log_format, position, lag_bytes,"
+        " last_record_at, records_taken, records_unreadable, skipped_bytes FROM lock_log.status()"
     )
     return LogStatus(*cursor.fetchone())
 
 
 def ledger(cursor: Any, since: datetime | None = None) -> list[LedgerLine]:
-    """lock_engine.deadlock_ledger_summary(): one line a database, since a moment or since the ledger began."""
+    """lock_engine.deadlock_ledger_summary(): one line a database, since a moment or since the ledger
+    began."""
     cursor.execute(
         "SELECT database_name, counted, captured, by_sampling, by_log, missed, not_yet_settled,"
         " first_window, last_window FROM lock_engine.deadlock_ledger_summary(%s)",
@@ -131,7 +133,13 @@ def ledger(cursor: Any, since: datetime | None = None) -> list[LedgerLine]:
 
 
 def ingest_log(
-    cursor: Any, source: str, log_format: str, start: int, data: bytes, at_end: bool, log_line_prefix: str | None = None
+    cursor: Any,
+    source: str,
+    log_format: str,
+    start: int,
+    data: bytes,
+    at_end: bool,
+    log_line_prefix: str | None = None,
 ) -> Ingested:
     """lock_log.ingest(): parse a piece of a log file that begins at byte start of source.
 
@@ -145,7 +153,8 @@ def ingest_log(
 
 
 def resume_position(cursor: Any, source: str, head: bytes) -> int:
-    """lock_log.resume_position(): byte at which to go on reading source, 0 if its beginning is not what was read."""
+    """lock_log.resume_position(): byte at which to go on reading source, 0 if its beginning is not what was
+    read."""
     cursor.execute("SELECT lock_log.resume_position(%s, %s)", [source, head])
     return int(cursor.fetchone()[0])
 

@@ -1,8 +1,11 @@
 """Catching deadlocks in the act: the loop's light look at the waits-for graph.
 
-PostgreSQL ends a deadlock ``deadlock_timeout`` after the wait of *one* participant began, so a cycle that closes on a
-young wait lives only for what is left of that time. While any wait is young, the loop therefore looks every twentieth
-of ``deadlock_timeout`` and, where the server tells when waits began (PostgreSQL 14 and later), once more just before
+PostgreSQL ends a deadlock ``deadlock_timeout`` after the wait of *one* participant began, so a cycle that
+closes on a
+young wait lives only for what is left of that time. While any wait is young, the loop therefore looks every
+twentieth
+of ``deadlock_timeout`` and, where the server tells when waits began (PostgreSQL 14 and later), once more
+just before
 each waiter's own check. The looks together never take more than a twentieth of one core.
 
 Everything that decides lies in SQL (``lock_engine.look_for_deadlocks``); this class only keeps the time.
@@ -28,7 +31,8 @@ SHORTEST_INTERVAL = 0.020
 LARGEST_SHARE_OF_CORE = 0.05
 """A look that cost c seconds of work is followed by a pause of at least c / this."""
 COSTS_KEPT = 10
-"""Of so many latest looks the quickest tells the work; what the others took longer they spent waiting for the CPU."""
+"""Of so many latest looks the quickest tells the work; what the others took longer they spent waiting for
+the CPU."""
 BEFORE_CHECK = 0.015
 """Seconds before a waiter's own deadlock check at which one more look is made."""
 
@@ -54,7 +58,8 @@ class LookResult:
     """What one look saw.
 
     waiters: sessions that wait for a lock.
-    young: some wait is younger than deadlock_timeout, or a cycle lives: look again after young_wait_interval().
+    young: some wait is younger than deadlock_timeout, or a cycle lives: look again after
+    young_wait_interval().
     cycles: deadlock cycles alive now.
     pending: cycles that vanished and are not yet confirmed: call settle() soon.
     next_check: seconds until the next waiter checks for deadlock; None where the server does not tell.
@@ -72,7 +77,8 @@ class LookResult:
 class DeadlockWatch:
     """Owns the pace of the looks. Not thread-safe: one loop, one watch.
 
-    cursor_factory: returns a context manager that yields a cursor of the loop's own connection in autocommit mode
+    cursor_factory: returns a context manager that yields a cursor of the loop's own connection in autocommit
+    mode
     (``connection.cursor`` of psycopg will do).
     """
 
@@ -121,6 +127,7 @@ class DeadlockWatch:
         return self._last
 
     def settle(self) -> int:
-        """Turn vanished cycles that the counter or the log confirms into events; the number of events stored."""
+        """Turn vanished cycles that the counter or the log confirms into events; the number of events
+        stored."""
         with self._cursor() as cursor:
             return calls.collect_deadlocks(cursor)

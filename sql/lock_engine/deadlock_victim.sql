@@ -16,9 +16,10 @@ BEGIN
     INTO pid, happened_at, score
     FROM (
       SELECT (m ->> 'pid')::integer AS pid, t.checks_at, t.in_time,
-             CASE WHEN e ->> 'state' = 'idle in transaction (aborted)' THEN 4 ELSE 0 END
-             + CASE e ->> 'transaction' WHEN 'aborted' THEN 4 WHEN 'committed' THEN -4 ELSE 0 END
-             + CASE WHEN t.in_time THEN 2 ELSE 0 END
+             CASE WHEN t.in_time THEN 6 ELSE 0 END
+             + CASE WHEN e ->> 'state' = 'idle in transaction (aborted)' THEN 5 ELSE 0 END
+             -- aborted may also be a client's own ROLLBACK
+             + CASE e ->> 'transaction' WHEN 'aborted' THEN 2 WHEN 'committed' THEN -6 ELSE 0 END
              + CASE WHEN NOT coalesce((e ->> 'same_statement')::boolean, false) THEN 1 ELSE 0 END AS points
         FROM jsonb_array_elements(p_members) m
         JOIN jsonb_array_elements(p_evidence) e ON e ->> 'pid' = m ->> 'pid'
@@ -32,4 +33,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.deadlock_victim(jsonb, jsonb, timestamptz, timestamptz, interval) IS
-  'The member of a vanished cycle that PostgreSQL ended, the moment, and points: 3 and more speak for a deadlock.';
+  'The member of a vanished cycle that PostgreSQL ended, the moment, and points: 6 and more speak for a deadlock.';

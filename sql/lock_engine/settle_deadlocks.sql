@@ -25,7 +25,7 @@ BEGIN
   LOOP
     SELECT coalesce(sum(l.counted - l.captured), 0) INTO v_open FROM lock_engine.deadlock_ledger l
      WHERE NOT l.settled AND l.database_name = v_seen.database_name AND l.window_end >= v_seen.last_seen;
-    IF v_open > 0 AND v_seen.score >= 3 THEN
+    IF v_open > 0 AND v_seen.score >= 6 THEN
       v_hk := lock_engine.store_deadlock(NULL, v_seen.happened_at, v_seen.victim, v_seen.members, ARRAY['sampling'],
                                          v_seen.database_name, NULL, NULL);
       UPDATE lock_engine.deadlock_observation o SET outcome = 'deadlock', settled_at = v_now, deadlock_event_hk = v_hk

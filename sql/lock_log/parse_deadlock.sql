@@ -8,6 +8,8 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  -- Translated messages may have a full-width colon; only UTF8 can hold one, and this file has to install anywhere.
+  v_wide_colon constant text := CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(65306) ELSE '' END;
   v_lines text[] := string_to_array(p_detail, E'\n');
   v_match text[];
   v_pids integer[] := '{}';
@@ -41,7 +43,7 @@ BEGIN
   -- where each statement begins; more than one place possible: say so and take the first
   v_line := v_next;
   FOR v_i IN 1 .. cardinality(v_pids) LOOP
-    v_marker := '^[^0-9:：]*' || v_pids[v_i] || ' ?[:：] ?';
+    v_marker := '^[^0-9:' || v_wide_colon || ']*' || v_pids[v_i] || ' ?[:' || v_wide_colon || '] ?';
     WHILE v_line <= cardinality(v_lines) AND v_lines[v_line] !~ v_marker LOOP
       v_line := v_line + 1;
     END LOOP;
@@ -55,7 +57,7 @@ BEGIN
   FOR v_i IN 1 .. cardinality(v_starts) LOOP
     v_statements := v_statements || jsonb_build_object(v_pids[v_i]::text, regexp_replace(
       array_to_string(v_lines[v_starts[v_i] : coalesce(v_starts[v_i + 1] - 1, cardinality(v_lines))], E'\n'),
-      '^[^0-9:：]*\d+ ?[:：] ?', ''));
+      '^[^0-9:' || v_wide_colon || ']*\d+ ?[:' || v_wide_colon || '] ?', ''));
   END LOOP;
   RETURN jsonb_build_object('edges', v_edges, 'statements', v_statements, 'ambiguous', v_ambiguous);
 END

@@ -5,6 +5,8 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  -- Translated messages may have a full-width colon; only UTF8 can hold one, and this file has to install anywhere.
+  v_wide_colon constant text := CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(65306) ELSE '' END;
   v_match text[];
   v_letter text;
   v_end text;
@@ -45,7 +47,7 @@ BEGIN
     END IF;
   END LOOP;
   -- then the severity, the SQLSTATE where log_error_verbosity is verbose, and the text
-  pattern := pattern || '([^\s:：]{2,20})[:：]  ?(.*)$';
+  pattern := pattern || '([^\s:' || v_wide_colon || ']{2,20})[:' || v_wide_colon || ']  ?(.*)$';
   names := names || '{severity,text}';
 END
 $$;

@@ -2,11 +2,16 @@
 
     python -m tests.bench.bench_deadlocks [--count 200] [--timeout 1s] [--log on|off] [--older] [--seed 1]
 
-Rings of 2 to 5 sessions over rows, tables, advisory locks or a mixture, several at once; the delay between the first
-and the closing wait uniform below deadlock_timeout (with --older: above it). Prints how many were captured once with the
-right participants and victim, how long after the error reached its client the event was stored, and whether the ledger
-agrees with the truth. With the log: all of them, median under 1 s, none over 3 s. Without: 95 % at 1 s, all with --older,
-and every missed one in the ledger. Then rings ended by lock_timeout, chains and convoys: none of them may become an event;
+Rings of 2 to 5 sessions over rows, tables, advisory locks or a mixture, several at once; the delay between
+the first
+and the closing wait uniform below deadlock_timeout (with --older: above it). Prints how many were captured
+once with the
+right participants and victim, how long after the error reached its client the event was stored, and whether
+the ledger
+agrees with the truth. With the log: all of them, median under 1 s, none over 3 s. Without: 95 % at 1 s, all
+with --older,
+and every missed one in the ledger. Then rings ended by lock_timeout, chains and convoys: none of them may
+become an event;
 and what the looks cost while waits are young: at most 5 % of a core. Which PostgreSQL: LOCKMON_PG_BIN.
 """
 
@@ -88,13 +93,12 @@ def compare(
     delays: list[float] = []
     for ring in rings:
         assert ring.failed_at is not None
-        fits = [
-            e for e in free if set(e[0]) == set(ring.pids) and abs(e[2] - ring.failed_at) < 0.15
-        ]
+        fits = [e for e in free if set(e[0]) == set(ring.pids) and abs(e[2] - ring.failed_at) < 0.15]
         if not fits:
             missed += 1
             lived = timeout if ring.delay > timeout else timeout - ring.delay
-            print(f"  missed: {len(ring.pids)} sessions, {ring.kind}, the ring lived about {lived * 1000:.0f} ms")
+            members = f"{len(ring.pids)} sessions, {ring.kind}"
+            print(f"  missed: {members}, the ring lived about {lived * 1000:.0f} ms")
             continue
         best = min(fits, key=lambda e: abs(e[2] - (ring.failed_at or 0)))
         free.remove(best)
@@ -180,14 +184,16 @@ def run(options: argparse.Namespace) -> bool:
                     for row in connection.execute("SELECT * FROM lock_engine.deadlock_observation"):
                         print(row)
                 right, wrong, delays, missed, nobodys = compare(rings, stored, timeout)
-                ledger = connection.execute(
-                    "SELECT sum(counted), sum(captured), sum(by_sampling), sum(by_log), sum(missed) FROM lock_engine.deadlock_ledger"
+                booked = connection.execute(
+                    "SELECT sum(counted), sum(captured), sum(by_sampling), sum(by_log), sum(missed)"
+                    " FROM lock_engine.deadlock_ledger"
                 ).fetchone()
                 outcomes = connection.execute(
                     "SELECT outcome, count(*) FROM lock_engine.deadlock_observation GROUP BY 1 ORDER BY 1"
                 ).fetchall()
                 sources = connection.execute(
-                    "SELECT array_to_string(sources, '+'), count(*) FROM lock_monitoring.deadlock_history GROUP BY 1 ORDER BY 1"
+                    "SELECT array_to_string(sources, '+'), count(*) FROM lock_monitoring.deadlock_history"
+                    " GROUP BY 1 ORDER BY 1"
                 ).fetchall()
         finally:
             loop.terminate()
@@ -195,22 +201,30 @@ def run(options: argparse.Namespace) -> bool:
         share = cost_of_looks(server, dsn, 10)
         major = server.version
     delays.sort()
+    assert booked is not None
     print(
         f"PostgreSQL {major}, deadlock_timeout {options.timeout}, log {options.log}"
         f"{', closing on an old wait' if options.older else ''}: {len(rings)} deadlocks in {took:.0f} s\n"
-        f"  captured with the right participants and victim {right} ({right / len(rings):.1%}), wrong victim {wrong},"
-        f" missed {missed}, events that are nobody's {nobodys}\n"
+        f"  captured with the right participants and victim {right} ({right / len(rings):.1%}),"
+        f" wrong victim {wrong}, missed {missed}, events that are nobody's {nobodys}\n"
         f"  stored after the error: median {statistics.median(delays):.2f} s, largest {delays[-1]:.2f} s\n"
-        f"  ledger: counted {ledger[0]}, captured {ledger[1]} (sampling {ledger[2]}, log {ledger[3]}), missed {ledger[4]}\n"  # type: ignore[index]
+        f"  ledger: counted {booked[0]}, captured {booked[1]} (sampling {booked[2]}, log {booked[3]}),"
+        f" missed {booked[4]}\n"
         f"  sources {sources}, cycles seen {outcomes}\n"
-        f"  {len(ended)} rings ended by lock_timeout ({len(truth) - len(rings)} were deadlocks), {waits} waits in chains"
-        f" and convoys: {nobodys - (len(truth) - len(rings))} false events\n"
+        f"  {len(ended)} rings ended by lock_timeout ({len(truth) - len(rings)} were deadlocks),"
+        f" {waits} waits in chains and convoys: {nobodys - (len(truth) - len(rings))} false events\n"
         f"  looks while waits are young: {share:.1%} of a core",
         flush=True,
     )
-    agrees = ledger is not None and ledger[0] == len(truth) and ledger[4] == len(truth) - ledger[1]
+    agrees = booked[0] == len(truth) and booked[4] == len(truth) - booked[1]
     if logged:
-        return right == len(rings) and statistics.median(delays) < 1 and delays[-1] <= 3 and agrees and share <= 0.05
+        return (
+            right == len(rings)
+            and statistics.median(delays) < 1
+            and delays[-1] <= 3
+            and agrees
+            and share <= 0.05
+        )
     needed = 1.0 if options.older else 0.95 if timeout >= 1 else 0.0
     return right >= needed * len(rings) and agrees and share <= 0.05
 

@@ -1,0 +1,120 @@
+"""Log files that this process can read itself: a local path, an upload. One parser for all:
+lock_log.ingest() in SQL.
+
+Reading resumes where it stopped, by byte offset; a file whose beginning is not what was read before begins
+anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from lockmon.calls import deadlocks as calls
+
+PIECE = 1024 * 1024
+"""Bytes sent at once."""
+LARGEST_RECORD = 16 * 1024 * 1024
+"""Bytes; a record that has not ended by then is passed over."""
+HEAD = 256
+
+_CSV = re.compile(rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^,\"\s]+,", re.MULTILINE)
+_JSON = re.compile(rb'^\s*\{"timestamp":')
+_STDERR = re.compile(rb"(?:LOG|ERROR|FATAL|PANIC|WARNING|DETAIL|STATEMENT|HINT):  ", re.MULTILINE)
+
+CursorFactory = Callable[[], AbstractContextManager[Any]]
+
+
+class LogFileError(Exception):
+    """The file cannot be read as a PostgreSQL log; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """What reading a file came to. start: the byte at which it went on; read: bytes taken."""
+
+    log_format: str
+    start: int
+    read: int
+    records: int
+    unreadable: int
+
+
+def guess_format(name: str, beginning: bytes) -> str:
+    """csvlog, jsonlog or stderr by the file's name and first bytes, or LogFileError."""
+    if _JSON.match(beginning):
+        return "jsonlog"
+    if _CSV.search(beginning) and (name.endswith(".csv") or not _STDERR.search(beginning[:2000])):
+        return "csvlog"
+    if _STDERR.search(beginning):
+        return "stderr"
+    raise LogFileError(
+        f"{name} is not a PostgreSQL log in a form that can be read"
+        " (csvlog, jsonlog, or stderr with a prefix)."
+    )
+
+
+def read_file(
+    path: Path, cursors: CursorFactory, log_format: str | None = None, prefix: str | None = None
+) -> FileRead:
+    """Read a log file from where it was left, or from its beginning.
+
+    cursors: cursors that act as lock_admin_role; one is taken for each piece, so that each is a transaction
+    of its own.
+    Raises LogFileError with a sentence where the file is missing, not a file, or no log.
+    """
+    try:
+        with path.open("rb") as stream:
+            return read_stream(stream, str(path.resolve()), cursors, log_format, prefix)
+    except FileNotFoundError as error:
+        raise LogFileError(f"{path} does not exist.") from error
+    except IsADirectoryError as error:
+        raise LogFileError(f"{path} is a folder: name a file in it.") from error
+    except PermissionError as error:
+        raise LogFileError(f"{path} may not be read by this user.") from error
+
+
+def read_stream(
+    stream: IO[bytes],
+    source: str,
+    cursors: CursorFactory,
+    log_format: str | None = None,
+    prefix: str | None = None,
+) -> FileRead:
+    """Read an open log (an upload). source: the name under which the position is remembered."""
+    beginning = stream.read(64 * 1024)
+    if not beginning.strip(b"\x00\r\n "):
+        raise LogFileError(f"{source} is empty.")
+    chosen = log_format or guess_format(source, beginning)
+    with cursors() as cursor:
+        start = calls.resume_position(cursor, source, beginning[:HEAD])
+    if stream.seek(0, 2) < start:
+        start = 0
+    position, size = start, PIECE
+    records = unreadable = 0
+    while True:
+        stream.seek(position)
+        data = stream.read(size)
+        if not data:
+            break
+        at_end = len(data) < size
+        with cursors() as cursor:
+            taken = calls.ingest_log(cursor, source, chosen, position, data, False, prefix)
+        records += taken.records
+        unreadable += taken.unreadable
+        position += taken.consumed
+        if at_end:
+            break
+        if taken.consumed == 0:
+            if size >= LARGEST_RECORD:
+                position += size
+                unreadable += 1
+            else:
+                size *= 2
+        else:
+            size = PIECE
+    return FileRead(chosen, start, position - start, records, unreadable)
