@@ -1,4 +1,6 @@
 -- First file of both manifests: how this transaction behaves, whether it may run here, and one installer at a time.
+-- Whatever the login's default is: who waited for another installer must see what that one did.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_min_messages = warning;
 SET LOCAL statement_timeout = '5min';
 SET LOCAL idle_in_transaction_session_timeout = '5min';

@@ -20,7 +20,7 @@ from tests.support.servers import Server
 def assert_same(left: Sequence[str], right: Sequence[str]) -> None:
     """Fail with the lines that differ."""
     different = list(difflib.unified_diff(list(left), list(right), lineterm="", n=0))
-    assert not different, "\n".join(different[:40])
+    assert not different, "\n".join(line[:300] for line in different[:40])
 
 
 def definitions(server: Server, database: str) -> list[str]:
@@ -271,3 +271,23 @@ def test_an_install_does_not_wait_long_behind_a_table_that_is_locked(
         with pytest.raises(InstallError, match=r"Another session holds a lock .* Nothing was changed"):
             install_on(connection)
     holder.rollback()
+
+
+def test_the_files_are_plain_ascii_and_install_in_any_encoding(server: Server, fresh: list[str]) -> None:
+    assert [path.name for path in SQL_FOLDER.rglob("*.sql") if not path.read_bytes().isascii()] == []
+    name = "in_latin1"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    install(server.dsn(name))
+    assert_same(fresh, definitions(server, name))
+
+
+def test_a_login_whose_transactions_are_serializable_can_install_and_wait(server: Server) -> None:
+    name = server.create_database()
+    dsn = f"{server.dsn(name)} options='-c default_transaction_isolation=serializable'"
+    outcomes: list[bool] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(install(dsn).changed)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False, False, True]
