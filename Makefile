@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv/bin/python
 SHELL := /bin/sh
+BENCH ?= $(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))
 .DEFAULT_GOAL := help
 .PHONY: .python help run setup setup-runtime test test-matrix e2e bench lint format types clean
 
@@ -23,7 +24,7 @@ run: setup-runtime ## start everything: PostgreSQL, demo traffic, django-q clust
 	@exec $(VENV) -m onevault.embedded.run
 
 test: setup ## run the tests on an embedded PostgreSQL
-	@$(VENV) -m pytest -m "not e2e and not bench" $(ARGS)
+	@$(VENV) -m pytest -m "not e2e" $(ARGS)
 
 test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18" for some)
 	@$(VENV) -m tests.support.matrix $(VERSIONS)
@@ -31,8 +32,8 @@ test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18"
 e2e: setup ## run the browser tests
 	@$(VENV) -m pytest -m e2e tests/e2e $(ARGS)
 
-bench: setup ## run the benchmarks and print their figures
-	@$(VENV) -m pytest -m bench -s tests/bench $(ARGS)
+bench: setup ## run the benchmarks (over an hour) and print their figures; BENCH="cycle pages" for some
+	@for name in $(BENCH); do echo "--- $$name"; $(VENV) -m tests.bench.bench_$$name || exit 1; done
 
 lint: setup ## ruff and mypy
 	@$(VENV) -m ruff check .

@@ -117,7 +117,7 @@ def run(major: int) -> Outcome:
     """Run the SQL tests on one version; what they print goes to a file, and from there to the terminal."""
     environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
     began = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not bench and not e2e", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e", "-p", "no:cacheprovider"]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         exit_code = subprocess.run(
             [*command, "tests/sql"], cwd=PROJECT, env=environment, stdout=output, stderr=output, check=False
