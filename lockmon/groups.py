@@ -23,7 +23,8 @@ _ADMIN_ONLY = frozenset({"view_query_text", "stop_session", "change_settings"})
 def ensure_groups(using: str = DEFAULT_DB_ALIAS, verbosity: int = 0) -> None:
     """Create both groups and give them what they lack; rights that a site took away or added elsewhere stay.
 
-    A reader sees pages, history and exports, with literals of queries hidden; an admin sees texts, edits and acts.
+    A reader sees pages, history and exports, with literals of queries hidden; an admin sees texts, edits and
+    acts.
     """
     from django.contrib.auth.models import Group, Permission
 

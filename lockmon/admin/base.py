@@ -1,4 +1,5 @@
-"""What all history lists share: reading only, cheap counts, filters that last, exports of what is filtered."""
+"""What all history lists share: reading only, cheap counts, filters that last, exports of what is
+filtered."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ Choice = tuple[str, str]
 
 
 def typed_moment(text: str | None) -> datetime | None:
-    """Return a moment typed or linked (ISO 8601, the site's zone where it names none); None for an empty text.
+    """Return a moment typed or linked (ISO 8601, the site's zone where it names none); None for an empty
+    text.
 
     Raises ValidationError with a sentence where the text is no moment.
     """
@@ -40,7 +41,8 @@ def typed_moment(text: str | None) -> datetime | None:
 
 
 class WhenFilter(admin.ListFilter):
-    """A time range: a preset, or from and until. Without a choice the last day, so that a list is always cheap."""
+    """A time range: a preset, or from and until. Without a choice the last day, so that a list is always
+    cheap."""
 
     title = "when"
     template = "admin/lockmon/when_filter.html"

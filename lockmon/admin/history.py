@@ -231,8 +231,18 @@ class BlockingSessionAdmin(TextAware):
     """Blocking episodes: who held up whom, how bad it was, how it ended."""
 
     list_display = (
-        "since", "severity", "pid", "user", "application", "what", "behind", "lasted", "root", "outcome", "story",
-    )  # fmt: skip
+        "since",
+        "severity",
+        "pid",
+        "user",
+        "application",
+        "what",
+        "behind",
+        "lasted",
+        "root",
+        "outcome",
+        "story",
+    )
     list_display_links = ("since",)
     list_filter = (
         filters.WhenFilter,

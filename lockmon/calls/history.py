@@ -10,7 +10,8 @@ from .base import Cursor
 
 @dataclass(frozen=True)
 class PastAction:
-    """One action of lock_admin.action_history; ``at`` is when it was signalled, else when it was asked for."""
+    """One action of lock_admin.action_history; ``at`` is when it was signalled, else when it was asked
+    for."""
 
     action_id: int
     at: datetime
@@ -31,8 +32,8 @@ class PastAlert:
 
 
 _ACTION = (
-    "SELECT action_id, coalesce(signalled_at, requested_at), action, target_pid, logged_by, acting_for, outcome"
-    " FROM lock_admin.action_history"
+    "SELECT action_id, coalesce(signalled_at, requested_at), action, target_pid, logged_by, acting_for,"
+    " outcome FROM lock_admin.action_history"
 )
 
 

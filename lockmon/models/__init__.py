@@ -1,4 +1,5 @@
-"""Unmanaged models of the vault's tables and dashboards. They are read; only SQL functions write the vault."""
+"""Unmanaged models of the vault's tables and dashboards. They are read; only SQL functions write the
+vault."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ _Field = models.Field
 
 
 class BinaryHexField(_Field):  # type: ignore[type-arg]
-    """A ``bytea`` column whose Python value is lower-case hex text, so that it can be a key in URLs and forms."""
+    """A ``bytea`` column whose Python value is lower-case hex text, so that it can be a key in URLs and
+    forms."""
 
     description = "binary data, shown as hex"
 

@@ -9,7 +9,8 @@ from .fields import BinaryHexField
 
 
 class Tenant(VaultModel):
-    """Key and name of one row of auth.tenant_h, which is all that the reading role may see; names are not unique."""
+    """Key and name of one row of auth.tenant_h, which is all that the reading role may see; names are not
+    unique."""
 
     tenant_hk = BinaryHexField(primary_key=True)
     tenant_bk = models.CharField(max_length=255)

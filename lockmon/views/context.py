@@ -1,4 +1,5 @@
-"""What every page of ours shares: navigation, the vault's name, what this person may do, and errors in words."""
+"""What every page of ours shares: navigation, the vault's name, what this person may do, and errors in
+words."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ _NAVIGATION = (
 
 
 def each_page(request: HttpRequest, site: AdminSite) -> dict[str, Any]:
-    """Return the context that the site adds to each of its pages; costs one query of Django's own database."""
+    """Return the context that the site adds to each of its pages; costs one query of Django's own
+    database."""
     if not request.user.is_authenticated:
         return {"lockmon_nav": []}
     can = rights(request)
@@ -125,7 +127,8 @@ def page(
 
 
 def fragment(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-    """Return a piece of a page for the refreshing script, marked so that a login page is never taken for it."""
+    """Return a piece of a page for the refreshing script, marked so that a login page is never taken for
+    it."""
     can = rights(request)
     context = {"can": can, "stop_url": link("lockmon_stop") if can.stop else None, **context}
     response = render(request, template, context)
@@ -145,7 +148,10 @@ def unreachable(error: Exception) -> str:
             "The vault is not installed in this database, or an older one is: run manage.py lockmon_deploy."
         )
     if "permission denied" in text:
-        return "The monitor's login lacks a right on the vault: run manage.py lockmon_deploy, which names what is missing."
+        return (
+            "The monitor's login lacks a right on the vault: run manage.py "
+            "lockmon_deploy, which names what is missing."
+        )
     if "starting up" in text or "shutting down" in text or "terminating connection" in text:
         return "PostgreSQL is restarting."
     if "password" in text:

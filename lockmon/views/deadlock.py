@@ -1,4 +1,5 @@
-"""A deadlock's page: the ring drawn, who held and wanted what, the pattern, what to do, and what is not known."""
+"""A deadlock's page: the ring drawn, who held and wanted what, the pattern, what to do, and what is not
+known."""
 
 from __future__ import annotations
 
@@ -206,7 +207,10 @@ def _arrow(
     if pair:
         side = -1.0 if x1 < x2 else 1.0
         bend = y1 + side * 92
-        path = f"M{x1:.0f},{y1 + side * height / 2:.0f} Q{(x1 + x2) / 2:.0f},{bend + side * 40:.0f} {x2:.0f},{y2 + side * (height / 2 + 9):.0f}"
+        path = (
+            f"M{x1:.0f},{y1 + side * height / 2:.0f} "
+            f"Q{(x1 + x2) / 2:.0f},{bend + side * 40:.0f} {x2:.0f},{y2 + side * (height / 2 + 9):.0f}"
+        )
         return Arrow(path, what, (x1 + x2) / 2, bend + side * 6 + 4, "middle")
     length = math.hypot(x2 - x1, y2 - y1) or 1.0
     unit_x, unit_y = (x2 - x1) / length, (y2 - y1) / length

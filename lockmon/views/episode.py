@@ -51,7 +51,8 @@ class Wait:
 
 
 def lost_seconds(versions: Sequence[BlockingSession], now: datetime) -> float:
-    """Return the time that others lost behind the session: how many stood behind it times how long it was so."""
+    """Return the time that others lost behind the session: how many stood behind it times how long it was
+    so."""
     return sum(
         (row.blocked_sessions_count or 0)
         * (words.seconds_between(row.load_date, row.load_end_date or now) or 0.0)

@@ -23,12 +23,13 @@ XLSX_ROWS = 1_048_575
 """Rows that one sheet holds beside its header."""
 XLSX_TEXT = 32_767
 """Characters that one cell holds."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - meant
 
 
 @dataclass(frozen=True)
 class Column:
-    """One exported column. ``path`` is an ORM path; ``text`` marks query texts, whose literals may be hidden."""
+    """One exported column. ``path`` is an ORM path; ``text`` marks query texts, whose literals may be
+    hidden."""
 
     name: str
     path: str
@@ -39,7 +40,8 @@ class Column:
 def exported(
     rows: QuerySet[Any], columns: Iterable[Column], form: str, name: str, see_text: bool
 ) -> HttpResponseBase:
-    """Return the response that sends these rows; raises DatabaseError before the first byte where it cannot."""
+    """Return the response that sends these rows; raises DatabaseError before the first byte where it
+    cannot."""
     chosen = tuple(columns)
     values = rows.values_list(*(column.path for column in chosen))
     data = _clean(values.iterator(chunk_size=CHUNK), chosen, see_text)
@@ -81,7 +83,8 @@ def plain(value: Any) -> Any:
 
 
 def cell(value: Any) -> Any:
-    """Return a value for a spreadsheet: no text can begin a formula, no control characters, numbers stay numbers."""
+    """Return a value for a spreadsheet: no text can begin a formula, no control characters, numbers stay
+    numbers."""
     value = plain(value)
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)

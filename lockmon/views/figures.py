@@ -1,7 +1,9 @@
 """Sums over the vault for pictures and insight pages.
 
-A satellite row of an ungranted lock says "this session waited from load_date to load_end_date"; the rows of one wait
-follow each other without a gap. So seconds of waiting are sums over rows, whatever their number, and a picture of
+A satellite row of an ungranted lock says "this session waited from load_date to load_end_date"; the rows of
+one wait
+follow each other without a gap. So seconds of waiting are sums over rows, whatever their number, and a
+picture of
 waiting sessions needs no more than where rows begin and end.
 """
 
@@ -20,7 +22,8 @@ from ..models import BlockingSession, DeadlockEvent, LockActivity
 from .context import VAULT
 
 LONGEST_ROW = timedelta(days=7)
-"""No open satellite row is older than this: durations refresh on a geometric scale, so rows are replaced long before."""
+"""No open satellite row is older than this: durations refresh on a geometric scale, so rows are replaced
+long before."""
 
 
 class Epoch(Func):
@@ -35,7 +38,8 @@ class Epoch(Func):
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot of a picture. ``blocked`` is seconds of waiting in it; ``waiting`` the average number who waited."""
+    """One slot of a picture. ``blocked`` is seconds of waiting in it; ``waiting`` the average number who
+    waited."""
 
     start: datetime
     blocked: float
@@ -102,7 +106,8 @@ def _sums(
 
 
 def cached_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
-    """Return ``waiting_picture``, kept for 20 s while it reaches into the present and for ten minutes otherwise."""
+    """Return ``waiting_picture``, kept for 20 s while it reaches into the present and for ten minutes
+    otherwise."""
     key = f"lockmon:picture:{alias}:{slots}:{since.timestamp():.0f}:{until.timestamp():.0f}"
     found: list[Slot] | None = cache.get(key)
     if found is None:
@@ -137,7 +142,8 @@ def roots_lost(
 ) -> list[dict[str, Any]]:
     """Return the time that others lost behind root blockers, summed by one of their attributes, worst first.
 
-    Seconds are the number behind the root times how long it was so. A session behind two roots counts for both.
+    Seconds are the number behind the root times how long it was so. A session behind two roots counts for
+    both.
     """
     behind = F("blocked_sessions_count") * seconds_in(since, until)
     rows = BlockingSession.objects.using(alias).filter(
@@ -181,7 +187,8 @@ def waits_lost(
     limit: int = 20,
     rows: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the time waited, summed by attributes of what was waited for, worst first; ``rows``: only known rows."""
+    """Return the time waited, summed by attributes of what was waited for, worst first; ``rows``: only known
+    rows."""
     waits = segments(since, until, alias)
     if rows:
         waits = waits.filter(row_page__isnull=False)

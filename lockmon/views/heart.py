@@ -55,7 +55,8 @@ def today() -> datetime:
 
 
 def tried(call: Callable[[], Any], alias: str = VAULT) -> Any:
-    """Return what the call returns, None where the vault refuses it; in a savepoint, so that the page goes on."""
+    """Return what the call returns, None where the vault refuses it; in a savepoint, so that the page goes
+    on."""
     try:
         with transaction.atomic(using=alias):
             return call()
@@ -86,7 +87,8 @@ def read_heart(alias: str = VAULT) -> Heart:
 
 
 def broken(error: Exception, alias: str = VAULT) -> Heart:
-    """Return the heart of a monitor whose vault cannot be read; the loop's own last report says since when."""
+    """Return the heart of a monitor whose vault cannot be read; the loop's own last report says since
+    when."""
     state = (
         MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP)
         .order_by("-reported_at")
@@ -96,7 +98,8 @@ def broken(error: Exception, alias: str = VAULT) -> Heart:
         now = timezone.now()
         missing = words.duration(words.seconds_between(state.missing_since, now))
         reason = words.one_line(state.reason, 200).rstrip(".") or "the reason is not known"
-        sentence = f"Not watching since {timezone.localtime(state.missing_since):%H:%M:%S}: {reason}. {missing} are missing."
+        since = timezone.localtime(state.missing_since)
+        sentence = f"Not watching since {since:%H:%M:%S}: {reason}. {missing} are missing."
         return Heart(False, f"{sentence} {unreachable(error)}", state.missing_since, log_ok=False)
     return Heart(
         False,
@@ -109,21 +112,24 @@ def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
     age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
     if status.state == "never started":
         return (
-            "Not watching: the loop was never started. Start it with 'manage.py lockmon_monitor' or the task queue.",
+            "Not watching: the loop was never started."
+            " Start it with 'manage.py lockmon_monitor' or the task queue.",
             False,
         )
     if status.state == "not watching" or (age is not None and age > STALE_SECONDS):
         since = status.last_look_at
         when = f" since {timezone.localtime(since):%H:%M:%S}" if since else ""
         return (
-            f"Not watching{when}: no loop holds the monitor's place. {words.duration(age)} are missing so far."
+            f"Not watching{when}: no loop holds the monitor's place."
+            f" {words.duration(age)} are missing so far."
             " Start it with 'manage.py lockmon_monitor', or look at the task queue.",
             False,
         )
     look = f"{float(status.look_ms):.1f} ms each" if status.look_ms is not None else "cost not yet known"
     gaps = "no gap today"
     if status.gaps_today:
-        gaps = f"{words.some(status.gaps_today, 'gap')} today, {words.duration(status.gap_seconds_today)} missing"
+        missing = words.duration(status.gap_seconds_today)
+        gaps = f"{words.some(status.gaps_today, 'gap')} today, {missing} missing"
     if status.state == "skipping":
         held = words.one_line(status.skipped_because, 300) or "another cycle holds the vault"
         since = (
@@ -139,11 +145,12 @@ def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
 def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:
     busy = None if status.busy_ms_today is None else float(status.busy_ms_today) / 1000
     gap = None if status.largest_gap_ms_today is None else float(status.largest_gap_ms_today) / 1000
+    host = words.one_line(status.leader_host, 80) or "unknown"
     return [
         ("Watching since", words.moment(status.watching_since)),
         (
             "Loop",
-            f"{words.one_line(status.leader_host, 80) or 'unknown'}, process {status.leader_process or 'unknown'}",
+            f"{host}, process {status.leader_process or 'unknown'}",
         ),
         ("Standby", "ready" if status.standby_pid else "none"),
         ("Looks today", words.count(status.looks_today)),

@@ -29,6 +29,7 @@ from .figures import Epoch
 from .svg import nice
 
 PERIODS = {"hour": 1, "day": 24, "week": 168, "month": 720}
+PERIOD_NAMES = {"hour": "last hour", "day": "last 24 hours", "week": "last 7 days", "month": "last 30 days"}
 ROOT_VIEWS = {
     "application": ("application_name", "root application"),
     "user": ("user_name", "user of the root"),
@@ -249,7 +250,10 @@ def _analyses(since: datetime) -> tuple[AnalysisTable, str]:
     for row in rows:
         data.append(
             {
-                "period": f"{timezone.localtime(row.analysis_period_start):%d %b %H:%M} to {timezone.localtime(row.analysis_period_end):%H:%M}",
+                "period": (
+                    f"{timezone.localtime(row.analysis_period_start):%d %b %H:%M} to "
+                    f"{timezone.localtime(row.analysis_period_end):%H:%M}"
+                ),
                 "waits": row.blocking_events,
                 "average": _milliseconds(row.average_lock_wait_time_ms),
                 "p95": _milliseconds(row.p95_lock_wait_time_ms),
@@ -281,7 +285,8 @@ def _milliseconds(value: Any) -> str:
 
 @needs(VIEW_PAGES)
 def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    """The page: losses by the root's attribute, contended relations and rows, distribution, heat map, trend."""
+    """The page: losses by the root's attribute, contended relations and rows, distribution, heat map,
+    trend."""
     name, since, until, trouble = _period(request)
     by = request.GET.get("by", "application")
     by = by if by in ROOT_VIEWS else "application"
@@ -305,12 +310,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "Insight",
         period=name,
         periods=[
-            (
-                key,
-                f"last {'24 hours' if key == 'day' else 'hour' if key == 'hour' else '7 days' if key == 'week' else '30 days'}",
-                f"?{urlencode({'by': by, 'period': key})}",
-            )
-            for key in PERIODS
+            (key, text, f"?{urlencode({'by': by, 'period': key})}") for key, text in PERIOD_NAMES.items()
         ],
         views=[(key, text, f"?{urlencode({**keep, 'by': key})}") for key, (_, text) in ROOT_VIEWS.items()],
         by=by,

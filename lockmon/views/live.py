@@ -80,13 +80,14 @@ def waiters(request: HttpRequest, site: AdminSite) -> HttpResponse:
         if node.is_waiting
     ]
     table = WaitersTable(rows, order_by="-waited")
-    RequestConfig(request, paginate={"per_page": 100}).configure(table)
+    RequestConfig(request, paginate={"per_page": 50}).configure(table)
     return page(request, site, "lockmon/waiters.html", "Waiting now", table=table, number=len(rows), now=now)
 
 
 @needs(VIEW_PAGES)
 def session(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    """One session close up: ``node`` and ``backend_start`` name it, so that a reused pid is never taken for it."""
+    """One session close up: ``node`` and ``backend_start`` name it, so that a reused pid is never taken for
+    it."""
     title = "Session"
     try:
         wanted = int(request.GET.get("node", ""))
@@ -106,7 +107,10 @@ def session(request: HttpRequest, site: AdminSite) -> HttpResponse:
     except DatabaseError as error:
         return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
     if found is not None and not same:
-        text = f"Pid {wanted} now belongs to another session (connected {timezone.localtime(found.backend_start):%H:%M:%S})."
+        text = (
+            f"Pid {wanted} now belongs to another session (connected "
+            f"{timezone.localtime(found.backend_start):%H:%M:%S})."
+        )
         return page(request, site, "lockmon/message.html", f"Session {wanted}", text=text, episodes=episodes)
     if found is None:
         text = f"Session {wanted} neither waits nor blocks anybody now."

@@ -20,7 +20,10 @@ def marks_between(since: datetime, until: datetime, alias: str = VAULT) -> list[
     found: list[Mark] = []
     for event in tried(lambda: deadlock_marks(since, until, alias), alias) or []:
         where = words.one_line(", ".join(event.affected_tables or ()), 80)
-        text = f"{timezone.localtime(event.deadlock_timestamp):%H:%M:%S} deadlock {f'on {where}' if where else ''}".strip()
+        text = (
+            f"{timezone.localtime(event.deadlock_timestamp):%H:%M:%S} "
+            f"deadlock {f'on {where}' if where else ''}"
+        ).strip()
         url = reverse("admin:lockmon_deadlock", args=[event.deadlock_event_id])
         found.append(Mark("deadlock", event.deadlock_timestamp, text, url))
     found += tried(lambda: _actions(since, until, alias), alias) or []
@@ -36,7 +39,10 @@ def _gaps(since: datetime, until: datetime, alias: str) -> list[Mark]:
     for gap in gaps:
         if since <= gap.gap_start < until:
             length = words.duration(words.seconds_between(gap.gap_start, gap.gap_end))
-            text = f"{timezone.localtime(gap.gap_start):%H:%M:%S} nobody watched for {length}: {words.one_line(gap.reason, 120)}"
+            text = (
+                f"{timezone.localtime(gap.gap_start):%H:%M:%S} nobody watched for "
+                f"{length}: {words.one_line(gap.reason, 120)}"
+            )
             found.append(Mark("gap", gap.gap_start, text))
     return found
 
@@ -49,7 +55,10 @@ def _actions(since: datetime, until: datetime, alias: str) -> list[Mark]:
 
 def _action_mark(item: history.PastAction) -> Mark:
     who = words.one_line(item.acting_for or item.logged_by, 40)
-    text = f"{timezone.localtime(item.at):%H:%M:%S} {item.action} {item.target_pid} by {who}: {words.one_line(item.outcome, 60)}"
+    text = (
+        f"{timezone.localtime(item.at):%H:%M:%S} {item.action} {item.target_pid} "
+        f"by {who}: {words.one_line(item.outcome, 60)}"
+    )
     address = link("lockmon_action", item.action_id)
     return Mark("action", item.at, text, address)
 
@@ -73,7 +82,10 @@ def _alerts(since: datetime, until: datetime, alias: str) -> list[Mark]:
         Mark(
             "alert",
             item.raised_at,
-            f"{timezone.localtime(item.raised_at):%H:%M:%S} alert {words.one_line(item.name, 60)}: {words.one_line(item.level, 20)}",
+            (
+                f"{timezone.localtime(item.raised_at):%H:%M:%S} alert "
+                f"{words.one_line(item.name, 60)}: {words.one_line(item.level, 20)}"
+            ),
         )
         for item in found
     ]

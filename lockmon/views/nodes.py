@@ -288,8 +288,10 @@ def from_vault(
 def _behind_their_heads(waiters: Iterable[LockActivity]) -> list[LockActivity]:
     """Give the followers in a queue the blockers of their head at that moment.
 
-    The vault rewrites only the head of a run of like waiters when its blockers change (lock_engine.store_locks),
-    so that one waiter leaving does not rewrite the hundreds behind it; a follower's own row tells them as of its
+    The vault rewrites only the head of a run of like waiters when its blockers change
+    (lock_engine.store_locks),
+    so that one waiter leaving does not rewrite the hundreds behind it; a follower's own row tells them as of
+    its
     own date.
     """
     rows = sorted(waiters, key=lambda row: (row.wait_start or row.load_date, row.lock_pid))

@@ -1,4 +1,5 @@
-"""Server-side pictures: numbers become coordinates here, the templates draw them. Colours come from the style sheet."""
+"""Server-side pictures: numbers become coordinates here, the templates draw them. Colours come from the
+style sheet."""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ def _span_words(hours: int) -> str:
 
 
 def _window(at: datetime, hours: int, now: datetime) -> tuple[datetime, datetime]:
-    """Return a period around the moment, on a grid, so that stepping does not redraw another picture each time."""
+    """Return a period around the moment, on a grid, so that stepping does not redraw another picture each
+    time."""
     grid = hours * 3600 // 4
     middle = int(at.timestamp()) // grid * grid + grid // 2
     latest = int(now.timestamp()) // 300 * 300 + 300

@@ -1,6 +1,8 @@
-"""The tree of who blocks whom: roots by impact, like waiters folded into counted groups, flat for the template.
+"""The tree of who blocks whom: roots by impact, like waiters folded into counted groups, flat for the
+template.
 
-A template that recursed a thousand times would be slow; so the tree is given as a list of rows that open and close.
+A template that recursed a thousand times would be slow; so the tree is given as a list of rows that open and
+close.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """One step of the flattened tree: a session that opens, the end of one (``close``), or a group of waiters."""
+    """One step of the flattened tree: a session that opens, the end of one (``close``), or a group of
+    waiters."""
 
     node: Node | None = None
     group: Group | None = None
@@ -287,7 +290,10 @@ def _notes(node: Node) -> Iterable[str]:
         yield "In a ring of waits: a deadlock. PostgreSQL will cancel one of them within deadlock_timeout."
     if node.soft_blockers:
         if node.kind == "queued_ddl" or node.lock_mode == "AccessExclusiveLock":
-            yield f"Stands in the queue behind {words.some(len(node.soft_blockers), 'earlier request')}, not only behind a held lock."
+            yield (
+                f"Stands in the queue behind "
+                f"{words.some(len(node.soft_blockers), 'earlier request')}, not only behind a held lock."
+            )
         else:
             pids = ", ".join(str(item) for item in list(node.soft_blockers)[:3])
             yield f"Held up by a request ahead of it in the queue ({pids}), not by a held lock alone."
@@ -298,7 +304,10 @@ def _notes(node: Node) -> Iterable[str]:
         )
     if node.prepared_gid is not None:
         gid = words.visible(node.prepared_gid, 200).replace("'", "''")
-        yield f"No session to stop. Its owner or a superuser ends it: ROLLBACK PREPARED '{gid}' or COMMIT PREPARED '{gid}'."
+        yield (
+            f"No session to stop. Its owner or a superuser ends it: ROLLBACK "
+            f"PREPARED '{gid}' or COMMIT PREPARED '{gid}'."
+        )
     if node.kind == "autovacuum":
         yield "Autovacuum gives way by itself unless it prevents transaction wraparound."
 
@@ -310,12 +319,18 @@ def cause_sentence(tree: Tree, now: datetime) -> str:
         return ""
     who = node.label if node.pid == 0 else f"{node.label} (pid {node.pid})"
     if node.prepared_gid is not None:
-        doing = f"has been prepared for {words.duration(words.seconds_between(node.prepared_at, now))} and holds its locks"
+        doing = (
+            f"has been prepared for "
+            f"{words.duration(words.seconds_between(node.prepared_at, now))} and holds its locks"
+        )
     elif node.in_deadlock:
         doing = "is in a ring of sessions that wait for each other"
     else:
         since = node.query_start if node.state == "active" else node.state_change
         doing = f"has been {words.article(node.kind)} for {words.duration(words.seconds_between(since, now))}"
     number = node.blocked_total or tree.waiting
-    behind = f"{words.some(number, 'session waits', 'sessions wait')} behind {'it' if node.in_deadlock else 'its locks'}"
+    behind = (
+        f"{words.some(number, 'session waits', 'sessions wait')} behind "
+        f"{'it' if node.in_deadlock else 'its locks'}"
+    )
     return f"{who} {doing}. {behind}, the longest for {words.duration(tree.longest)}."

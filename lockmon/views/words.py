@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -149,10 +150,10 @@ _KEYWORDS = frozenset(
 
 
 def visible(text: object, limit: int = MAX_TEXT) -> str:
-    """Return text with control, bidi and zero-width characters made visible as ``‹U+202E›``, cut at ``limit``."""
+    """Return text with control, bidi and zero-width characters as ``U+202E`` in angle quotes, cut at ``limit``."""
     raw = "" if text is None else str(text)
     cut = len(raw) > limit
-    raw = _INVISIBLE.sub(lambda match: f"‹U+{ord(match.group()):04X}›", raw[:limit])
+    raw = _INVISIBLE.sub(lambda match: f"‹U+{ord(match.group()):04X}›", raw[:limit])  # noqa: RUF001 - meant
     return raw + (" … (cut for this page)" if cut else "")
 
 
@@ -164,7 +165,8 @@ def one_line(text: object, limit: int = 110) -> str:
 
 
 def highlight_sql(text: object) -> SafeString:
-    """Return a statement as safe HTML, keywords, literals and comments in spans; made for at most 20,000 characters."""
+    """Return a statement as safe HTML, keywords, literals and comments in spans; made for at most 20,000
+    characters."""
     raw = visible(text)
     parts: list[str] = []
     end = 0
@@ -228,7 +230,8 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
 
 
 def moment(value: datetime | None, style: str = "long") -> SafeString:
-    """Return a ``<time>`` element: server's zone as text, UTC on hover; the page's script shows the reader's zone.
+    """Return a ``<time>`` element: server's zone as text, UTC on hover; the page's script shows the reader's
+    zone.
 
     ``style`` is "long" (date and time), "short" (without the year), "time" (time of day) or "minute".
     """
@@ -266,7 +269,8 @@ def worst(severities: Iterable[str | None]) -> str | None:
 
 
 def tenant_claim(application_name: str | None) -> str | None:
-    """Return the tenant that a session's application name claims (``tenant=<tenant_bk>``), None without a claim."""
+    """Return the tenant that a session's application name claims (``tenant=<tenant_bk>``), None without a
+    claim."""
     match = re.search(r"tenant=([^\s;,]+)", application_name or "")
     return match.group(1) if match else None
 
@@ -297,14 +301,18 @@ def _hidden(match: re.Match[str]) -> str:
     return " " if match.lastgroup == "comment" else "?"
 
 
+@lru_cache(maxsize=2048)
 def hide_literals(text: str | None) -> str | None:
-    """Return a statement with constants replaced by ``?`` and without comments: lock_engine.hide_literals in Python."""
+    """Return a statement with constants replaced by ``?`` and without comments: lock_engine.hide_literals in
+    Python."""
     if text is None:
         return None
     return _LITERAL.sub(_hidden, text[:20_000])
 
 
+@lru_cache(maxsize=2048)
 def shape_of(text: str | None) -> str | None:
-    """Return what is the same in statements that differ by constants and spacing only; groups like waiters."""
+    """Return what is the same in statements that differ by constants and spacing only; groups like
+    waiters."""
     hidden = hide_literals(None if text is None else text[:2000])
     return None if hidden is None else " ".join(hidden.split()).lower()

@@ -42,18 +42,34 @@ def fill(dsn: str) -> dict[str, str]:
             "blocking_session_s",
             common
             | {
-                "blocking_session_hk": episode, "session_pid": 4711, "session_start_time": NOW - timedelta(hours=1),
-                "user_name": BIDI + "<b>", "application_name": HOSTILE, "current_query": LONG, "blocked_sessions_count": 2,
-                "blocking_severity": "HIGH", "node": 4711, "is_root": True, "kind": "idle_in_transaction", "database_name": FORMULA,
-                "recommended_action": HOSTILE, "blocking_since": NOW - timedelta(minutes=6), "session_state": "idle in transaction",
-                "query_fingerprint": "f1", "blocked_seconds": 9,
+                "blocking_session_hk": episode,
+                "session_pid": 4711,
+                "session_start_time": NOW - timedelta(hours=1),
+                "user_name": BIDI + "<b>",
+                "application_name": HOSTILE,
+                "current_query": LONG,
+                "blocked_sessions_count": 2,
+                "blocking_severity": "HIGH",
+                "node": 4711,
+                "is_root": True,
+                "kind": "idle_in_transaction",
+                "database_name": FORMULA,
+                "recommended_action": HOSTILE,
+                "blocking_since": NOW - timedelta(minutes=6),
+                "session_state": "idle in transaction",
+                "query_fingerprint": "f1",
+                "blocked_seconds": 9,
             },
-        )  # fmt: skip
+        )
         for number, text in enumerate((HOSTILE, LONG, FORMULA), start=1):
             lock = scenes.hub(connection, "lock_activity", f"hostile lock {number}")
             connection.execute(
-                "INSERT INTO lock_monitoring.lock_blocking_l (link_lock_blocking_hk, blocking_session_hk, lock_activity_hk,"
-                " tenant_hk, record_source) SELECT sha256(%s), %s, %s, tenant_hk, 'test' FROM auth.tenant_h LIMIT 1",
+                (
+                    "INSERT INTO lock_monitoring.lock_blocking_l "
+                    "(link_lock_blocking_hk, blocking_session_hk, lock_activity_hk,"
+                    " tenant_hk, record_source) SELECT sha256(%s), %s, %s, "
+                    "tenant_hk, 'test' FROM auth.tenant_h LIMIT 1"
+                ),
                 [lock, episode, lock],
             )
             scenes.insert(
@@ -61,13 +77,26 @@ def fill(dsn: str) -> dict[str, str]:
                 "lock_activity_s",
                 common
                 | {
-                    "lock_activity_hk": lock, "lock_type": "relation", "lock_mode": "AccessShareLock", "lock_pid": 5000 + number,
-                    "relation_name": SCRIPT, "table_name": SCRIPT, "schema_name": FORMULA[:90], "user_name": FORMULA,
-                    "application_name": text[:200], "query_text": text, "lock_granted": False, "object_name": HOSTILE,
-                    "wait_start": NOW - timedelta(minutes=5), "blocking_nodes": [4711], "root_nodes": [4711],
-                    "query_fingerprint": f"f{number}", "row_page": 1, "row_tuple": 2,
+                    "lock_activity_hk": lock,
+                    "lock_type": "relation",
+                    "lock_mode": "AccessShareLock",
+                    "lock_pid": 5000 + number,
+                    "relation_name": SCRIPT,
+                    "table_name": SCRIPT,
+                    "schema_name": FORMULA[:90],
+                    "user_name": FORMULA,
+                    "application_name": text[:200],
+                    "query_text": text,
+                    "lock_granted": False,
+                    "object_name": HOSTILE,
+                    "wait_start": NOW - timedelta(minutes=5),
+                    "blocking_nodes": [4711],
+                    "root_nodes": [4711],
+                    "query_fingerprint": f"f{number}",
+                    "row_page": 1,
+                    "row_tuple": 2,
                 },
-            )  # fmt: skip
+            )
         dead = scenes.hub(connection, "deadlock_event", "hostile deadlock")
         keys["deadlock"] = dead.hex()
         scenes.insert(
@@ -75,25 +104,51 @@ def fill(dsn: str) -> dict[str, str]:
             "deadlock_event_s",
             common
             | {
-                "deadlock_event_hk": dead, "deadlock_timestamp": NOW - timedelta(minutes=5), "deadlock_id": SCRIPT[:90],
-                "involved_pids": [1, 2, 3], "involved_queries": [HOSTILE, LONG, FORMULA], "involved_users": [SCRIPT, BIDI, FORMULA],
-                "deadlock_victim_pid": 2, "affected_tables": [SCRIPT, BIDI], "prevention_suggestion": HOSTILE, "log_excerpt": HOSTILE,
-                "participants": Jsonb([{"pid": 1, "application": HOSTILE.replace("\x00", ""), "held": SCRIPT, "wanted": {"mode": SCRIPT}}]),
-                "unknown": [HOSTILE], "pattern_hash": SCRIPT, "sources": [SCRIPT],
-                "deadlock_graph": Jsonb({"edges": [{"pid": 1, "blocker": 2, "object": SCRIPT}, {"pid": "x"}, 7]}),
+                "deadlock_event_hk": dead,
+                "deadlock_timestamp": NOW - timedelta(minutes=5),
+                "deadlock_id": SCRIPT[:90],
+                "involved_pids": [1, 2, 3],
+                "involved_queries": [HOSTILE, LONG, FORMULA],
+                "involved_users": [SCRIPT, BIDI, FORMULA],
+                "deadlock_victim_pid": 2,
+                "affected_tables": [SCRIPT, BIDI],
+                "prevention_suggestion": HOSTILE,
+                "log_excerpt": HOSTILE,
+                "participants": Jsonb(
+                    [
+                        {
+                            "pid": 1,
+                            "application": HOSTILE.replace("\x00", ""),
+                            "held": SCRIPT,
+                            "wanted": {"mode": SCRIPT},
+                        }
+                    ]
+                ),
+                "unknown": [HOSTILE],
+                "pattern_hash": SCRIPT,
+                "sources": [SCRIPT],
+                "deadlock_graph": Jsonb(
+                    {"edges": [{"pid": 1, "blocker": 2, "object": SCRIPT}, {"pid": "x"}, 7]}
+                ),
             },
-        )  # fmt: skip
+        )
         analysis = scenes.hub(connection, "lock_wait_analysis", "hostile analysis")
         scenes.insert(
             connection,
             "lock_wait_analysis_s",
             common
             | {
-                "lock_wait_analysis_hk": analysis, "analysis_period_start": NOW - timedelta(hours=1), "analysis_period_end": NOW,
-                "most_contended_table": SCRIPT, "most_blocking_user": FORMULA, "most_blocked_user": BIDI,
-                "recommended_optimizations": [HOSTILE], "unknown": [HOSTILE], "trend_direction": "<b>",
+                "lock_wait_analysis_hk": analysis,
+                "analysis_period_start": NOW - timedelta(hours=1),
+                "analysis_period_end": NOW,
+                "most_contended_table": SCRIPT,
+                "most_blocking_user": FORMULA,
+                "most_blocked_user": BIDI,
+                "recommended_optimizations": [HOSTILE],
+                "unknown": [HOSTILE],
+                "trend_direction": "<b>",
             },
-        )  # fmt: skip
+        )
         for table in ("lock_activity", "lock_wait_analysis", "blocking_session"):
             row = connection.execute(f"SELECT max(satellite_id) FROM lock_monitoring.{table}_s").fetchone()
             assert row is not None
@@ -104,17 +159,30 @@ def fill(dsn: str) -> dict[str, str]:
 def pages(keys: dict[str, str]) -> list[str]:
     at = (NOW - timedelta(minutes=4)).isoformat().replace("+00:00", "Z")
     return [
-        "/admin/", "/admin/monitor/live/", "/admin/monitor/waiters/", f"/admin/monitor/time/?at={at}",
-        f"/admin/monitor/episode/{keys['episode']}/", f"/admin/monitor/deadlock/{keys['deadlock']}/",
-        "/admin/monitor/insight/?by=application", "/admin/monitor/insight/?by=user", "/admin/monitor/insight/?by=query",
-        "/admin/monitor/insight/?by=database", "/admin/monitor/insight/?by=tenant",
-        "/admin/lockmon/lockactivity/", "/admin/lockmon/blockingsession/", "/admin/lockmon/deadlockevent/",
-        "/admin/lockmon/lockwaitanalysis/", f"/admin/lockmon/lockactivity/{keys['lock_activity']}/change/",
+        "/admin/",
+        "/admin/monitor/live/",
+        "/admin/monitor/waiters/",
+        f"/admin/monitor/time/?at={at}",
+        f"/admin/monitor/episode/{keys['episode']}/",
+        f"/admin/monitor/deadlock/{keys['deadlock']}/",
+        "/admin/monitor/insight/?by=application",
+        "/admin/monitor/insight/?by=user",
+        "/admin/monitor/insight/?by=query",
+        "/admin/monitor/insight/?by=database",
+        "/admin/monitor/insight/?by=tenant",
+        "/admin/lockmon/lockactivity/",
+        "/admin/lockmon/blockingsession/",
+        "/admin/lockmon/deadlockevent/",
+        "/admin/lockmon/lockwaitanalysis/",
+        f"/admin/lockmon/lockactivity/{keys['lock_activity']}/change/",
         f"/admin/lockmon/blockingsession/{keys['blocking_session']}/change/",
         f"/admin/lockmon/lockwaitanalysis/{keys['lock_wait_analysis']}/change/",
-        f"/admin/lockmon/lockactivity/?q={SCRIPT}", f"/admin/lockmon/lockactivity/?user={SCRIPT}", f"/admin/monitor/time/?at={SCRIPT}",
-        f"/admin/monitor/session/?node={SCRIPT}", f"/admin/monitor/insight/?by={SCRIPT}&period={SCRIPT}&since={SCRIPT}",
-    ]  # fmt: skip
+        f"/admin/lockmon/lockactivity/?q={SCRIPT}",
+        f"/admin/lockmon/lockactivity/?user={SCRIPT}",
+        f"/admin/monitor/time/?at={SCRIPT}",
+        f"/admin/monitor/session/?node={SCRIPT}",
+        f"/admin/monitor/insight/?by={SCRIPT}&period={SCRIPT}&since={SCRIPT}",
+    ]
 
 
 def harmless(page: str, path: str) -> None:
@@ -153,7 +221,7 @@ def test_hostile_names_of_real_sessions(vault_db: str, session: Any) -> None:
     ):
         page = client.get(path).content.decode()
         harmless(page, path)
-        assert "‹U+202E›" in page, path
+        assert "‹U+202E›" in page, path  # noqa: RUF001 - meant
 
 
 def exported(client: Client, name: str, form: str) -> bytes:
@@ -205,19 +273,35 @@ def test_an_unknown_format_or_filter_gives_a_sentence(vault_db: str) -> None:
 @pytest.mark.parametrize(
     ("value", "wanted"),
     [
-        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), (" =1", "' =1"), ("\t=1", "'\t=1"),
-        ("plain", "plain"), (5, 5), (None, None), (["=1"], '["=1"]'), (True, True), ("a\x00b", "a\ufffdb"),
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        (" =1", "' =1"),
+        ("\t=1", "'\t=1"),
+        ("plain", "plain"),
+        (5, 5),
+        (None, None),
+        (["=1"], '["=1"]'),
+        (True, True),
+        ("a\x00b", "a\ufffdb"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_never_begins_a_formula(value: Any, wanted: Any) -> None:
     assert export.cell(value) == wanted
 
 
 def test_hide_literals_hides_what_sql_hides(vault_db: str) -> None:
     texts = [
-        "SELECT 'it''s', 1.5e3, \"col1\", $$x$$, $t$ y $t$ -- c\n, x1 FROM t2 /* c */ WHERE a=-7", "SELECT 'cut in the mid",
-        "SELECT E'a\\'b' , 0x1F", "UPDATE t SET a = a - 7 WHERE id=1", "SELECT $1, 'a'", "", "SELECT \"a''b\" , 'x\"y'", LONG[:25000],
-    ]  # fmt: skip
+        "SELECT 'it''s', 1.5e3, \"col1\", $$x$$, $t$ y $t$ -- c\n, x1 FROM t2 /* c */ WHERE a=-7",
+        "SELECT 'cut in the mid",
+        "SELECT E'a\\'b' , 0x1F",
+        "UPDATE t SET a = a - 7 WHERE id=1",
+        "SELECT $1, 'a'",
+        "",
+        "SELECT \"a''b\" , 'x\"y'",
+        LONG[:25000],
+    ]
     with psycopg.connect(vault_db) as connection:
         for text in texts:
             found = connection.execute("SELECT lock_engine.hide_literals(%s)", [text]).fetchone()

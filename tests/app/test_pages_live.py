@@ -141,18 +141,43 @@ def test_a_page_shows_the_strict_policy_and_no_inline_code(vault_db: str) -> Non
 def crowd(size: int, alike: bool) -> list[Node]:
     """A root and a crowd behind it: ``alike`` or each with an application and a statement of its own."""
     start = timezone.now() - timedelta(minutes=9)
-    root = Node(1, 1, backend_start=start, application_name="root", state="idle in transaction", state_change=start,
-                kind="idle_in_transaction", is_root=True, blocked_total=size, severity="CRITICAL", query="UPDATE a", blocked_seconds=9.0)  # fmt: skip
+    root = Node(
+        1,
+        1,
+        backend_start=start,
+        application_name="root",
+        state="idle in transaction",
+        state_change=start,
+        kind="idle_in_transaction",
+        is_root=True,
+        blocked_total=size,
+        severity="CRITICAL",
+        query="UPDATE a",
+        blocked_seconds=9.0,
+    )
     nodes = [root]
     for number in range(2, size + 2):
         name = "api" if alike else f"api-{number}"
         query = "UPDATE accounts SET balance = balance + 1 WHERE id = 1 AND note = 'some note of some length'"
         nodes.append(
-            Node(number, number, backend_start=start, application_name=name, user_name="app_rw", state="active",
-                 query=query if alike else f"{query} -- {number}", fingerprint="x" if alike else str(number), is_waiting=True,
-                 lock_type="tuple", lock_mode="ExclusiveLock", object_name="row (12,4) of app.accounts", parent=1,
-                 wait_start=start + timedelta(milliseconds=number), kind="waiting")
-        )  # fmt: skip
+            Node(
+                number,
+                number,
+                backend_start=start,
+                application_name=name,
+                user_name="app_rw",
+                state="active",
+                query=query if alike else f"{query} -- {number}",
+                fingerprint="x" if alike else str(number),
+                is_waiting=True,
+                lock_type="tuple",
+                lock_mode="ExclusiveLock",
+                object_name="row (12,4) of app.accounts",
+                parent=1,
+                wait_start=start + timedelta(milliseconds=number),
+                kind="waiting",
+            )
+        )
     return nodes
 
 

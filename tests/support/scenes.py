@@ -47,7 +47,8 @@ def hub(connection: psycopg.Connection[Any], name: str, key: str) -> bytes:
     """Insert a hub row; its key is the hash of ``key``."""
     connection.execute(
         f"INSERT INTO lock_monitoring.{name}_h ({name}_hk, {name}_bk, tenant_hk, record_source)"
-        " SELECT sha256(convert_to(%(key)s, 'UTF8')), %(key)s, (SELECT tenant_hk FROM auth.tenant_h LIMIT 1), 'test'",
+        " SELECT sha256(convert_to(%(key)s, 'UTF8')), %(key)s,"
+        " (SELECT tenant_hk FROM auth.tenant_h LIMIT 1), 'test'",
         {"key": key},
     )
     found = connection.execute("SELECT sha256(convert_to(%s, 'UTF8'))", [key]).fetchone()
