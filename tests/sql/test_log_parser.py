@@ -1,0 +1,289 @@
+"""The one parser: csvlog, jsonlog, stderr; records over many lines, other languages, texts made to look like log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+DETAIL = (
+    "Process 11 waits for ShareLock on transaction 733; blocked by process 12.\n"
+    "Process 12 waits for ShareLock on transaction 734; blocked by process 11.\n"
+    "Process 11: UPDATE a SET n = 1\nProcess 12: UPDATE b SET n = 2"
+)
+
+
+def csv(
+    message: str,
+    *,
+    at: str = "2026-11-22 03:12:41.123 UTC",
+    pid: int = 11,
+    code: str = "00000",
+    severity: str = "LOG",
+    detail: str = "",
+    context: str = "",
+    statement: str = "",
+) -> str:
+    """One csvlog record as PostgreSQL writes it."""
+
+    def quoted(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"' if text else ""
+
+    fields = [
+        at,
+        quoted("app"),
+        quoted("shop"),
+        str(pid),
+        quoted("10.0.0.7:5000"),
+        "6921.b",
+        "3",
+        quoted("UPDATE"),
+    ]
+    fields += [
+        "2026-11-22 03:00:00 UTC",
+        "3/4",
+        "734",
+        severity,
+        code,
+        quoted(message),
+        quoted(detail),
+        "",
+        "",
+        "",
+    ]
+    fields += [quoted(context), quoted(statement), "", "", quoted("api"), quoted("client backend"), "", "0"]
+    return ",".join(fields) + "\n"
+
+
+@pytest.fixture
+def ingest(vault_db: str) -> Any:
+    """Feed text to lock_log.ingest() and return what is stored in lock_log.event."""
+    connection = psycopg.connect(vault_db, autocommit=True)
+
+    def feed(
+        text: str | bytes, form: str = "csvlog", prefix: str | None = None, at_end: bool = True
+    ) -> tuple[tuple[int, int, int], list[dict[str, Any]]]:
+        data = text.encode() if isinstance(text, str) else text
+        taken = connection.execute(
+            "SELECT consumed, records, unreadable FROM lock_log.ingest('test', %s, 0, %s, %s, %s)",
+            [form, data, at_end, prefix],
+        ).fetchone()
+        assert taken is not None
+        cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
+        rows = cursor.execute("SELECT * FROM lock_log.event ORDER BY logged_at, event_id").fetchall()
+        return (taken[0], taken[1], taken[2]), rows
+
+    yield feed
+    connection.close()
+
+
+Ingest = Callable[..., tuple[tuple[int, int, int], list[dict[str, Any]]]]
+
+
+def test_a_deadlock_of_csvlog_is_taken_whole(ingest: Ingest) -> None:
+    record = csv(
+        "deadlock detected", code="40P01", severity="ERROR", detail=DETAIL, statement="UPDATE a SET n = 1"
+    )
+    (consumed, records, unreadable), [event] = ingest(csv("checkpoint starting") + record)
+    assert (records, unreadable) == (1, 0)
+    assert consumed == len(csv("checkpoint starting") + record)
+    assert (event["kind"], event["pid"], event["database_name"]) == ("deadlock", 11, "shop")
+    edges = event["detail"]["edges"]
+    assert [(e["pid"], e["blocker"], e["object"]) for e in edges] == [
+        (11, 12, "transaction 733"),
+        (12, 11, "transaction 734"),
+    ]
+    assert event["detail"]["statements"] == {"11": "UPDATE a SET n = 1", "12": "UPDATE b SET n = 2"}
+
+
+def test_the_same_record_is_never_taken_twice_in_whatever_form(ingest: Ingest) -> None:
+    record = csv("deadlock detected", code="40P01", severity="ERROR", detail=DETAIL)
+    ingest(record)
+    as_json = {
+        "timestamp": "2026-11-22 03:12:41.123 UTC", "user": "app", "dbname": "shop", "pid": 11,
+        "session_id": "6921.b", "error_severity": "ERROR", "state_code": "40P01",
+        "message": "deadlock detected", "detail": DETAIL,
+    }  # fmt: skip
+    assert ingest(record)[0][1] == 0
+    taken, events = ingest(json.dumps(as_json) + "\n", "jsonlog")
+    assert taken[1:] == (0, 0)
+    assert len(events) == 1
+
+
+def test_stderr_needs_only_its_prefix(ingest: Ingest) -> None:
+    tabbed = DETAIL.replace("\n", "\n\t")
+    text = (
+        "2026-11-22 03:12:41.123 UTC [11] app@shop api ERROR:  deadlock detected\n"
+        f"2026-11-22 03:12:41.123 UTC [11] app@shop api DETAIL:  {tabbed}\n"
+        "2026-11-22 03:12:41.123 UTC [11] app@shop api HINT:  See server log for query details.\n"
+        '2026-11-22 03:12:41.123 UTC [11] app@shop api CONTEXT:  while updating tuple (0,1) in relation "a"\n'
+        "2026-11-22 03:12:41.123 UTC [11] app@shop api STATEMENT:  UPDATE a SET n = 1\n"
+        "2026-11-22 03:12:41.200 UTC [12] app@shop api LOG:  process 12 acquired ShareLock on transaction 733"
+        " after 1012.345 ms\n"
+    )
+    taken, events = ingest(text, "stderr", "%m [%p] %q%u@%d %a ")
+    assert taken[1:] == (2, 0)
+    deadlock, acquired = events
+    assert deadlock["detail"]["statements"]["12"] == "UPDATE b SET n = 2"
+    assert (deadlock["user_name"], deadlock["database_name"], deadlock["application_name"]) == (
+        "app",
+        "shop",
+        "api",
+    )
+    assert deadlock["context"] == 'while updating tuple (0,1) in relation "a"'
+    assert (acquired["kind"], float(acquired["waited_ms"])) == ("acquired", 1012.345)
+
+
+def test_waits_timeouts_and_cancelled_waits(ingest: Ingest) -> None:
+    waiting = csv(
+        "process 11 still waiting for AccessExclusiveLock on relation 16385 of database 5 after 1000.200 ms",
+        detail="Process holding the lock: 12. Wait queue: 11, 14.",
+    )
+    text = (
+        waiting
+        + csv(
+            "canceling statement due to user request",
+            code="57014",
+            severity="ERROR",
+            at="2026-11-22 03:12:43.000 UTC",
+        )
+        + csv("canceling statement due to lock timeout", code="55P03", severity="ERROR", pid=13)
+        + csv('could not obtain lock on row in relation "a"', code="55P03", severity="ERROR", pid=14)
+        + csv("canceling statement due to user request", code="57014", severity="ERROR", pid=15)
+    )
+    _, events = ingest(text)
+    assert sorted((e["kind"], e["pid"]) for e in events) == [
+        ("cancelled", 11), ("lock_timeout", 13), ("not_available", 14), ("waiting", 11),
+    ]  # fmt: skip
+    waited = next(e for e in events if e["kind"] == "waiting")
+    assert (waited["relation_oid"], waited["lock_type"], waited["detail"]["queue"]) == (
+        16385,
+        "relation",
+        ["11", "14"],
+    )
+
+
+def test_other_languages_where_the_code_suffices(ingest: Ingest) -> None:
+    detail = (
+        "Prozess 11 wartet auf ShareLock-Sperre auf Transaktion 733; blockiert von Prozess 12.\n"
+        "Prozess 12 wartet auf AccessExclusiveLock-Sperre auf Relation 16385 der Datenbank 5; blockiert von Prozess 11.\n"
+        "Prozess 11: UPDATE a SET n = 1\nProzess 12: LOCK TABLE a"
+    )
+    _, [event] = ingest(csv("Verklemmung entdeckt", code="40P01", severity="FEHLER", detail=detail))
+    assert [(e["pid"], e["mode"], e["blocker"]) for e in event["detail"]["edges"]] == [
+        (11, "ShareLock", 12), (12, "AccessExclusiveLock", 11),
+    ]  # fmt: skip
+    assert event["detail"]["statements"]["12"] == "LOCK TABLE a"
+
+
+def test_a_statement_written_to_look_like_log_text_changes_nothing(ingest: Ingest) -> None:
+    fake_csv = csv(
+        "deadlock detected", code="40P01", severity="ERROR", detail=DETAIL.replace("11", "99"), pid=99
+    )
+    evil = f"SELECT 1;\n{fake_csv}Process 12 waits for ShareLock on transaction 1; blocked by process 99.\nProcess 98: x"
+    detail = DETAIL.replace("UPDATE a SET n = 1", evil)
+    record = csv("deadlock detected", code="40P01", severity="ERROR", detail=detail, statement=evil)
+    _, events = ingest(csv("statement: " + evil) + record)
+    [event] = events
+    assert [e["pid"] for e in event["detail"]["edges"]] == [11, 12]
+    # where a statement ends cannot be told then: that is said
+    assert event["detail"]["ambiguous"] is True
+    assert set(event["detail"]["statements"]) == {"11", "12"}
+
+
+def test_a_raised_exception_with_the_code_is_no_deadlock(ingest: Ingest) -> None:
+    context = "PL/pgSQL function inline_code_block line 1 at RAISE"
+    text = csv("deadlock detected", code="40P01", severity="ERROR", detail=DETAIL, context=context)
+    text += csv("process 11 acquired ShareLock on transaction 5 after 99999.000 ms", context=context)
+    assert ingest(text)[1] == []
+
+
+def test_a_record_cut_short_costs_itself_and_is_counted(ingest: Ingest) -> None:
+    whole = csv("deadlock detected", code="40P01", severity="ERROR", detail=DETAIL)
+    cut = csv("statement: SELECT 'something'", pid=77)[:70] + "\n"
+    assert cut.count('"') % 2 == 1
+    (_, records, unreadable), events = ingest(csv("one") + cut + csv("two") + whole + csv("three"))
+    assert records == 1
+    assert unreadable >= 1
+    assert events[0]["detail"]["edges"][0]["pid"] == 11
+
+
+def test_the_end_of_a_piece_may_be_anywhere(ingest: Ingest, vault_db: str) -> None:
+    whole = (
+        csv("one") + csv("deadlock detected", code="40P01", severity="ERROR", detail=DETAIL + "é")
+    ).encode()
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        for cut in range(len(csv("one")), len(whole), 37):
+            row = connection.execute(
+                "SELECT consumed, records FROM lock_log.ingest('piece', 'csvlog', 0, %s, false)",
+                [whole[:cut]],
+            ).fetchone()
+            assert row == (len(csv("one")), 0)
+    (consumed, records, _), _ = ingest(whole)
+    assert (consumed, records) == (len(whole), 1)
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x00" * 300,
+        b"\xff\xfe\x80" * 50 + b"\n",
+        b"hello\nworld\n40P01 \\000 deadlock\n",
+        b'{"timestamp": "40P01',
+    ],
+    ids=["nulls", "bytes", "text", "half json"],
+)
+@pytest.mark.parametrize("form", ["csvlog", "jsonlog", "stderr"])
+def test_rubbish_is_never_a_crash(ingest: Ingest, rubbish: bytes, form: str) -> None:
+    assert ingest(rubbish, form, "%m [%p] ")[1] == []
+
+
+def test_nulls_inside_a_record_do_not_hide_it(ingest: Ingest) -> None:
+    record = csv("deadlock detected", code="40P01", severity="ERROR", detail=DETAIL, statement="SELECT 'x'")
+    _, events = ingest(record.encode().replace(b"'x'", b"'\x00\x00'"))
+    assert [e["kind"] for e in events] == ["deadlock"]
+
+
+def test_an_unknown_format_and_a_bad_prefix_are_one_sentence(vault_db: str) -> None:
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        with pytest.raises(psycopg.Error, match='Log format "syslog" is unknown'):
+            connection.execute("SELECT lock_log.ingest('x', 'syslog', 0, 'a', true)")
+        with pytest.raises(psycopg.Error, match="lacks the time"):
+            connection.execute("SELECT lock_log.ingest('x', 'stderr', 0, 'a', true, '%u ')")
+
+
+def test_terse_logs_give_the_victim_and_say_what_is_unknown(ingest: Ingest, vault_db: str) -> None:
+    ingest(csv("deadlock detected", code="40P01", severity="ERROR", statement="UPDATE a SET n = 1"))
+    with psycopg.connect(vault_db) as connection:
+        row = connection.execute(
+            "SELECT involved_pids, deadlock_victim_pid, array_to_string(unknown, ' '), prevention_suggestion"
+            " FROM lock_monitoring.deadlock_history"
+        ).fetchone()
+    assert row is not None
+    assert row[:2] == ([11], 11)
+    assert "log_error_verbosity" in row[2]
+    assert row[3].startswith("Nothing can be concluded")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("relation 16385 of database 5", ("relation", 16385, None)),
+        ("tuple (3,9) of relation 16385 of database 5", ("tuple", 16385, 9)),
+        ("transaction 733", ("transactionid", None, None)),
+        ("virtual transaction 3/45", ("virtualxid", None, None)),
+        ("advisory lock [5,0,1,1]", ("advisory", None, None)),
+        ("extension of relation 7 of database 5", ("extend", 7, None)),
+        ("Transaktion 733", ("transactionid", None, None)),
+        ("", (None, None, None)),
+    ],
+)
+def test_objects_by_their_shape(vault_db: str, text: str, expected: tuple[Any, ...]) -> None:
+    with psycopg.connect(vault_db) as connection:
+        row = connection.execute(
+            "SELECT lock_type, relation_oid, tuple FROM lock_log.parse_object(%s)", [text]
+        ).fetchone()
+    assert row == expected
