@@ -33,7 +33,7 @@ class Capture:
     locks_captured: int
     blocking_locks: int
     critical_locks: int
-    deadlocks_detected: int
+    deadlocks_detected: int | None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
-  v_state lock_engine.cycle_state;
+  -- not the table's row type: naming it would wait for the table here, outside the block that gives up
+  v_state record;
   v_seen record;
   v_own integer[];
   v_now timestamptz;

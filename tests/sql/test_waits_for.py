@@ -71,7 +71,7 @@ def check(truth: Truth, nodes: Graph, story: str) -> None:
         class_edges[node] = frozenset(hard | soft)
         assert row["parent"] in nodes, (node, row, story)
 
-    # The roots and the numbers, from the edges that were just proved. Nodes with their prepared transactions' ids.
+    # The roots and the numbers, from the edges that were just proved.
     reach = reachable(class_edges)
     truly_reached = reachable(truth.edges)
     for node, row in nodes.items():
@@ -236,7 +236,7 @@ def test_an_upgrade_jumps_the_queue(scene: str, connect: Connect, session: OpenS
     queued.wait_blocked()
     late.start("LOCK TABLE app.t0 IN ROW EXCLUSIVE MODE")
     late.wait_blocked()
-    # It holds a lock that the queued one conflicts with, so it goes before it; to wait at all it wants what holder has.
+    # It holds a lock that the queued one conflicts with, so it goes before it; only holder is in its way.
     upgrader.start("LOCK TABLE app.t0 IN ACCESS EXCLUSIVE MODE")
     upgrader.wait_blocked()
     nodes = show(look, 4)
@@ -344,7 +344,7 @@ def test_advisory_locks_are_named_as_they_were_asked_for(
 def test_a_long_queue_of_alternating_modes_keeps_its_roots(
     scene: str, connect: Connect, session: OpenSession
 ) -> None:
-    """Beyond forty classes only the class ahead is named as soft; hard blockers, roots and counts stay exact."""
+    """Beyond forty classes only the class ahead is named as soft; the rest stays exact."""
     look = connect(scene)
     root = session(scene)
     root.run("LOCK TABLE app.t0 IN ACCESS EXCLUSIVE MODE")

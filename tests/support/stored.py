@@ -26,11 +26,12 @@ VAULT_TABLES = (
 # Each question finds the rows that break a rule; none may.
 _RULES = {
     "two open rows of one {name} hub": (
-        "SELECT {name}_hk FROM lock_monitoring.{name}_s WHERE load_end_date IS NULL GROUP BY 1 HAVING count(*) > 1"
+        "SELECT {name}_hk FROM lock_monitoring.{name}_s WHERE load_end_date IS NULL"
+        " GROUP BY 1 HAVING count(*) > 1"
     ),
     "versions of one {name} hub that overlap": (
-        "SELECT * FROM (SELECT load_date, load_end_date, lead(load_date) OVER (PARTITION BY {name}_hk ORDER BY"
-        " load_date) AS next FROM lock_monitoring.{name}_s) v WHERE next < coalesce(load_end_date, 'infinity')"
+        "SELECT * FROM (SELECT load_end_date, lead(load_date) OVER (PARTITION BY {name}_hk ORDER BY load_date)"
+        " AS next FROM lock_monitoring.{name}_s) v WHERE next < coalesce(load_end_date, 'infinity')"
     ),
     "a {name} row that ends before it begins": (
         "SELECT * FROM lock_monitoring.{name}_s WHERE load_end_date <= load_date"
@@ -44,8 +45,8 @@ _RULES = {
         " (SELECT 1 FROM lock_monitoring.{name}_s s WHERE h.{name}_hk = s.{name}_hk)"
     ),
     "a {name} row that ended and does not say how": (
-        "SELECT * FROM lock_monitoring.{name}_s s WHERE load_end_date IS NOT NULL AND {how} IS NULL AND NOT EXISTS"
-        " (SELECT 1 FROM lock_monitoring.{name}_s n WHERE n.{name}_hk = s.{name}_hk"
+        "SELECT * FROM lock_monitoring.{name}_s s WHERE load_end_date IS NOT NULL AND {how} IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM lock_monitoring.{name}_s n WHERE n.{name}_hk = s.{name}_hk"
         "  AND n.load_date = s.load_end_date)"
     ),
     "a {name} row that goes on and says how it ended": (
@@ -103,7 +104,7 @@ class Stored:
         """Changes with every row of the vault that is written, also if with the same values."""
         return {
             name: self.value(
-                f"SELECT count(*) || coalesce(md5(string_agg(t.xmin::text || t::text, '' ORDER BY t::text)), '')"
+                "SELECT count(*) || coalesce(md5(string_agg(t.xmin::text || t::text, '' ORDER BY t::text)), '')"
                 f" FROM lock_monitoring.{name} AS t"
             )
             for name in VAULT_TABLES

@@ -173,8 +173,8 @@ class Truth:
             ).fetchall()
         )
         locks = connection.execute(
-            "SELECT pid, granted, mode, (locktype, database, relation, page, tuple, virtualxid, transactionid,"
-            " classid, objid, objsubid)::text FROM pg_locks"
+            "SELECT pid, granted, mode, (locktype, database, relation, page, tuple, virtualxid,"
+            " transactionid, classid, objid, objsubid)::text FROM pg_locks"
         ).fetchall()
         waits = [(pid, mode, thing) for pid, granted, mode, thing in locks if not granted]
         edges: dict[int, set[int]] = {}

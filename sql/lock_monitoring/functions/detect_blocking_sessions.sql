@@ -6,6 +6,7 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -20,19 +21,26 @@ BEGIN
   IF v_outcome LIKE 'skipped%' THEN
     RAISE NOTICE '%; what follows was stored by the last good cycle', v_outcome;
   END IF;
-  RETURN QUERY
-  SELECT d.session_pid, d.blocked_sessions_count, d.blocking_duration_seconds, d.blocking_severity, d.recommended_action
-    FROM lock_monitoring.blocking_sessions_dashboard d
-   WHERE d.blocking_duration_seconds >= p_min_blocking_duration_seconds
-     AND (p_tenant_hk IS NULL OR EXISTS (
-       SELECT 1 FROM lock_monitoring.blocking_session_s s
-         JOIN lock_monitoring.blocking_session_h h ON h.blocking_session_hk = s.blocking_session_hk
-        WHERE s.satellite_id = d.satellite_id
-          AND (h.tenant_hk = p_tenant_hk OR EXISTS (
-            SELECT 1 FROM lock_monitoring.lock_blocking_l l
-             WHERE l.blocking_session_hk = h.blocking_session_hk AND l.tenant_hk = p_tenant_hk))))
-   ORDER BY d.is_root DESC, lock_engine.severity_rank(d.blocking_severity) DESC, d.blocked_sessions_count DESC,
-            d.blocking_duration_seconds DESC, d.session_pid;
+  BEGIN
+    RETURN QUERY
+    SELECT d.session_pid, d.blocked_sessions_count, d.blocking_duration_seconds, d.blocking_severity, d.recommended_action
+      FROM lock_monitoring.blocking_sessions_dashboard d
+     WHERE d.blocking_duration_seconds >= p_min_blocking_duration_seconds
+       AND (p_tenant_hk IS NULL OR EXISTS (
+         SELECT 1 FROM lock_monitoring.blocking_session_s s
+           JOIN lock_monitoring.blocking_session_h h ON h.blocking_session_hk = s.blocking_session_hk
+          WHERE s.satellite_id = d.satellite_id
+            AND (h.tenant_hk = p_tenant_hk OR EXISTS (
+              SELECT 1 FROM lock_monitoring.lock_blocking_l l
+               WHERE l.blocking_session_hk = h.blocking_session_hk AND l.tenant_hk = p_tenant_hk))))
+     ORDER BY d.is_root DESC, lock_engine.severity_rank(d.blocking_severity) DESC, d.blocked_sessions_count DESC,
+              d.blocking_duration_seconds DESC, d.session_pid;
+  EXCEPTION
+    WHEN lock_not_available THEN
+      RAISE EXCEPTION 'The vault cannot be read now: %.',
+        coalesce((SELECT format('pid %s holds %s', b.pid, b.held) FROM lock_engine.cycle_blockers() b LIMIT 1),
+                 'a table of it is locked by another session') USING ERRCODE = 'lock_not_available';
+  END;
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.detect_blocking_sessions(bytea, integer) IS

@@ -5,6 +5,7 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -33,10 +34,11 @@ BEGIN
                   v_cycle.waiting_sessions, CASE v_cycle.waiting_sessions WHEN 1 THEN 'session waits' ELSE 'sessions wait' END,
                   v_cycle.root_blockers, CASE v_cycle.root_blockers WHEN 1 THEN 'blocker' ELSE 'blockers' END,
                   v_cycle.locks_captured) END
-      || CASE WHEN v_deadlocks > 0 THEN format('; %s new %s', v_deadlocks, CASE v_deadlocks WHEN 1 THEN 'deadlock' ELSE 'deadlocks' END)
+      || CASE WHEN v_deadlocks IS NULL THEN '; deadlocks could not be looked for: a table of theirs is locked'
+              WHEN v_deadlocks > 0 THEN format('; %s new %s', v_deadlocks, CASE v_deadlocks WHEN 1 THEN 'deadlock' ELSE 'deadlocks' END)
               ELSE '' END
       || CASE v_cycle.outcome WHEN 'unchanged' THEN '; unchanged' ELSE '' END, 200)::varchar(200),
-    v_cycle.locks_captured, v_cycle.blocking_sessions, v_deadlocks, v_cycle.critical_blockers + v_deadlocks,
+    v_cycle.locks_captured, v_cycle.blocking_sessions, v_deadlocks, v_cycle.critical_blockers + coalesce(v_deadlocks, 0),
     coalesce(v_cycle.recommendations, '{}');
 END
 $$;
