@@ -156,6 +156,7 @@ BEGIN;
 \ir lock_admin/functions/refusal_now.sql
 \ir lock_admin/functions/await_outcome.sql
 \ir lock_admin/functions/signal_session.sql
+\ir lock_admin/functions/follow_up.sql
 \ir lock_admin/functions/file_request.sql
 \ir lock_admin/functions/request_action.sql
 \ir lock_admin/functions/execute_action.sql

@@ -6,18 +6,22 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from ..groups import CHANGE_SETTINGS
+from ..groups import CHANGE_SETTINGS, STOP_SESSION
+from ..models.blocking import BlockingSession
 from ..models.door import ActionLog, Policy
 from ..views import policies, stopping, words
 from ..views.export import Column
 from . import filters
 from .base import HistoryAdmin
+from .history import BlockingSessionAdmin
 
 Pages = list[tuple[str, Callable[..., HttpResponse], str]]
 
@@ -171,3 +175,32 @@ class PolicyAdmin(HistoryAdmin):
             ("of/<str:name>/backtest/", policies.run_backtest, "lockmon_policy_backtest"),
         ]
         return _paths(ours, self.admin_site) + super().get_urls()
+
+
+admin.site.unregister(BlockingSession)
+
+
+@admin.register(BlockingSession)
+class StoppableSessionAdmin(BlockingSessionAdmin):
+    """The list of blocking sessions, from which those of this moment can be stopped, one or several."""
+
+    actions = ("stop_sessions",)  # type: ignore[assignment]
+
+    def has_stop_permission(self, request: HttpRequest) -> bool:
+        """Whether this person may stop sessions."""
+        return request.user.has_perm(STOP_SESSION)
+
+    @admin.action(description="Stop the selected sessions (asks first)", permissions=["stop"])
+    def stop_sessions(
+        self, request: HttpRequest, queryset: QuerySet[BlockingSession]
+    ) -> HttpResponseRedirect | None:
+        """Lead to the confirmation page for those that block now."""
+        now = queryset.filter(load_end_date__isnull=True, session_pid__gt=0)
+        pairs: list[tuple[str, str]] = []
+        for pid, start in now.values_list("session_pid", "session_start_time")[: stopping.MOST]:
+            if start is not None:
+                pairs += [("pid", str(pid)), ("backend_start", start.isoformat())]
+        if not pairs:
+            messages.warning(request, "None of the selected sessions blocks anybody now. Nothing was done.")
+            return None
+        return HttpResponseRedirect(f"{reverse('admin:lockmon_stop')}?{urlencode(pairs)}")

@@ -1,6 +1,6 @@
 """Typed calls of the door (lock_admin): look, request, execute, outcome; policies and their back-test.
 
-All but ``facts``, ``denied`` and ``run_policies`` need lock_admin_role. Refusals are results;
+All but ``facts``, ``denied``, ``follow_up`` and ``run_policies`` need lock_admin_role. Refusals are results;
 exceptions are the database's own (a right that lacks, a wrong argument).
 """
 
@@ -262,6 +262,13 @@ def denied(
     )
     number: int | None = cursor.fetchone()[0]
     return number
+
+
+def follow_up(cursor: Cursor) -> int:
+    """Record which sessions that were still there have gone since; returns how many."""
+    cursor.execute("SELECT lock_admin.follow_up()")
+    found: int = cursor.fetchone()[0]
+    return found
 
 
 def resolve_plan(cursor: Cursor, tenant_hk: bytes | None, seconds: int) -> list[Planned]:

@@ -15,7 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from .. import actions, door_words
+from .. import actions, door_words, vault
+from ..calls import door
 from ..calls.door import Outcome, SessionFacts
 from ..door_forms import StopForm
 from ..groups import STOP_SESSION, VIEW_PAGES, VIEW_QUERY_TEXT
@@ -218,6 +219,10 @@ def _outcomes(request: HttpRequest, site: AdminSite, numbers: list[int]) -> Http
         raise PermissionDenied
     try:
         rows = list(ActionLog.objects.using(VAULT).filter(action_id__in=numbers).order_by("action_id"))
+        if any(row.outcome == "still there" and row.later_at is None for row in rows):
+            with vault.cursor(VAULT) as cursor:
+                door.follow_up(cursor)
+            rows = list(ActionLog.objects.using(VAULT).filter(action_id__in=numbers).order_by("action_id"))
     except DatabaseError as error:
         return page(
             request, site, "lockmon/unreachable.html", "Outcome", status=503, reason=unreachable(error)

@@ -99,7 +99,7 @@ def test_confirm_stop_and_see_the_outcome_beside_the_prediction(scene: str, sess
     listed = client.get(reverse("admin:lockmon_actionlog_changelist"))
     assert b"it forgot to commit" in listed.content
     exported = client.get(reverse("admin:lockmon_actionlog_export", args=["csv"]))
-    rows = b"".join(exported.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[arg-type]
+    rows = b"".join(exported.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
     assert len(rows) == 2
     assert "it forgot to commit" in rows[1]
 
@@ -179,6 +179,25 @@ def test_several_sessions_at_once(scene: str, session: OpenSession) -> None:
     answers = {"token": token_in(text), "action": "terminate", "reason": "both"}
     client.post(reverse("admin:lockmon_stop"), answers)
     assert history(scene) == [("admin", "ann", "terminated", None)] * 2
+
+
+def test_the_blocking_list_leads_to_the_confirmation(scene: str, session: OpenSession) -> None:
+    holders = [doors.hold(session, scene, row=row) for row in (1, 2)]
+    for row in (1, 2):
+        doors.wait(session, scene, row=row)
+    with psycopg.connect(scene, autocommit=True) as connection:
+        connection.execute("SELECT * FROM lock_monitoring.run_lock_monitoring()")
+        keys = connection.execute(
+            "SELECT satellite_id FROM lock_monitoring.blocking_session_s WHERE session_pid = ANY (%s)",
+            ([one.pid for one in holders],),
+        ).fetchall()
+    address = reverse("admin:lockmon_blockingsession_changelist")
+    wish = {"action": "stop_sessions", "_selected_action": [str(key) for (key,) in keys]}
+    asked = person(ADMINS).post(address, wish, follow=True)
+    assert "Stop 2 sessions?" in asked.content.decode()
+    reader = person(READERS)
+    assert "stop_sessions" not in reader.get(address).content.decode()
+    assert "Stop 2 sessions?" not in reader.post(address, wish, follow=True).content.decode()
 
 
 PAGES = {

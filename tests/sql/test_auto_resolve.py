@@ -111,6 +111,11 @@ def test_a_running_statement_is_cancelled_first_and_terminated_after_the_grace_p
     assert "was cancelled" in why
     set_to(scene, "auto_resolve.grace_seconds", "0")
     assert mine()[:2] == ("terminate", "terminated")
+    # the cancelled statement was still there then; what became of it is said once
+    assert door.one("SELECT lock_admin.follow_up() AS n")["n"] == 1
+    assert door.one("SELECT lock_admin.follow_up() AS n")["n"] == 0
+    row = door.one("SELECT outcome, later_message FROM lock_admin.action_history ORDER BY action_id LIMIT 1")
+    assert (row["outcome"], "is over now" in row["later_message"]) == ("still there", True)
 
 
 def test_duration_severity_and_protection_spare(scene: str, door: Door, session: OpenSession) -> None:

@@ -17,14 +17,15 @@ def test_no_wrong_session_is_ever_signalled_and_every_attempt_is_on_record(
     assert hammer.recorded(vault_db) >= sum(tally.attempts.values())
     allowed = {
         "other backend_start": {"other_session"},
-        "ended": {"already_gone"},
+        # the kernel may give the pid again by itself
+        "ended": {"already_gone", "other_session"},
         "pid reused": {"other_session", "pid not given again"},
         "other transaction": {"other_transaction"},
         "waiters gone": {"no_longer_blocks"},
         "uncommitted": {"request_not_committed", "request_not_committed, unknown_request"},
         "no right": {"no_right"},
         "other statement": {"other_statement", "nothing_to_cancel", "request_refused"},
-        "ending meanwhile": {"terminated", "already_gone", "no_longer_blocks"},
+        "ending meanwhile": {"terminated", "already_gone", "no_longer_blocks", "other_session"},
         "the right one": {"terminated"},
     }
     for kind, code in tally.outcomes:

@@ -20,6 +20,7 @@ BEGIN
   IF NOT pg_catalog.pg_try_advisory_xact_lock(460, 7) THEN
     RETURN;
   END IF;
+  PERFORM lock_admin.follow_up();
   FOR v_pending IN
     SELECT r.action_id, r.target_pid, h.policy_bk, r.action
       FROM lock_admin.action_log AS r JOIN lock_admin.policy_h AS h ON h.policy_hk = r.policy_hk
