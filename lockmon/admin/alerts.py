@@ -129,10 +129,10 @@ class AlertEventAdmin(HistoryAdmin):
         "alert",
         "badge",
         "shown_value",
-        "started_at",
+        "since",
         "lasted",
         "acknowledged_by",
-        "resolved_at",
+        "ended",
         "notification_count",
     )
     list_filter = (EventStateFilter, "worst_level", "alert_severity")
@@ -162,6 +162,14 @@ class AlertEventAdmin(HistoryAdmin):
     @admin.display(description="value", ordering="value")
     def shown_value(self, event: AlertEvent) -> str:
         return texts.number(event.value)
+
+    @admin.display(description="since", ordering="started_at")
+    def since(self, event: AlertEvent) -> SafeString:
+        return words.moment(event.started_at)
+
+    @admin.display(description="ended", ordering="resolved_at")
+    def ended(self, event: AlertEvent) -> SafeString | str:
+        return words.moment(event.resolved_at) if event.resolved_at else "not yet"
 
     @admin.display(description="lasted")
     def lasted(self, event: AlertEvent) -> str:

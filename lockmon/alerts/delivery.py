@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import apprise
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.utils import DNS_NAME
 from django.db import connections
 
 from lockmon import vault
@@ -70,12 +71,14 @@ def _listening() -> Iterator[_Listener]:
             logger.propagate, logger.handlers = propagate, handlers
 
 
-def _send_mail(address: str, message: messages.Message) -> None:
+def _send_mail(address: str, message: messages.Message, key: str) -> None:
     try:
         with get_connection(fail_silently=False, timeout=SEND_SECONDS) as connection:
             mail = EmailMultiAlternatives(
                 message.subject, message.text, settings.DEFAULT_FROM_EMAIL, [address], connection=connection
             )
+            # The same message sent twice has the same identity, so that mail programs show it once.
+            mail.extra_headers["Message-ID"] = f"<lockmon-{key}@{DNS_NAME}>"
             mail.attach_alternative(message.html, "text/html")
             mail.send()
     except TypeError:
@@ -104,13 +107,14 @@ def _send_to_channel(name: str, message: messages.Message) -> None:
         raise NotSentError(f"The channel “{name}” did not take it: {said[:400]}")
 
 
-def hand_over(recipient: str, message: messages.Message) -> None:
-    """Send one message to an address or channel:name. Raises NotSentError with a sentence without
+def hand_over(recipient: str, message: messages.Message, key: str) -> None:
+    """Send one message to an address or channel:name; key makes it recognisable. Raises NotSentError with
+    a sentence without
     secrets."""
     if recipient.startswith(channels.PREFIX):
         _send_to_channel(recipient.removeprefix(channels.PREFIX), message)
     else:
-        _send_mail(recipient, message)
+        _send_mail(recipient, message, key)
 
 
 def send_one(alias: str) -> bool:
@@ -126,7 +130,10 @@ def send_one(alias: str) -> bool:
         return False
     started, problem = datetime.now(UTC), None
     try:
-        hand_over(claimed.recipient, messages.write(claimed.kind, claimed.context, vault_name(alias)))
+        written = messages.write(claimed.kind, claimed.context, vault_name(alias))
+        hand_over(
+            claimed.recipient, written, f"{alias}-{claimed.message_id}-{claimed.created_at:%Y%m%d%H%M%S%f}"
+        )
     except NotSentError as error:
         problem = str(error)
     except Exception as error:

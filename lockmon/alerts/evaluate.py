@@ -66,7 +66,8 @@ class _Memory:
 
 
 class AlertEvaluator:
-    """Evaluates the active alerts of one vault, by default every three seconds; only one at a time works."""
+    """Evaluates the active alerts of one vault, by default every three seconds; only one at a time
+    works."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias

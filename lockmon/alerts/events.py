@@ -15,7 +15,7 @@ from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.calls.base import Cursor
 
-from . import lifecycle, messages
+from . import facts, lifecycle, messages
 from .lifecycle import Decision, Event, Observation, Rules, Standing
 
 EVALUATOR = "evaluator"
@@ -100,9 +100,18 @@ def situation(cursor: Cursor, alert: calls.AlertInput, now: datetime) -> dict[st
     """Return who blocks whom now, for a message; where it cannot be read, why. Never raises for the
     database."""
     try:
-        return messages.situation(cursor, now)
+        around = messages.situation(cursor, now)
+        extra = facts.more(cursor, alert, bool(around.get("queued_ddl")))
+        return around | ({"extra": extra} if extra else {})
     except (DatabaseError, DjangoDatabaseError) as error:
         return {"situation_problem": " ".join(str(error).split())[:300]}
+
+
+def _recipients(cursor: Cursor, alert: calls.AlertInput, decision: Decision) -> list[str]:
+    """Return who hears of this step: an escalated event's next messages go to the wider circle, too."""
+    who = outbox.alert_recipients(cursor, alert.config_hk)
+    wider = decision.message == "escalated" or alert.escalated_at is not None
+    return list(dict.fromkeys((*who.everyone, *(who.escalation if wider else ()))))
 
 
 def store(
@@ -120,26 +129,24 @@ def store(
     Needs lock_admin_role. None: somebody else changed the event first, and nothing was written.
     """
     assert decision.fields is not None
+    recipients = _recipients(cursor, alert, decision) if decision.message else []
+    fields = decision.fields
+    if decision.message and not recipients:
+        fields = fields | {"notification_count": alert.notification_count or 0}
     written = calls.write_alert_event(
-        cursor, alert.config_hk, alert.event_hk, alert.event_version, decision.fields, EVALUATOR
+        cursor, alert.config_hk, alert.event_hk, alert.event_version, fields, EVALUATOR
     )
     if written is None:
         return None
     count = 0
     level = str(decision.fields.get("level") or alert.event_level or "ok")
-    if decision.message:
-        who = outbox.alert_recipients(cursor, alert.config_hk)
-        recipients = list(who.everyone)
-        if decision.message == "escalated" or (
-            alert.escalated_at and decision.message in ("reminder", "resolved")
-        ):
-            recipients += [one for one in who.escalation if one not in recipients]
+    if recipients and decision.message:
         since = decision.fields.get("started_at") or alert.started_at or now
         context = (
             messages.context_of(alert, decision.message, level, seen, since, now, written.hex()) | around
         )
         told = decision.fields.get("notification_count", 0)
-        for recipient in dict.fromkeys(recipients):
+        for recipient in recipients:
             number = outbox.add_alert_message(
                 cursor,
                 written,

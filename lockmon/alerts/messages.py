@@ -100,7 +100,14 @@ def situation(cursor: Cursor, now: datetime) -> dict[str, Any]:
                 "more_victims": max(0, len(behind) - VICTIMS),
             }
         )
-    return {"roots": told, "more_roots": max(0, len(roots) - ROOTS), "waiting": len(waiting)} if nodes else {}
+    if not nodes:
+        return {}
+    return {
+        "roots": told,
+        "more_roots": max(0, len(roots) - ROOTS),
+        "waiting": len(waiting),
+        "queued_ddl": any(node.kind == "queued_ddl" and node.blocked_total for node in nodes),
+    }
 
 
 def number(value: Decimal | None) -> str:

@@ -322,3 +322,49 @@ def forget_alerts(cursor: Cursor, days: int) -> int:
     deleted."""
     cursor.execute("SELECT monitoring.forget_alerts(clock_timestamp() - make_interval(days => %s))", [days])
     return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True)
+class Convoy:
+    """DDL that waits with a queue behind it. seconds_left: until connections run out; None while nobody
+    joins."""
+
+    pid: int
+    application_name: str | None
+    object_name: str | None
+    blocked_total: int
+    free_connections: int
+    seconds_left: Decimal | None
+
+
+def convoys(cursor: Cursor) -> list[Convoy]:
+    """monitoring.convoy_forecast: the longest queue first; any role."""
+    return select_all(cursor, Convoy, "monitoring.convoy_forecast ORDER BY blocked_total DESC LIMIT 3")
+
+
+@dataclass(frozen=True)
+class LatestDeadlock:
+    """The last deadlock, as its dashboard has it."""
+
+    deadlock_timestamp: datetime
+    involved_pids: tuple[int, ...] | None
+    deadlock_victim_pid: int | None
+    affected_tables: tuple[str, ...] | None
+    prevention_suggestion: str | None
+
+
+def latest_deadlock(cursor: Cursor) -> LatestDeadlock | None:
+    """The newest row of lock_monitoring.deadlock_events_dashboard; any role."""
+    rows = select_all(
+        cursor,
+        LatestDeadlock,
+        "lock_monitoring.deadlock_events_dashboard ORDER BY deadlock_timestamp DESC LIMIT 1",
+    )
+    return rows[0] if rows else None
+
+
+def why_not_storing(cursor: Cursor) -> str | None:
+    """Why the loop looks but cannot store, naming who holds what it needs; None where it can; any role."""
+    cursor.execute("SELECT skipped_because FROM lock_engine.monitor_status")
+    row = cursor.fetchone()
+    return str(row[0]) if row and row[0] else None

@@ -442,3 +442,50 @@ def test_a_sites_broken_alert_tables_do_not_stop_alerts(
     assert len(evaluator.run_once()) == 1
     assert "could not be copied" in caplog.text
     assert outbox(admin) == [("raised", "dba@example.org")]
+
+
+def test_a_convoy_is_told_with_the_ddl_to_cancel(
+    vault_db: str, admin: psycopg.Connection[Any], evaluator: AlertEvaluator, session: OpenSession
+) -> None:
+    admin.execute("CREATE TABLE public.accounts (id int)")
+    alert(
+        admin, "SELECT coalesce(max(blocked_total), 0) FROM monitoring.convoy_forecast", critical_threshold=2
+    )
+    reader = session(vault_db, application_name="report")
+    reader.run("SELECT * FROM public.accounts")
+    ddl = session(vault_db, application_name="migrate")
+    ddl.start("ALTER TABLE public.accounts ADD COLUMN x int")
+    ddl.wait_blocked()
+    for _ in range(2):
+        one = session(vault_db, application_name="api")
+        one.start("SELECT * FROM public.accounts")
+        one.wait_blocked()
+    (change,) = evaluator.run_once()
+    assert change.state == "critical"
+    (extra,) = admin.execute("SELECT context ->> 'extra' FROM monitoring.alert_message").fetchone() or ("",)
+    assert f"2 sessions queue behind the DDL of migrate (pid {ddl.pid})" in extra
+    assert "no connection is left in" in extra and "Cancel the DDL" in extra
+
+
+def test_a_message_can_be_written_while_the_graph_cannot_be_read(
+    admin: psycopg.Connection[Any], evaluator: AlertEvaluator
+) -> None:
+    alert(admin, "SELECT 50")
+    admin.execute("ALTER FUNCTION lock_catalog.waits_for() RENAME TO gone")
+    (change,) = evaluator.run_once()
+    assert change.messages == 1
+    (problem,) = admin.execute(
+        "SELECT context ->> 'situation_problem' FROM monitoring.alert_message"
+    ).fetchone() or ("",)
+    assert "does not exist" in problem
+
+
+def test_nobody_is_told_where_nobody_is_named(
+    admin: psycopg.Connection[Any], evaluator: AlertEvaluator
+) -> None:
+    alert(admin, "SELECT 50", notification_recipients=[])
+    (change,) = evaluator.run_once()
+    assert change.messages == 0
+    assert evaluator.run_once() == []
+    told = admin.execute("SELECT notification_count FROM monitoring.alert_event_list").fetchone()
+    assert told == (0,)

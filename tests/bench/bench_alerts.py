@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -100,6 +101,11 @@ class Cluster:
         self._process = self._start()
 
 
+def _both(mail: Received, hook: Received, count: int) -> bool:
+    """Whether both receivers have had this many messages."""
+    return min(len(mail.mails), len(hook.posts)) >= count
+
+
 def warm(connection: psycopg.Connection[Any], mail: Received, hook: Received) -> None:
     """Wait until both ways have been used by both workers that send: the figures are of a running system."""
     for number in range(6):
@@ -114,7 +120,7 @@ def warm(connection: psycopg.Connection[Any], mail: Received, hook: Received) ->
                 {"name": "warm"},
                 1000,
             )
-        until(lambda seen=number: min(len(mail.mails), len(hook.posts)) > seen, "a test message", 60)
+        until(partial(_both, mail, hook, number + 1), "a test message", 60)
     mail.mails.clear()
     hook.posts.clear()
 
