@@ -223,9 +223,12 @@ class _Removing:
             """
             SELECT i.indexrelid::regclass::text
             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-            WHERE i.indrelid = %s::regclass AND c.relname LIKE 'uq\\_%%'
+            WHERE i.indrelid = %s::regclass AND 'lock_monitoring.' || c.relname = ANY(%s)
             """,
-            [table],
+            [
+                table,
+                [name for name in _ours("index", "lock_monitoring") if not self._is_sites("relation", name)],
+            ],
         ):
             self.connection.execute(sql.SQL("DROP INDEX {}").format(sql.SQL(index)))
         for (column,) in self._rows(

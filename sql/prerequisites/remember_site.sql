@@ -8,7 +8,7 @@ UNION ALL
 SELECT 'relation', n.nspname::text, c.relname::text
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname IN ('util', 'auth', 'monitoring', 'lock_monitoring') AND c.relkind IN ('r', 'p', 'v', 'm')
+WHERE n.nspname IN ('util', 'auth', 'monitoring', 'lock_monitoring') AND c.relkind IN ('r', 'p', 'v', 'm', 'i', 'I')
 UNION ALL
 SELECT DISTINCT 'function', n.nspname::text, p.proname::text
 FROM pg_catalog.pg_proc AS p
