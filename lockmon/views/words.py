@@ -150,7 +150,7 @@ _KEYWORDS = frozenset(
 
 
 def visible(text: object, limit: int = MAX_TEXT) -> str:
-    """Return text with control, bidi and zero-width characters as ``U+202E`` in angle quotes, cut at ``limit``."""
+    """Return text with control, bidi and zero-width characters made visible as U+202E, cut at ``limit``."""
     raw = "" if text is None else str(text)
     cut = len(raw) > limit
     raw = _INVISIBLE.sub(lambda match: f"‹U+{ord(match.group()):04X}›", raw[:limit])  # noqa: RUF001 - meant

@@ -187,10 +187,8 @@ def pages(server: Server, name: str, episode: str) -> None:
 
             first, median, high, cpu, size = measured(read)
             print(
-
-                    f"view {view + '_dashboard':57} {first:7.0f} {median:7.1f} "
-                    f"{high:7.1f} {cpu:7.1f} {size:6} rows"
-
+                f"view {view + '_dashboard':57} {first:7.0f} {median:7.1f} "
+                f"{high:7.1f} {cpu:7.1f} {size:6} rows"
             )
 
 
