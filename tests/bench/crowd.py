@@ -8,6 +8,7 @@ from types import TracebackType
 
 import psycopg
 from psycopg import pq
+from psycopg.pq.abc import PGconn
 
 
 class Crowd:
@@ -15,7 +16,7 @@ class Crowd:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self.members: list[pq.PGconn] = []
+        self.members: list[PGconn] = []
 
     def __enter__(self) -> Crowd:
         return self
@@ -25,7 +26,7 @@ class Crowd:
     ) -> None:
         self.close()
 
-    def open(self) -> pq.PGconn:
+    def open(self) -> PGconn:
         """One more session."""
         member = pq.PGconn.connect((self.dsn + " application_name=crowd").encode())
         if member.status != pq.ConnStatus.OK:
@@ -33,18 +34,18 @@ class Crowd:
         self.members.append(member)
         return member
 
-    def run(self, member: pq.PGconn, statement: str) -> None:
+    def run(self, member: PGconn, statement: str) -> None:
         """Run a statement to its end."""
         result = member.exec_(statement.encode())
         if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
             raise RuntimeError(result.get_error_message())
 
-    def start(self, member: pq.PGconn, statement: str) -> None:
+    def start(self, member: PGconn, statement: str) -> None:
         """Send a statement and leave it."""
         member.send_query(statement.encode())
         member.flush()
 
-    def leave(self, member: pq.PGconn) -> None:
+    def leave(self, member: PGconn) -> None:
         """End one session, also one that waits."""
         self.members.remove(member)
         member.get_cancel().cancel()
@@ -80,7 +81,7 @@ class Scenes:
             "INSERT INTO account SELECT g, 0 FROM generate_series(1, 1000) AS g ON CONFLICT (id) DO NOTHING"
         )
         for number in range(1, 101):
-            self.admin.execute(f"CREATE TABLE IF NOT EXISTS thing_{number} (id integer)")  # type: ignore[arg-type]
+            self.admin.execute(f"CREATE TABLE IF NOT EXISTS thing_{number} (id integer)")
 
     def close(self) -> None:
         """End the scenes' own connection."""
@@ -124,7 +125,7 @@ class Scenes:
         for _ in range(sessions):
             self.hold(crowd, crowd.open(), locks // sessions)
 
-    def hold(self, crowd: Crowd, member: pq.PGconn, locks: int) -> None:
+    def hold(self, crowd: Crowd, member: PGconn, locks: int) -> None:
         """Let a session take `locks` table locks in a new transaction; its virtual one counts."""
         crowd.run(member, "BEGIN")
         crowd.run(
