@@ -118,7 +118,12 @@ def _objects(connection: Connection) -> Iterator[Check]:
 
 
 def _roles(connection: Connection) -> Iterator[Check]:
-    existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_catalog.pg_roles")}
+    attributes = {
+        name: (can_login, is_super)
+        for name, can_login, is_super in connection.execute(
+            "SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles"
+        )
+    }
     memberships = set(
         connection.execute(
             """
@@ -130,13 +135,31 @@ def _roles(connection: Connection) -> Iterator[Check]:
         ).fetchall()
     )
     for role, parents in ROLES.items():
-        lacking = [parent for parent in parents if (role, parent) not in memberships]
-        if role not in existing:
-            yield Check("role", role, MISSING, AGAIN)
-        elif lacking:
-            yield Check("role", role, WRONG, f"GRANT {', '.join(lacking)} TO {role}")
-        else:
-            yield Check("role", role, OK)
+        yield Check("role", role, *_role_state(role, parents, attributes, memberships))
+
+
+def _role_state(
+    role: str,
+    parents: tuple[str, ...],
+    attributes: dict[str, tuple[bool, bool]],
+    memberships: set[tuple[str, str]],
+) -> tuple[str, str]:
+    if role not in attributes:
+        return MISSING, AGAIN
+    if lacking := [parent for parent in parents if (role, parent) not in memberships]:
+        return WRONG, f"GRANT {', '.join(lacking)} TO {role}"
+    can_login, is_super = attributes[role]
+    if is_super:
+        return WRONG, f"ALTER ROLE {role} NOSUPERUSER: the product works without"
+    if role.endswith("_role"):
+        return OK, ""
+    # An owner's rights are for its functions alone.
+    if can_login:
+        return WRONG, f"ALTER ROLE {role} NOLOGIN: nobody may work as it"
+    within = sorted(who for who, of in memberships if of == role and not attributes[who][1])
+    if within:
+        return WRONG, f"REVOKE {role} FROM {', '.join(within)}: nobody may work as it"
+    return OK, ""
 
 
 def _tenant(connection: Connection) -> Iterator[Check]:

@@ -126,6 +126,24 @@ def test_what_somebody_changed_by_hand_is_named_and_mended(server: Server, conne
     assert [check for check in verify(connection) if not check.passed] == []
 
 
+def test_an_owner_that_somebody_could_work_as_is_named(server: Server, connect: Connect) -> None:
+    name = server.create_database()
+    install(server.dsn(name))
+    connection = connect(name)
+    connection.execute("CREATE ROLE intruder LOGIN")
+    try:
+        connection.execute("GRANT lock_door_owner TO intruder")
+        connection.execute("ALTER ROLE lock_vault_owner LOGIN")
+        failed = {check.name: check.how for check in verify(connection) if not check.passed}
+    finally:
+        connection.execute("ALTER ROLE lock_vault_owner NOLOGIN")
+        connection.execute("DROP ROLE intruder")
+    assert failed == {
+        "lock_door_owner": "REVOKE lock_door_owner FROM intruder: nobody may work as it",
+        "lock_vault_owner": "ALTER ROLE lock_vault_owner NOLOGIN: nobody may work as it",
+    }
+
+
 def test_over_a_site_with_old_functions_it_ends_like_a_fresh_install(
     server: Server, fresh: list[str], connect: Connect
 ) -> None:
