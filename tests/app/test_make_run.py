@@ -19,13 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
-from django.core.management import call_command
 
 from onevault.embedded import account as accounts
 from tests.conftest import Connect
-from tests.support.ordinary import Ordinary, copy_project, ordinary_user
+from tests.support.ordinary import PROJECT, Ordinary, copy_project, ordinary_user
 from tests.support.poll import poll
 from tests.support.servers import Server, free_port
 from tests.support.vaults import APP_LOGIN, APP_PASSWORD
@@ -90,14 +88,18 @@ class Run:
 
 
 @contextlib.contextmanager
-def make_run(user: Ordinary, port: int, **more: str) -> Iterator[Run]:
-    """Type `make run` in the user's copy of the project."""
-    process = user.start("make", "run", "PYTHON=.venv/bin/python", PORT=str(port), **more)
-    run = Run(process, port, user.folder)
+def running(user: Ordinary, port: int, *command: str, **more: str) -> Iterator[Run]:
+    """Start a command that ends in `make run`, in the user's copy of the project."""
+    run = Run(user.start(*command, PORT=str(port), **more), port, user.folder)
     try:
         yield run
     finally:
         run.end()
+
+
+def make_run(user: Ordinary, port: int, **more: str) -> contextlib.AbstractContextManager[Run]:
+    """Type `make run`."""
+    return running(user, port, "make", "run", "PYTHON=.venv/bin/python", **more)
 
 
 def log_in(run: Run, person: str) -> str:
@@ -181,24 +183,47 @@ def test_a_database_of_ones_own_that_cannot_be_reached_is_one_sentence(ordinary:
         assert not (ordinary.folder / ".local" / "postgres").exists(), "no PostgreSQL of our own was needed"
 
 
-def test_a_database_of_ones_own_is_watched_and_gets_no_demo_traffic(
-    ordinary: Ordinary, server: Server, vault_db: str, connect: Connect
+@pytest.fixture
+def own_database(server: Server, template_vault: str) -> Iterator[str]:
+    """An empty database's name; its server asks for passwords and knows the application's login."""
+    name = server.create_database()
+    yield name
+    server.drop_database(name)
+
+
+def readme_commands(dsn: str, port: int, name: str) -> str:
+    """The README's lines about one's own database, with its example names replaced by real ones."""
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    lines = text.partition("## Your own database")[2].partition("\n##")[0].splitlines()
+    script = "\n".join(line.strip() for line in lines if line.startswith("    "))
+    assert script.endswith("make run")
+    for example, real in (
+        ("host=db1 dbname=one_vault user=dba", dsn),
+        ("SECRET", APP_PASSWORD),
+        ("lockmon_app", APP_LOGIN),
+        ("@db1:5432/one_vault", f"@127.0.0.1:{port}/{name}"),
+    ):
+        assert example in script, example
+        script = script.replace(example, real)
+    return "set -e\n" + script
+
+
+def test_the_readmes_lines_watch_a_database_of_ones_own_and_bring_no_demo_traffic(
+    ordinary: Ordinary, server: Server, own_database: str, connect: Connect
 ) -> None:
-    name = str(psycopg.conninfo.conninfo_to_dict(vault_db)["dbname"])
-    # A password is asked for on 127.0.0.1, as on a site.
-    url = f"postgresql://{APP_LOGIN}:{APP_PASSWORD}@127.0.0.1:{server.port}/{name}"
-    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=url) as run:
+    address = f"postgresql://{APP_LOGIN}:{APP_PASSWORD}@127.0.0.1:{server.port}/{own_database}"
+    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=address) as run:
         assert run.process.wait(60) != 0
         run.end()
-        assert f"CREATE SCHEMA onevault_web AUTHORIZATION {APP_LOGIN}" in run.said
+        assert "The database of VAULT_DATABASE_URL has no vault" in run.said
         assert "Traceback" not in run.said
 
-    dba = connect(vault_db)
-    call_command("lockmon_deploy", dsn=vault_db, login=APP_LOGIN, web_schema=True, verbosity=0)
-    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=url) as run:
+    script = readme_commands(server.dsn(own_database), server.port, own_database)
+    with running(ordinary, free_port(), "sh", "-c", script) as run:
         run.wait_until_up()
         assert "no demo traffic runs on it" in run.said
         assert "Log out" in log_in(run, "dba")
+        dba = connect(own_database)
 
         def watching() -> bool:
             row = dba.execute("SELECT state FROM lock_engine.monitor_status").fetchone()
