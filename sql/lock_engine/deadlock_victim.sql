@@ -18,8 +18,9 @@ BEGIN
       SELECT (m ->> 'pid')::integer AS pid, t.checks_at, t.in_time,
              CASE WHEN t.in_time THEN 6 ELSE 0 END
              + CASE WHEN e ->> 'state' = 'idle in transaction (aborted)' THEN 5 ELSE 0 END
-             -- aborted may also be a client's own ROLLBACK
-             + CASE e ->> 'transaction' WHEN 'aborted' THEN 2 WHEN 'committed' THEN -6 ELSE 0 END
+             -- aborted may also be a client's own ROLLBACK, so that it does not outweigh an earlier check
+             + CASE e ->> 'transaction' WHEN 'aborted' THEN CASE WHEN t.in_time THEN 0 ELSE 2 END
+                                        WHEN 'committed' THEN -6 ELSE 0 END
              + CASE WHEN NOT coalesce((e ->> 'same_statement')::boolean, false) THEN 1 ELSE 0 END AS points
         FROM jsonb_array_elements(p_members) m
         JOIN jsonb_array_elements(p_evidence) e ON e ->> 'pid' = m ->> 'pid'

@@ -8,11 +8,13 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  -- files' times are whole seconds, cut off
   v_made timestamptz := (
-    SELECT f.modification FROM pg_database d
+    SELECT f.modification + interval '1 second' FROM pg_database d
      CROSS JOIN LATERAL pg_stat_file('base/' || d.oid || '/PG_VERSION', true) f WHERE d.datname = current_database());
+  v_installed timestamptz := (SELECT min(i.installed_at) FROM lock_engine.installation i);
 BEGIN
-  RETURN greatest(v_made, (SELECT min(i.installed_at) FROM lock_engine.installation i));
+  RETURN CASE WHEN v_installed > v_made - interval '1 second' THEN v_installed ELSE coalesce(v_made, v_installed) END;
 END
 $$;
 COMMENT ON FUNCTION lock_log.installed_since() IS 'Since when the monitor is in this database.';

@@ -1,4 +1,4 @@
-"""The one parser: csvlog, jsonlog, stderr; records over many lines, other languages, texts made to look like log."""
+"""The one parser: csvlog, jsonlog, stderr; many lines, other languages, texts made to look like log."""
 
 from __future__ import annotations
 
@@ -169,7 +169,8 @@ def test_waits_timeouts_and_cancelled_waits(ingest: Ingest) -> None:
 def test_other_languages_where_the_code_suffices(ingest: Ingest) -> None:
     detail = (
         "Prozess 11 wartet auf ShareLock-Sperre auf Transaktion 733; blockiert von Prozess 12.\n"
-        "Prozess 12 wartet auf AccessExclusiveLock-Sperre auf Relation 16385 der Datenbank 5; blockiert von Prozess 11.\n"
+        "Prozess 12 wartet auf AccessExclusiveLock-Sperre auf Relation 16385 der Datenbank 5;"
+        " blockiert von Prozess 11.\n"
         "Prozess 11: UPDATE a SET n = 1\nProzess 12: LOCK TABLE a"
     )
     _, [event] = ingest(csv("Verklemmung entdeckt", code="40P01", severity="FEHLER", detail=detail))
@@ -183,7 +184,8 @@ def test_a_statement_written_to_look_like_log_text_changes_nothing(ingest: Inges
     fake_csv = csv(
         "deadlock detected", code="40P01", severity="ERROR", detail=DETAIL.replace("11", "99"), pid=99
     )
-    evil = f"SELECT 1;\n{fake_csv}Process 12 waits for ShareLock on transaction 1; blocked by process 99.\nProcess 98: x"
+    edge = "Process 12 waits for ShareLock on transaction 1; blocked by process 99."
+    evil = f"SELECT 1;\n{fake_csv}{edge}\nProcess 98: x"
     detail = DETAIL.replace("UPDATE a SET n = 1", evil)
     record = csv("deadlock detected", code="40P01", severity="ERROR", detail=detail, statement=evil)
     _, events = ingest(csv("statement: " + evil) + record)

@@ -1,0 +1,149 @@
+"""Following the server's own log: offsets, rotation, files replaced, rights, what people may see of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.conftest import Connect
+from tests.support.poll import poll
+from tests.support.rings import Arena
+from tests.support.servers import Server
+
+
+def one(connection: psycopg.Connection[Any], question: str, *parameters: Any) -> Any:
+    """The first value of a question."""
+    row = connection.execute(question, parameters).fetchone()  # type: ignore[call-overload]
+    return row[0] if row else None
+
+
+def lock_timeout(connection: psycopg.Connection[Any], arena: Arena) -> int:
+    """Let one session run into its lock_timeout; its pid. The quickest record about locks there is."""
+    holder, waiter = arena.connections
+    holder.execute("BEGIN")
+    holder.execute("LOCK TABLE " + f"ring_{arena.number}_0")
+    waiter.execute("SET lock_timeout = '20ms'")
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        waiter.execute(f"SELECT * FROM ring_{arena.number}_0")
+    holder.execute("ROLLBACK")
+    return waiter.info.backend_pid
+
+
+def taken(connection: psycopg.Connection[Any], pid: int) -> int:
+    """Collect, and how many timeouts of this process are stored."""
+    connection.execute("SELECT lock_engine.collect_deadlocks()")
+    return int(
+        one(connection, "SELECT count(*) FROM lock_log.event WHERE pid = %s AND kind = 'lock_timeout'", pid)
+    )
+
+
+@pytest.fixture
+def arena(vault_db: str) -> Any:
+    """Two sessions of our own."""
+    made = Arena(vault_db, 1, 2)
+    yield made
+    made.close()
+
+
+def test_each_record_is_taken_once_across_rotation(vault_db: str, connect: Connect, arena: Arena) -> None:
+    monitor = connect(vault_db)
+    monitor.execute("SELECT lock_engine.collect_deadlocks()")
+    pid = lock_timeout(monitor, arena)
+    poll(lambda: taken(monitor, pid) == 1, 10, "the first record")
+    before = one(monitor, "SELECT position FROM lock_log.status()")
+    connect("postgres").execute("SELECT pg_rotate_logfile()")
+    lock_timeout(monitor, arena)
+    poll(lambda: taken(monitor, pid) == 2, 10, "the record after the rotation")
+    assert taken(monitor, pid) == 2
+    status = monitor.execute("SELECT state, readable, lag_bytes FROM lock_log.status()").fetchone()
+    assert status is not None
+    assert status[:2] == ("log readable", True)
+    assert before > 0
+
+
+def test_a_file_replaced_under_the_reader_is_read_anew_without_duplicates(
+    vault_db: str, connect: Connect, arena: Arena
+) -> None:
+    monitor = connect(vault_db)
+    pid = lock_timeout(monitor, arena)
+    poll(lambda: taken(monitor, pid) == 1, 10, "the record")
+    # as if the name had belonged to another, longer file
+    monitor.execute(
+        "UPDATE lock_log.state SET head_hash = 'another', position = position + 1000000, file_size = 0"
+    )
+    lock_timeout(monitor, arena)
+    poll(lambda: taken(monitor, pid) == 2, 10, "the new record")
+    assert one(monitor, "SELECT readable FROM lock_log.status()") is True
+
+
+def test_without_the_right_it_says_which_grant_and_the_cycle_goes_on(
+    server: Server, vault_db: str, connect: Connect
+) -> None:
+    monitor = connect(vault_db)
+    monitor.execute("REVOKE EXECUTE ON FUNCTION pg_current_logfile(text) FROM lock_log_reader")
+    try:
+        assert one(monitor, "SELECT monitoring_summary FROM lock_monitoring.run_lock_monitoring()")
+        state, what = monitor.execute("SELECT state, what_to_do FROM lock_log.status()").fetchone() or (
+            "",
+            "",
+        )
+        assert state.startswith("log not readable: permission denied")
+        assert "GRANT EXECUTE ON FUNCTION pg_current_logfile(text) TO lock_log_reader;" in what
+    finally:
+        monitor.execute("GRANT EXECUTE ON FUNCTION pg_current_logfile(text) TO lock_log_reader")
+    monitor.execute("UPDATE lock_log.state SET retry_at = NULL")
+    monitor.execute("SELECT lock_engine.collect_deadlocks()")
+    assert one(monitor, "SELECT state FROM lock_log.status()") == "log readable"
+
+
+def test_only_log_files_of_this_server_can_be_read(vault_db: str, connect: Connect) -> None:
+    monitor = connect(vault_db)
+    for name in ("../PG_VERSION", "/etc/passwd", "postgresql.conf", "..", "", None):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            monitor.execute("SELECT lock_log.read_server_file(%s, 0, 10)", [name])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT lock_log.read_server_file('postgresql-Sun.csv', 0, 10)",
+        "SELECT * FROM lock_log.server_file()",
+        "SELECT * FROM lock_log.later_files('', 'csvlog', '-infinity')",
+        "SELECT lock_log.read_server_log()",
+        "SELECT lock_log.take('x', 'csvlog', 'x', true, '', NULL, NULL)",
+        "INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, source, stored_at)"
+        " VALUES ('x', 'deadlock', now(), 1, 'x', now())",
+        "SELECT lock_engine.store_deadlock(NULL, now(), 1, '[]', '{}', 'x', NULL, NULL)",
+    ],
+)
+@pytest.mark.parametrize("role", ["lock_monitoring_role", "lock_admin_role"])
+def test_nobody_reaches_the_raw_log_or_writes_history(
+    vault_db: str, connect: Connect, role: str, statement: str
+) -> None:
+    person = connect(vault_db)
+    person.execute(f"SET ROLE {role}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        person.execute(statement)
+
+
+def test_readers_see_state_and_records_only_admins_import(vault_db: str, connect: Connect) -> None:
+    person = connect(vault_db)
+    person.execute("SET ROLE lock_monitoring_role")
+    person.execute("SELECT * FROM lock_log.status()")
+    person.execute("SELECT count(*) FROM lock_log.event")
+    person.execute("SELECT lock_engine.collect_deadlocks()")
+    person.execute("SELECT * FROM lock_engine.look_for_deadlocks()")
+    person.execute("SELECT * FROM lock_engine.deadlock_ledger_summary()")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        person.execute("SELECT lock_log.ingest('x', 'csvlog', 0, 'x', true)")
+    person.execute("RESET ROLE; SET ROLE lock_admin_role")
+    person.execute("SELECT lock_log.ingest('x', 'csvlog', 0, 'x', true)")
+
+
+def test_what_was_logged_before_the_monitor_came_is_not_its_own(vault_db: str, connect: Connect) -> None:
+    monitor = connect(vault_db)
+    monitor.execute("SELECT lock_engine.collect_deadlocks()")
+    made = one(monitor, "SELECT lock_log.installed_since()")
+    assert one(monitor, "SELECT coalesce(bool_and(logged_at >= %s), true) FROM lock_log.event", made)
