@@ -113,6 +113,7 @@ BEGIN;
 \ir lock_engine/settle_deadlocks.sql
 \ir lock_engine/look_for_deadlocks.sql
 \ir lock_engine/collect_deadlocks.sql
+\ir lock_engine/forget_deadlocks.sql
 \ir lock_log/grants.sql
 
 \echo 'One Vault lock monitor, step 8: published functions and dashboards'

@@ -98,7 +98,7 @@ def look_for_deadlocks(cursor: Any) -> Look:
 def collect_deadlocks(cursor: Any) -> int:
     """lock_engine.collect_deadlocks(): take what is new in log, counter and looks; number of new events."""
     cursor.execute("SELECT coalesce(lock_engine.collect_deadlocks(), 0)")
-    return int(cursor.fetchone()[0])
+    return int(cursor.fetchone()[0] or 0)
 
 
 def detect_deadlocks(cursor: Any, tenant_hk: bytes | None = None) -> Detection:

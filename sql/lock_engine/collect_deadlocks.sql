@@ -12,21 +12,24 @@ AS $$
 DECLARE
   v_new integer := 0;
   v_taken integer;
-  v_counted integer;
+  v_open record;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(460, 5) THEN
     RETURN 0;
   END IF;
   BEGIN
     v_taken := lock_log.read_server_log();
-    v_counted := lock_engine.count_deadlocks();
+    PERFORM lock_engine.count_deadlocks();
     IF v_taken > 0 AND EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled) THEN
       v_new := lock_engine.store_logged_deadlocks();
     END IF;
-    IF v_counted > 0 OR v_new > 0 OR EXISTS (SELECT FROM lock_engine.deadlock_ledger l WHERE NOT l.settled) THEN
+    SELECT EXISTS (SELECT FROM lock_engine.deadlock_ledger l WHERE NOT l.settled) AS counted,
+           EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL) AS seen
+      INTO v_open;
+    IF v_open.counted OR v_new > 0 THEN
       PERFORM lock_engine.settle_ledger();
     END IF;
-    IF EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL) THEN
+    IF v_open.seen THEN
       v_new := v_new + lock_engine.settle_deadlocks();
     END IF;
   EXCEPTION

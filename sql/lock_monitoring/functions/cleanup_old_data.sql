@@ -67,6 +67,7 @@ BEGIN
     RETURN QUERY SELECT format('%s: %s rows older than %s deleted', v_thing.name, v_deleted,
                                to_char(v_before, 'YYYY-MM-DD HH24:MI'))::varchar(200), v_deleted::integer;
   END LOOP;
+  PERFORM lock_engine.forget_deadlocks(v_before);
   DELETE FROM lock_engine.tenant_claim c WHERE c.looked_up_at < clock_timestamp() - interval '1 day';
   RETURN QUERY SELECT format('Total: %s rows deleted, kept %s days', v_total, p_retention_days)::varchar(200), v_total::integer;
 END
