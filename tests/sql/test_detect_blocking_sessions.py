@@ -146,7 +146,7 @@ def test_a_blocker_that_dies_ends_its_episode(scene: str, stored: Stored, sessio
 def test_a_senseless_minimum_is_refused(stored: Stored, seconds: int | None) -> None:
     before = stored.fingerprint()
     with pytest.raises(
-        psycopg.errors.InvalidParameterValue, match="must be 0 or more seconds, not (-1|NULL)\\."
+        psycopg.errors.InvalidParameterValue, match=r"must be 0 or more seconds, not (-1|NULL)\."
     ):
         stored.rows("SELECT * FROM lock_monitoring.detect_blocking_sessions(NULL, %s)", seconds)
     assert stored.fingerprint() == before

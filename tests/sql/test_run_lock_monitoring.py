@@ -174,6 +174,7 @@ def test_an_unknown_tenant_is_refused_in_one_sentence(stored: Stored) -> None:
         with pytest.raises(psycopg.errors.InvalidParameterValue) as refused:
             stored.rows(f"SELECT * FROM lock_monitoring.{function}(%s)", b"nobody")
         assert str(refused.value.diag.message_primary) == (
-            "There is no tenant with tenant_hk 6e6f626f6479; give one of auth.tenant_h, or NULL for all tenants."
+            "There is no tenant with tenant_hk 6e6f626f6479;"
+            " give one of auth.tenant_h, or NULL for all tenants."
         )
     assert stored.fingerprint() == before

@@ -30,8 +30,9 @@ _RULES = {
         " GROUP BY 1 HAVING count(*) > 1"
     ),
     "versions of one {name} hub that overlap": (
-        "SELECT * FROM (SELECT load_end_date, lead(load_date) OVER (PARTITION BY {name}_hk ORDER BY load_date)"
-        " AS next FROM lock_monitoring.{name}_s) v WHERE next < coalesce(load_end_date, 'infinity')"
+        "SELECT * FROM (SELECT load_end_date, lead(load_date) OVER"
+        " (PARTITION BY {name}_hk ORDER BY load_date) AS next FROM lock_monitoring.{name}_s) v"
+        " WHERE next < coalesce(load_end_date, 'infinity')"
     ),
     "a {name} row that ends before it begins": (
         "SELECT * FROM lock_monitoring.{name}_s WHERE load_end_date <= load_date"
@@ -104,7 +105,8 @@ class Stored:
         """Changes with every row of the vault that is written, also if with the same values."""
         return {
             name: self.value(
-                "SELECT count(*) || coalesce(md5(string_agg(t.xmin::text || t::text, '' ORDER BY t::text)), '')"
+                "SELECT count(*) || coalesce("
+                "md5(string_agg(t.xmin::text || t::text, '' ORDER BY t::text)), '')"
                 f" FROM lock_monitoring.{name} AS t"
             )
             for name in VAULT_TABLES

@@ -177,7 +177,7 @@ BEGIN
   RETURN QUERY SELECT
     left(format('%s waits in %s h, %s blocked seconds, %s blocking episodes, %s deadlocks%s', a.waits, p_analysis_period_hours,
                 round(a.blocked_seconds), a.episodes, a.deadlocks, coalesce('; most contended: ' || a.table_name, '')), 200)::varchar(200),
-    a.events, a.episodes, least(round(a.average_ms, 2), 99999999.99)::numeric(10,2),
+    a.events, a.episodes, CASE WHEN a.average_ms IS NOT NULL THEN least(round(a.average_ms, 2), 99999999.99) END::numeric(10,2),
     round(100 * (1 - a.busy_seconds / extract(epoch FROM v_end - v_start)::numeric), 2)::numeric(5,2), v_advice;
 END
 $$;

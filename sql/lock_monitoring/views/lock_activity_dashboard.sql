@@ -10,7 +10,8 @@ WITH now_open AS (
     FROM lock_monitoring.lock_activity_s s
    WHERE s.load_end_date IS NULL
      AND ((SELECT c.checked_at FROM lock_engine.cycle_state c) > clock_timestamp() - interval '15 seconds'
-          OR s.lock_pid = 0
+          -- a prepared transaction has no pid: it is known by when it was prepared
+          OR (s.lock_pid = 0 AND EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p WHERE p.prepared = s.held_since_at_least))
           OR (s.lock_pid, s.backend_start) IN (SELECT a.pid, a.backend_start FROM lock_catalog.alive a)))
 SELECT o.lock_type,
        o.lock_mode,
