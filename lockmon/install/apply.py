@@ -14,6 +14,8 @@ from lockmon.install import manifest
 
 APPLICATION_NAME = "one_vault_lockmon:install"
 CONNECT_SECONDS = 10
+# Whoever holds a table for longer gets the better of an install, and of looking at one.
+LOCK_TIMEOUT = "-c lock_timeout=10s"
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
@@ -25,7 +27,10 @@ class InstallError(Exception):
 
 @dataclass(frozen=True)
 class Installation:
-    """What an install did. `changed` is False where everything was there already, as it should be."""
+    """What an install did. `changed` is False where everything was there already, as it should be.
+
+    `files` is how many were run: none, where a look was enough.
+    """
 
     database: str
     server: str
@@ -40,8 +45,13 @@ def connect(dsn: str) -> Connection:
     Raises InstallError with one sentence where that is not possible.
     """
     try:
+        given = psycopg.conninfo.conninfo_to_dict(dsn).get("options")
         return psycopg.connect(
-            dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION_NAME, autocommit=True
+            dsn,
+            connect_timeout=CONNECT_SECONDS,
+            application_name=APPLICATION_NAME,
+            options=f"{LOCK_TIMEOUT} {given or ''}",
+            autocommit=True,
         )
     except psycopg.ProgrammingError as error:
         raise InstallError(f"This is no connection string: {_first_line(error)}.") from error
@@ -49,21 +59,27 @@ def connect(dsn: str) -> Connection:
         raise InstallError(f"The database cannot be reached: {_first_line(error)}.") from error
 
 
-def install(dsn: str, progress: Progress | None = None) -> Installation:
+def install(dsn: str, progress: Progress | None = None, *, again: bool = False) -> Installation:
     """Install over a connection of its own as the DBA of `dsn`; see install_on."""
     with connect(dsn) as connection:
-        return install_on(connection, progress)
+        return install_on(connection, progress, again=again)
 
 
-def install_on(connection: Connection, progress: Progress | None = None) -> Installation:
+def install_on(
+    connection: Connection, progress: Progress | None = None, *, again: bool = False
+) -> Installation:
     """Install both steps in one transaction; run again, it changes nothing.
 
-    While another install runs it waits for that one, up to a minute. The connection must be idle. `progress`
-    is told a line for each stage. Raises InstallError with one sentence; then nothing was changed.
+    Where these very files are installed and nothing is missing it only looks, and holds nobody up; `again`
+    runs the files nevertheless. While another install runs it waits for that one, up to a minute. The
+    connection must be idle. `progress` is told a line for each stage. Raises InstallError with one sentence;
+    then nothing was changed.
     """
     tell = progress or (lambda line: None)
     began = time.monotonic()
     listed = manifest.sources()
+    if not again and _is_up_to_date(connection):
+        return _done(connection, 0, False, began)
     with connection.cursor() as cursor:
         source = listed[0]
         try:
@@ -82,14 +98,43 @@ def install_on(connection: Connection, progress: Progress | None = None) -> Inst
             raise InstallError(_sentence(error, source.name)) from error
         except OSError as error:
             raise InstallError(f"The file sql/{source.name} cannot be read: {error.strerror}.") from error
+    return _done(connection, len(listed), before != after, began)
+
+
+def _done(connection: Connection, files: int, changed: bool, began: float) -> Installation:
     info = connection.info
     return Installation(
         database=info.dbname,
         server=info.parameter_status("server_version") or "",
-        files=len(listed),
-        changed=before != after,
+        files=files,
+        changed=changed,
         seconds=time.monotonic() - began,
     )
+
+
+def _is_up_to_date(connection: Connection) -> bool:
+    """Whether the last install ran these files, nothing was altered since and nothing is missing."""
+    from lockmon.install.verification import verify
+
+    try:
+        row = connection.execute(
+            "SELECT to_regclass('lock_engine.installation') IS NOT NULL "
+            "AND to_regprocedure('lock_engine.catalog_hash()') IS NOT NULL"
+        ).fetchone()
+        if row is None or not row[0]:
+            return False
+        row = connection.execute(
+            """
+            SELECT i.files_hash = %s AND i.catalog_hash = lock_engine.catalog_hash()
+                   AND i.server_version / 10000 = current_setting('server_version_num')::integer / 10000
+            FROM lock_engine.installation AS i ORDER BY i.installation_id DESC LIMIT 1
+            """,
+            [manifest.files_hash()],
+        ).fetchone()
+        return row is not None and bool(row[0]) and all(check.passed for check in verify(connection))
+    except psycopg.DatabaseError:
+        # Whatever it is, the install itself meets it again and says so.
+        return False
 
 
 def _last_installation(cursor: psycopg.Cursor[Any]) -> int | None:

@@ -31,6 +31,25 @@ AS $$
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
           AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        -- What the product's own roles and PUBLIC may do; what a site grants to its own roles is the site's affair.
+        SELECT g.object || ' ' || g.acl::text
+        FROM (
+            SELECT p.oid::pg_catalog.regprocedure::text AS object, unnest(p.proacl) AS acl
+            FROM pg_catalog.pg_proc AS p
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+            WHERE n.nspname IN ('lock_catalog', 'lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
+            UNION ALL
+            SELECT n.nspname || '.' || c.relname, unnest(c.relacl)
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE n.nspname IN ('lock_catalog', 'lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
+            UNION ALL
+            SELECT n.nspname, unnest(n.nspacl)
+            FROM pg_catalog.pg_namespace AS n
+            WHERE n.nspname IN ('lock_catalog', 'lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
+        ) AS g
+        WHERE g.acl::text ~ '^(lock_(monitoring_role|admin_role|vault_owner|door_owner|action_log_owner|log_reader|alert_sandbox))?='
     ) AS d
 $$;
 

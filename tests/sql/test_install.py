@@ -14,6 +14,7 @@ from lockmon.install import SQL_FOLDER, InstallError, drift, install, install_on
 from lockmon.install.manifest import MANIFESTS, read
 from tests.conftest import Connect
 from tests.support import catalog, sites
+from tests.support.poll import poll
 from tests.support.servers import Server
 
 
@@ -83,7 +84,10 @@ def test_a_second_install_changes_nothing(server: Server, connect: Connect) -> N
     assert install(server.dsn(name)).changed
     connection = connect(name)
     before, rows = catalog.definitions(connection), catalog.contents(connection)
-    assert not install(server.dsn(name)).changed
+    looked = install(server.dsn(name))
+    assert (looked.changed, looked.files) == (False, 0), "a look was enough"
+    done = install(server.dsn(name), again=True)
+    assert (done.changed, done.files > 50) == (False, True)
     sites.install_with_psql(server, name)
     assert_same(before, catalog.definitions(connection))
     assert rows == catalog.contents(connection)
@@ -287,7 +291,7 @@ def test_an_install_does_not_wait_long_behind_a_table_that_is_locked(
         source = next(iter(read(MANIFESTS[0])))
         assert "SET LOCAL lock_timeout = '10s'" in source.text
         with pytest.raises(InstallError, match=r"Another session holds a lock .* Nothing was changed"):
-            install_on(connection)
+            install_on(connection, again=True)
     holder.rollback()
 
 
@@ -309,3 +313,79 @@ def test_a_login_whose_transactions_are_serializable_can_install_and_wait(server
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == [False, False, True]
+
+
+def test_an_update_does_not_disturb_running_cycles(server: Server) -> None:
+    name = server.create_database()
+    install(server.dsn(name))
+    ended = threading.Event()
+    errors: list[BaseException] = []
+    cycles: list[str] = []
+
+    def watch() -> None:
+        try:
+            with psycopg.connect(server.dsn(name), autocommit=True) as connection:
+                while not ended.is_set():
+                    row = connection.execute(
+                        "SELECT monitoring_summary FROM lock_monitoring.run_lock_monitoring()"
+                    ).fetchone()
+                    cycles.append(row[0] if row else "")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=watch) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        changed = [install(server.dsn(name)).changed for _ in range(5)]
+        poll(lambda: len(cycles) > 5, what="cycles going on beside it")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert errors == []
+    assert changed == [False] * 5
+
+
+def test_an_update_in_earnest_holds_up_cycles_only_while_it_runs(server: Server, connect: Connect) -> None:
+    name = server.create_database()
+    install(server.dsn(name))
+    watcher = connect(name)
+    watcher.execute("SET lock_timeout = '100ms'")
+    ended = threading.Event()
+    outcomes: list[str] = []
+
+    def watch() -> None:
+        while not ended.is_set():
+            try:
+                watcher.execute("SELECT * FROM lock_monitoring.run_lock_monitoring()")
+                outcomes.append("ran")
+            except psycopg.errors.LockNotAvailable:
+                outcomes.append("gave up")
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        assert not install(server.dsn(name), again=True).changed
+        so_far = len(outcomes)
+        poll(lambda: outcomes[so_far:].count("ran") > 3, what="cycles after the update")
+    finally:
+        ended.set()
+        thread.join()
+    assert set(outcomes) <= {"ran", "gave up"}
+
+
+def test_rights_that_were_taken_away_come_back(server: Server, connect: Connect) -> None:
+    name = server.create_database()
+    install(server.dsn(name))
+    connection = connect(name)
+    connection.execute("REVOKE SELECT ON lock_monitoring.lock_activity_s FROM lock_monitoring_role")
+    assert [check for check in verify(connection) if not check.passed]
+    assert install(server.dsn(name)).files
+    readable = (
+        "SELECT has_table_privilege('lock_monitoring_role', 'lock_monitoring.lock_activity_s', 'SELECT')"
+    )
+    assert connection.execute(readable).fetchone() == (True,)
+    # What the site gives to its own roles is the site's affair.
+    connection.execute("GRANT SELECT ON lock_monitoring.lock_activity_s TO pg_read_all_settings")
+    assert [check for check in verify(connection) if not check.passed] == []

@@ -56,6 +56,9 @@ class Command(BaseCommand):
             help=f"with --login: also make the schema {WEB_SCHEMA} for Django's tables, for a site without "
             "a database of its own for them",
         )
+        parser.add_argument(
+            "--again", action="store_true", help="run the files even where nothing seems to be missing"
+        )
         parser.add_argument("--verify", action="store_true", help="install nothing, only look")
         parser.add_argument("--all", action="store_true", help="list internal objects one by one, too")
         parser.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -72,7 +75,7 @@ class Command(BaseCommand):
         except install.InstallError as error:
             raise CommandError(str(error)) from error
         except psycopg.Error as error:
-            raise CommandError(f"The connection failed: {str(error).splitlines()[0]}") from error
+            raise CommandError(f"The database refused: {str(error).splitlines()[0]}.") from error
         if options["json"]:
             self.stdout.write(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
         else:
@@ -87,7 +90,7 @@ class Command(BaseCommand):
             if not options["json"]:
                 self.stdout.write(line)
 
-        done = install.install_on(connection, tell)
+        done = install.install_on(connection, tell, again=options["again"])
         tell(
             f"{'Installed' if done.changed else 'Nothing had to be changed'} in {done.database} "
             f"(PostgreSQL {done.server}), {done.seconds:.1f} s."

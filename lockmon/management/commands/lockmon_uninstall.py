@@ -42,7 +42,7 @@ class Command(BaseCommand):
         except install.InstallError as error:
             raise CommandError(str(error)) from error
         except psycopg.Error as error:
-            raise CommandError(f"The connection failed: {str(error).splitlines()[0]}") from error
+            raise CommandError(f"The database refused: {str(error).splitlines()[0]}.") from error
 
     def _remove(self, connection: install.Connection, *, sure: bool) -> None:
         database = connection.info.dbname
