@@ -38,6 +38,7 @@ PLANS = (
     Plan("alert messages", "lockmon.alerts.delivery.send_waiting", Schedule.MINUTES, minutes=1),
     Plan("analysis", "lockmon.tasks.analyze", Schedule.HOURLY),
     Plan("cleanup", "lockmon.tasks.cleanup", Schedule.DAILY, at_hour=2),
+    Plan("weekly report", "lockmon.tasks.report", Schedule.WEEKLY, at_hour=6, weekday=0),
 )
 
 

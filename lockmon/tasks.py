@@ -13,11 +13,11 @@ from types import FrameType
 from django.conf import settings
 
 from lockmon import vault
-from lockmon.calls import alerts, coverage
 from lockmon.calls import vault as vault_calls
 from lockmon.monitor.cluster import ClusterWatch
 from lockmon.monitor.loop import run_loop
 from lockmon.monitor.state import pulse
+from lockmon.report.making import make
 from lockmon.retention import clean
 
 DEFAULT_RETENTION_DAYS = 30
@@ -64,6 +64,11 @@ def analyze(alias: str = "vault", hours: int = 24) -> str:
     with vault.cursor(alias) as cursor:
         rows = vault_calls.analyze_lock_waits(cursor, None, hours)
     return "; ".join(row.analysis_summary for row in rows) or "There was nothing to analyse."
+
+
+def report(alias: str = "vault", period: str = "week") -> str:
+    """Make, store and send the report of the last day, week or month; returns its summary."""
+    return make(alias, period).summary
 
 
 def cleanup(alias: str = "vault", days: int = DEFAULT_RETENTION_DAYS) -> str:

@@ -180,6 +180,10 @@ Q_CLUSTER = {
 if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
 
+# --- report ---
+# Who gets the weekly report by mail; nobody: it is in the admin all the same.
+REPORT_RECIPIENTS = env.words("REPORT_RECIPIENTS")
+
 # --- metrics ---
 # Whoever bears it may read /metrics; without one only this host may.
 METRICS_TOKEN = env.text("METRICS_TOKEN")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from . import history
 
-for _name in ("door", "alerts"):
+for _name in ("door", "alerts", "monitor"):
     if find_spec(f"{__name__}.{_name}") is not None:
         import_module(f"{__name__}.{_name}")
 

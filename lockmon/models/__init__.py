@@ -19,6 +19,7 @@ from .deadlock import DeadlockEvent, DeadlockEventHub, DeadlockInvolvementLink
 from .door import ActionLog, Policy, PolicyBacktest, PolicyDecision
 from .monitor_state import MonitorState
 from .platform import Tenant
+from .report import PastReport
 
 __all__ = [
     "Access",
@@ -43,6 +44,7 @@ __all__ = [
     "LockWaitAnalysisDashboard",
     "LockWaitAnalysisHub",
     "MonitorState",
+    "PastReport",
     "Policy",
     "PolicyBacktest",
     "PolicyDecision",

@@ -1,0 +1,158 @@
+"""A report as Markdown, as self-contained HTML with a picture, and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from django.utils import timezone
+from django.utils.html import escape
+
+from lockmon.calls.report import Counted, Share
+from lockmon.management.vault_command import plain
+from lockmon.views.words import duration, one_line, some
+
+from .figures import Report
+
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.2rem .8rem .2rem 0;text-align:left}"
+    "td+td,th+th{text-align:right}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}"
+    "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}}"
+)
+
+Section = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""Title, column heads, rows."""
+
+
+def title(report: Report) -> str:
+    """Return the report's heading."""
+    start, end = timezone.localtime(report.start), timezone.localtime(report.end)
+    return f"Locks of {report.vault}, {start:%d %B %Y} to {end:%d %B %Y}"
+
+
+def summary(report: Report) -> str:
+    """Return the report's first sentences, with the comparison."""
+    now, before = report.totals, report.before
+    if not now.waits:
+        text = "Nobody waited for a lock."
+    else:
+        text = (
+            f"{some(now.waits, 'wait')} for locks took {duration(now.waited)} in total; the longest "
+            f"{duration(now.longest)}. "
+        )
+    if before.waits or now.waits:
+        change = "" if not before.waited else f" ({(now.waited - before.waited) / before.waited:+.0%})"
+        text += (
+            f" The {report.period} before: {some(before.waits, 'wait')}, {duration(before.waited)}{change}."
+        )
+    return " ".join(text.split())
+
+
+def sections(report: Report) -> list[Section]:
+    """Return the report's tables; empty ones say so in words, see ``rows``."""
+    own = report.watched
+    return [
+        ("What was waited for", ("Relation", "Waits", "Time"), _shares(report.relations)),
+        ("Who blocked", ("Application", "Waits", "Time"), _shares(report.blockers)),
+        ("Who suffered", ("Application", "Waits", "Time"), _shares(report.sufferers)),
+        ("By day", ("Day", "Waits", "Time"), _shares(report.days)),
+        (
+            "Deadlocks by pattern",
+            ("Tables", "Times", "Since"),
+            [
+                (
+                    one_line(one.tables, 80) or "unknown",
+                    str(one.times),
+                    f"{timezone.localtime(one.first_seen):%Y-%m-%d}",
+                )
+                for one in report.patterns
+            ],
+        ),
+        ("Actions", ("Outcome", "Times"), _counted(report.actions)),
+        ("Alerts", ("Alert", "Times"), _counted(report.alerts)),
+        (
+            "The monitor itself",
+            ("Figure", "Value"),
+            [
+                ("Cycles run / skipped / failed", f"{own.cycles:,} / {own.skipped:,} / {own.failed:,}"),
+                ("Not watched", duration(own.missing)),
+                (
+                    "Transactions too short to be sampled",
+                    "unknown" if own.unsampled is None else f"{own.unsampled:,}",
+                ),
+                ("Size of the vault", f"{report.size / 1e6:.1f} MB"),
+            ],
+        ),
+    ]
+
+
+def _shares(shares: Sequence[Share]) -> list[tuple[str, ...]]:
+    return [(one_line(one.name, 80), f"{one.waits:,}", duration(one.waited)) for one in shares]
+
+
+def _counted(counted: Sequence[Counted]) -> list[tuple[str, ...]]:
+    return [(one_line(one.name, 80), f"{one.times:,}") for one in counted]
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown."""
+    lines = [f"# {title(report)}", "", summary(report), "", "## Recommendations", ""]
+    lines += [f"{number}. {text}" for number, text in enumerate(report.recommendations, 1)]
+    for name, heads, rows in sections(report):
+        lines += ["", f"## {name}", ""]
+        if not rows:
+            lines.append("None.")
+            continue
+        lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def html(report: Report) -> str:
+    """Return the report as one HTML page that needs nothing else."""
+    parts = [f"<h1>{escape(title(report))}</h1><p>{escape(summary(report))}</p>", picture(report.days)]
+    items = "".join(f"<li>{escape(text)}</li>" for text in report.recommendations)
+    parts.append(f"<h2>Recommendations</h2><ol>{items}</ol>")
+    for name, heads, rows in sections(report):
+        parts.append(f"<h2>{escape(name)}</h2>")
+        if not rows:
+            parts.append("<p>None.</p>")
+            continue
+        head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(title(report))}</title>"
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def picture(days: Sequence[Share]) -> str:
+    """Return the waiting of each day as bars; empty where there is nothing to draw."""
+    most = max((one.waited for one in days), default=0.0)
+    if not most:
+        return ""
+    width, height, each = 720, 120, 720 / len(days)
+    bars = "".join(
+        f'<rect x="{number * each + 2:.1f}" y="{height - one.waited / most * height:.1f}" '
+        f'width="{each - 4:.1f}" height="{one.waited / most * height:.1f}" fill="#c4572b"><title>{escape(one.name)}: '
+        f"{escape(duration(one.waited))}</title></rect>"
+        f'<text x="{number * each + each / 2:.1f}" y="{height + 16}" font-size="11" text-anchor="middle" '
+        f'fill="currentColor">{escape(one.name[5:])}</text>'
+        for number, one in enumerate(days)
+    )
+    return (
+        f'<svg role="img" aria-label="Time waited each day, at most {escape(duration(most))}" '
+        f'viewBox="0 0 {width} {height + 24}" width="100%">{bars}</svg>'
+    )
+
+
+def as_json(report: Report) -> str:
+    """Return all figures as JSON."""
+    return json.dumps(dataclasses.asdict(report), default=plain, indent=2)
+
+
+FORMATS = {"markdown": markdown, "html": html, "json": as_json}
