@@ -39,7 +39,7 @@ class ActionLogAdmin(HistoryAdmin):
 
     list_display = (
         "number",
-        "requested_at",
+        "asked",
         "who",
         "action",
         "target",
@@ -57,7 +57,7 @@ class ActionLogAdmin(HistoryAdmin):
         filters.text_filter("user", "target_user"),
         filters.text_filter("application", "target_application"),
     )
-    search_fields = ("acting_for", "logged_by", "reason", "target_pid__exact", "target_application")
+    search_fields = ("acting_for", "policy", "logged_by", "reason", "target_pid__exact", "target_application")
     ordering = ("-action_id",)
     when_field = "requested_at"
     export_columns = (
@@ -66,6 +66,7 @@ class ActionLogAdmin(HistoryAdmin):
         Column("login", "logged_by"),
         Column("acting_for", "acting_for"),
         Column("origin", "origin"),
+        Column("policy", "policy"),
         Column("policy_version", "policy_version"),
         Column("action", "action"),
         Column("pid", "target_pid"),
@@ -89,10 +90,14 @@ class ActionLogAdmin(HistoryAdmin):
         address = reverse("admin:lockmon_action", args=[row.action_id])
         return format_html('<a href="{}">{}</a>', address, row.action_id)
 
+    @admin.display(description="asked", ordering="requested_at")
+    def asked(self, row: ActionLog) -> SafeString:
+        return words.moment(row.requested_at)
+
     @admin.display(description="who", ordering="acting_for")
     def who(self, row: ActionLog) -> str:
-        if row.origin == "policy":
-            return "a policy"
+        if row.policy:
+            return f"policy {row.policy}"
         return words.one_line(row.acting_for or row.logged_by, 40)
 
     @admin.display(description="session", ordering="target_pid")

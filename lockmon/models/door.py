@@ -58,6 +58,7 @@ class ActionLog(VaultModel):
     comparison = models.JSONField(null=True)
     later_at = models.DateTimeField(null=True)
     later_message = models.TextField(null=True)
+    policy = models.TextField(null=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("action_history", "lock_admin")

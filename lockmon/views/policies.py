@@ -105,11 +105,7 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
         "admin/lockmon/door/policy.html",
         f"Policy {name}",
         policy=found,
-        rules=[
-            (key.replace("_", " "), _shown(value))
-            for key, value in rules.items()
-            if value not in ([], "", None)
-        ],
+        rules=_told(rules),
         modes=modes,
         backtests=backtests,
         decisions=decisions,
@@ -117,6 +113,16 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
         mode_form=ModeForm(initial={"mode": found.mode}),
         backtest_form=BacktestForm(),
     )
+
+
+def _told(rules: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rules in the form's order and words; what is not said is left out."""
+    told = []
+    for key, field in PolicyForm.base_fields.items():
+        value = rules.get(key)
+        if key not in ("policy", "description") and value not in ([], "", None):
+            told.append((str(field.label or key.replace("_", " ").capitalize()), _shown(value)))
+    return told
 
 
 def _shown(value: Any) -> str:

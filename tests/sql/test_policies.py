@@ -125,6 +125,11 @@ def test_a_dry_run_only_writes_down_what_it_would_do_and_once(
 def test_arming_takes_evidence_and_a_second_person(scene: str, door: Door) -> None:
     save(door, by="ann")
     assert mode(door, "armed", by="bob")["code"] == "no_evidence"
+    # a replay over an hour in which nothing was stored is no evidence
+    door.one(
+        "SELECT lock_admin.backtest_policy('idle', now() - interval '9 days', now() - interval '8 days')"
+    )
+    assert mode(door, "armed", by="bob")["code"] == "no_evidence"
     door.one("SELECT lock_admin.backtest_policy('idle')")
     assert mode(door, "armed", by="Ann")["code"] == "second_person"
     assert mode(door, "armed", by="bob")["accepted"]
@@ -271,28 +276,11 @@ def test_a_policy_that_was_turned_off_does_not_carry_out_what_it_had_requested(
 def test_the_back_test_tells_what_it_would_have_stopped_and_saved(scene: str, door: Door) -> None:
     with psycopg.connect(scene, autocommit=True) as connection:
         for number, (user, length) in enumerate((("app_rw", 600), ("app_rw", 63), ("other", 600)), start=1):
-            connection.execute(
-                "INSERT INTO lock_monitoring.blocking_session_h"
-                " (blocking_session_hk, blocking_session_bk, tenant_hk, load_date, record_source)"
-                " VALUES (int4send(%(n)s), %(n)s::text, lock_engine.system_tenant(), now(), 'test')",
-                {"n": number},
-            )
-            connection.execute(
-                "INSERT INTO lock_monitoring.blocking_session_s (blocking_session_hk, load_date,"
-                " load_end_date, hash_diff, session_pid, session_start_time, user_name,"
-                " application_name, database_name,"
-                " blocked_sessions_count, blocking_severity, is_superuser, backend_type, record_source, node,"
-                " is_root, kind, blocking_since, ended_how)"
-                " SELECT int4send(%(n)s), t.began, t.began + make_interval(secs => %(length)s), '\\x00',"
-                " %(n)s, t.began, %(user)s, 'billing', 'db', 4, 'HIGH', false, 'client backend', 'test',"
-                " %(n)s, true, 'idle_in_transaction', t.began, 'released'"
-                " FROM (SELECT now() - interval '1 hour' AS began) AS t",
-                {"n": number, "length": length, "user": user},
-            )
+            doors.past_episode(connection, number, user, length)
     save(door, min_blocked_seconds=60, min_severity="HIGH")
     number = door.one("SELECT lock_admin.backtest_policy('idle') AS n")["n"]
     row = door.one("SELECT * FROM lock_admin.policy_backtest WHERE backtest_id = %s", number)
-    assert (row["episodes"], row["stops"], row["ended_soon_anyway"]) == (3, 2, 1)
+    assert (row["episodes"], row["stops"], row["ended_soon_anyway"]) == (4, 2, 1)
     assert float(row["saved_seconds"]) == pytest.approx(4 * (540 + 3), abs=1)
     assert [one["pid"] for one in row["results"]] == [1, 2]
     with pytest.raises(errors.InvalidParameterValue, match="no policy"):

@@ -87,6 +87,29 @@ def prepare(server: Server, dsn: str) -> None:
         connection.execute(f"GRANT ALL ON SCHEMA app TO {ORDINARY}")
         connection.execute(f"GRANT ALL ON app.accounts TO {ORDINARY}")
         connection.execute(f"ALTER TABLE app.accounts OWNER TO {ORDINARY}")
+        past_episode(connection, 1000, "somebody", 5)
+
+
+def past_episode(connection: psycopg.Connection[Any], number: int, user: str, seconds: int) -> None:
+    """Store a blocking episode of an hour ago that held up four sessions for so many seconds."""
+    values = {"n": number, "user": user, "length": seconds}
+    connection.execute(
+        "INSERT INTO lock_monitoring.blocking_session_h"
+        " (blocking_session_hk, blocking_session_bk, tenant_hk, load_date, record_source)"
+        " VALUES (int4send(%(n)s), %(n)s::text, lock_engine.system_tenant(), now(), 'test')",
+        values,
+    )
+    connection.execute(
+        "INSERT INTO lock_monitoring.blocking_session_s (blocking_session_hk, load_date, load_end_date,"
+        " hash_diff, session_pid, session_start_time, user_name, application_name, database_name,"
+        " blocked_sessions_count, blocking_severity, is_superuser, backend_type, record_source, node,"
+        " is_root, kind, blocking_since, ended_how)"
+        " SELECT int4send(%(n)s), t.began, t.began + make_interval(secs => %(length)s), '\\x00', %(n)s,"
+        " t.began, %(user)s, 'billing', 'db', 4, 'HIGH', false, 'client backend', 'test', %(n)s,"
+        " true, 'idle_in_transaction', t.began, 'released'"
+        " FROM (SELECT now() - interval '1 hour' AS began) AS t",
+        values,
+    )
 
 
 def hold(opens: Opens, dsn: str, row: int = 1, name: str = "billing", user: str = ORDINARY) -> Session:

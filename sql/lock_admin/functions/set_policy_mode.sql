@@ -41,6 +41,8 @@ BEGIN
       INTO v_evidence
       FROM lock_admin.policy_backtest AS b
      WHERE b.policy_hk = v_hk AND b.version = v_rules.version
+       -- a replay over nothing shows nothing
+       AND b.episodes > 0
        AND b.ran_at > v_now - make_interval(days => (lock_admin.setting('policy.backtest_valid_days'))::integer)
      ORDER BY b.ran_at DESC LIMIT 1;
     IF v_evidence IS NULL AND v_mode.mode = 'dry_run' AND v_mode.version = v_rules.version
@@ -55,7 +57,7 @@ BEGIN
          AND NOT lock_admin.setting('monitor.own_logins') ? r.rolname)::integer);
     IF v_evidence IS NULL THEN
       v_code := 'no_evidence';
-      v_message := format('These rules (version %s) have neither a back-test nor a dry run of %s hours: do one of the two first.',
+      v_message := format('These rules (version %s) have neither a back-test over stored blocking nor a dry run of %s hours: do one of the two first.',
         v_rules.version, lock_admin.setting('policy.dry_run_hours'));
     ELSIF lower(v_by) = lower(v_rules.edited_by)
       AND (v_second = 'always' OR (v_second = 'auto' AND v_people >= 2)) THEN

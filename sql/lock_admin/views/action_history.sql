@@ -28,7 +28,8 @@ SELECT r.action_id,
        o.recovery_ms,
        o.comparison,
        l.logged_at AS later_at,
-       l.message AS later_message
+       l.message AS later_message,
+       h.policy_bk AS policy
   FROM lock_admin.action_log AS r
   LEFT JOIN lock_admin.action_log AS s ON s.action_id = r.action_id AND s.step = 'signal'
   LEFT JOIN LATERAL (
@@ -38,6 +39,7 @@ SELECT r.action_id,
   LEFT JOIN LATERAL (
     SELECT x.* FROM lock_admin.action_log AS x
      WHERE x.action_id = r.action_id AND x.step = 'later' ORDER BY x.log_id LIMIT 1) AS l ON true
+  LEFT JOIN lock_admin.policy_h AS h ON h.policy_hk = r.policy_hk
  WHERE r.step = 'request';
 COMMENT ON VIEW lock_admin.action_history IS
   'One row for each action asked of the door: who or which policy, why, prediction, outcome, time to recovery (milliseconds).';
