@@ -138,7 +138,8 @@ def picture(days: Sequence[Share]) -> str:
     width, height, each = 720, 120, 720 / len(days)
     bars = "".join(
         f'<rect x="{number * each + 2:.1f}" y="{height - one.waited / most * height:.1f}" '
-        f'width="{each - 4:.1f}" height="{one.waited / most * height:.1f}" fill="#c4572b"><title>{escape(one.name)}: '
+        f'width="{each - 4:.1f}" height="{one.waited / most * height:.1f}" fill="#c4572b">'
+        f"<title>{escape(one.name)}: "
         f"{escape(duration(one.waited))}</title></rect>"
         f'<text x="{number * each + each / 2:.1f}" y="{height + 16}" font-size="11" text-anchor="middle" '
         f'fill="currentColor">{escape(one.name[5:])}</text>'

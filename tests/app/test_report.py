@@ -13,6 +13,7 @@ import pytest
 from django.core import mail
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from lockmon import tasks
@@ -95,7 +96,7 @@ def test_recommendations_follow_from_the_figures() -> None:
     )
     bad = Totals(waits=300, waited=9000.0, longest=800.0, cancelled=9)
     share = (Share("billing", 200, 8000.0),)
-    pattern = Pattern("a, b", "batch should update a first", 7, figures.timezone.now())
+    pattern = Pattern("a, b", "batch should update a first", 7, timezone.now())
     gap = Watched(cycles=1, skipped=0, failed=0, missing=900.0, unsampled=None)
     found = figures.recommend(bad, calm, share, share, (pattern,), gap)
     assert len(found) == 3

@@ -4,7 +4,7 @@
 
 Runs pgbench with ten clients at 200 transactions a second for SECONDS (360), and beside it a session that
 blocks two
-others for eight seconds out of twenty; prints what the vault's tables and indexes grew by, extrapolated to
+others for ten seconds of every minute; prints what the vault's tables and indexes grew by, extrapolated to
 a day.
 The figure to reach: at most 20 MB a day. Each extrapolation assumes that the growth is linear, which a
 short run
@@ -26,8 +26,9 @@ from tests.support import vaults
 from tests.support.loops import rows, start_process, status
 from tests.support.servers import throwaway
 
+WARM_UP = 60
 SIZE = (
-    "SELECT sum(pg_total_relation_size(c.oid))::bigint AS bytes FROM pg_class c"
+    "SELECT n.nspname || '.' || c.relname AS name, pg_total_relation_size(c.oid) AS bytes FROM pg_class c"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname IN ('lock_monitoring', 'lock_engine', 'lock_log', 'monitoring', 'lock_admin')"
     " AND c.relkind IN ('r', 'm')"
@@ -39,16 +40,14 @@ ROWS = (
 
 
 def block(dsn: str, stop: threading.Event) -> None:
-    """Two sessions wait behind a third, eight seconds out of twenty."""
-    statement = "UPDATE pgbench_branches SET filler = 'blocked' WHERE bid = 10"
-    while not stop.wait(12):
+    """Two sessions wait behind a third, ten seconds of every minute."""
+    while not stop.wait(50):
         with psycopg.connect(dsn) as holder:
             holder.execute("SELECT pg_advisory_xact_lock(4711)")
             waiters = [threading.Thread(target=wait, args=(dsn,)) for _ in range(2)]
             for waiter in waiters:
                 waiter.start()
-            stop.wait(8)
-            holder.execute(statement)
+            stop.wait(10)
             holder.rollback()
             for waiter in waiters:
                 waiter.join()
@@ -74,23 +73,33 @@ def main() -> None:
         blocking = threading.Thread(target=block, args=(dsn, stop), daemon=True)
         try:
             until(lambda: status(dsn).state == "watching", "the loop", 30)
-            before = int(str(rows(dsn, SIZE)[0]["bytes"]))
-            began = time.monotonic()
             blocking.start()
-            load = ["-n", "-c", "10", "-j", "1", "-R", "200", "-T", str(seconds)]
-            subprocess.run([server.program("pgbench"), *load, dsn], check=True, capture_output=True)
-            stop.set()
-            blocking.join(30)
+            load = [server.program("pgbench"), "-n", "-c", "10", "-j", "1", "-R", "200", dsn, "-T"]
+            # the first pages of every table and index are there after this
+            subprocess.run([*load, str(WARM_UP)], check=True, capture_output=True)
+            before, rows_before = sizes(dsn), rows(dsn, ROWS)[0]
+            began = time.monotonic()
+            subprocess.run([*load, str(seconds)], check=True, capture_output=True)
             lasted = time.monotonic() - began
-            after, stored = int(str(rows(dsn, SIZE)[0]["bytes"])), rows(dsn, ROWS)[0]
+            after, rows_after = sizes(dsn), rows(dsn, ROWS)[0]
         finally:
+            stop.set()
             loop.send_signal(signal.SIGTERM)
             loop.communicate()
-    day = (after - before) / lasted * 86400 / 1e6
+    grown = {name: size - before.get(name, 0) for name, size in after.items() if size > before.get(name, 0)}
+    for name, size in sorted(grown.items(), key=lambda one: -one[1]):
+        print(f"  {name:45} {size / 1024:8.0f} kB")
+    total = sum(grown.values())
+    stored = {kind: int(str(rows_after[kind])) - int(str(rows_before[kind])) for kind in rows_after}
     print(
-        f"grew {(after - before) / 1e6:.2f} MB in {lasted:.0f} s, from {before / 1e6:.2f} MB: {day:.1f} MB a day "
-        f"(at most 20); rows stored: {stored}"
+        f"grew {total / 1e6:.2f} MB in {lasted:.0f} s: {total / lasted * 86400 / 1e6:.1f} MB a day (at most 20); "
+        f"rows stored meanwhile: {stored}"
     )
+
+
+def sizes(dsn: str) -> dict[str, int]:
+    """Bytes of each table with its indexes, by name."""
+    return {str(row["name"]): int(str(row["bytes"])) for row in rows(dsn, SIZE)}
 
 
 if __name__ == "__main__":
