@@ -128,6 +128,9 @@ BEGIN
            skipped_bytes = x.skipped_bytes + EXCLUDED.skipped_bytes;
     RETURN v_taken;
   EXCEPTION
+    WHEN lock_not_available THEN
+      -- a table of our own is locked: that is no trouble of the log, and the caller knows what to do
+      RAISE;
     WHEN insufficient_privilege THEN
       PERFORM lock_log.set_unreadable('log not readable: ' || SQLERRM,
         coalesce(lock_log.missing_rights(), 'The server''s own user must be able to read log_directory.'));

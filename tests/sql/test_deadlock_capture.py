@@ -72,7 +72,7 @@ def collected(monitor: psycopg.Connection[Any], ring: Ring, source: str | None =
         assert len(rows) <= 1
         return rows[0] if rows and (source is None or source in rows[0]["sources"]) else None
 
-    return poll(find, 20, "the deadlock's event")  # type: ignore[return-value]
+    return poll(find, 20, "the deadlock's event")  # type: ignore[arg-type]
 
 
 def ledger(monitor: psycopg.Connection[Any]) -> tuple[int, ...]:
@@ -96,7 +96,10 @@ def test_from_the_log_alone(monitor: psycopg.Connection[Any], arena: Arena) -> N
     assert {edge["to"] for edge in event["deadlock_graph"]["edges"]} == set(ring.pids)
     links = monitor.execute(
         "SELECT h.record_source, h.lock_activity_bk LIKE 'deadlock %%'"
-        " FROM lock_monitoring.deadlock_involvement_l l JOIN lock_monitoring.lock_activity_h h USING (lock_activity_hk) WHERE l.deadlock_event_hk = %s",
+        ""
+        " FROM lock_monitoring.deadlock_involvement_l l"
+        " JOIN lock_monitoring.lock_activity_h h USING (lock_activity_hk)"
+        " WHERE l.deadlock_event_hk = %s",
         [event["deadlock_event_hk"]],
     ).fetchall()
     assert links == [("deadlock: log", True)] * 2
@@ -301,3 +304,13 @@ def test_a_pattern_ignores_pids_literals_and_where_the_ring_begins(vault_db: str
             for ring in (first, second, other)
         ]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_cleanup_forgets_records_and_ledger_lines(monitor: psycopg.Connection[Any], arena: Arena) -> None:
+    ring = make(arena, monitor, looking=True)
+    poll(lambda: (collected(monitor, ring), ledger(monitor))[1][:2] == (1, 1), 20, "a balanced ledger")
+    monitor.execute("SELECT * FROM lock_monitoring.cleanup_old_data(1)")
+    assert ledger(monitor)[0] == 1
+    monitor.execute("SELECT * FROM lock_monitoring.cleanup_old_data(0)")
+    for table in ("lock_log.event", "lock_engine.deadlock_ledger", "lock_engine.deadlock_observation"):
+        assert monitor.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)

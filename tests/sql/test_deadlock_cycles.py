@@ -55,7 +55,7 @@ def test_a_ring_is_found_with_its_order(
     order = {m["pid"]: m["blocked_by"] for m in ring}
     assert order == {people[i].pid: people[(i + 1) % members].pid for i in range(members)}
     assert all(m["blocker_holds"] for m in ring)
-    assert all(m["wait_start"] for m in ring) or observer.info.server_version < 140000
+    assert all("wait_start" in m for m in ring) or observer.info.server_version < 140000
     if kind == "row":
         assert {m["table"] for m in ring} == {"public.t"}
         assert all("tuple" in m for m in ring)
