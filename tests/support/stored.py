@@ -41,9 +41,11 @@ _RULES = {
         "SELECT * FROM lock_monitoring.{name}_s s WHERE NOT EXISTS"
         " (SELECT 1 FROM lock_monitoring.{name}_h h WHERE h.{name}_hk = s.{name}_hk)"
     ),
+    # A lock that is known from a deadlock's report alone was never sampled: the involvement points at its hub.
     "a {name} hub without a row": (
         "SELECT * FROM lock_monitoring.{name}_h h WHERE NOT EXISTS"
         " (SELECT 1 FROM lock_monitoring.{name}_s s WHERE h.{name}_hk = s.{name}_hk)"
+        " AND h.record_source NOT LIKE 'deadlock:%%'"
     ),
     "a {name} row that ended and does not say how": (
         "SELECT * FROM lock_monitoring.{name}_s s WHERE load_end_date IS NOT NULL AND {how} IS NULL"
