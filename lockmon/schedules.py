@@ -15,6 +15,8 @@ from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
 from django.utils import timezone
 from django_q.models import Schedule
 
+from lockmon.calls.queue import lock_for_creation
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -100,4 +102,4 @@ def _one_at_a_time(using: str) -> None:
     connection = connections[using]
     table = connection.ops.quote_name(Schedule._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+        lock_for_creation(cursor, table)

@@ -92,8 +92,8 @@ def main() -> None:
     total = sum(grown.values())
     stored = {kind: int(str(rows_after[kind])) - int(str(rows_before[kind])) for kind in rows_after}
     print(
-        f"grew {total / 1e6:.2f} MB in {lasted:.0f} s: {total / lasted * 86400 / 1e6:.1f} MB a day (at most 20); "
-        f"rows stored meanwhile: {stored}"
+        f"grew {total / 1e6:.2f} MB in {lasted:.0f} s: {total / lasted * 86400 / 1e6:.1f} MB a day "
+        f"(at most 20); rows stored meanwhile: {stored}"
     )
 
 
