@@ -25,7 +25,7 @@ BEGIN
         FROM jsonb_array_elements(p_members) m
         JOIN jsonb_array_elements(p_evidence) e ON e ->> 'pid' = m ->> 'pid'
         CROSS JOIN LATERAL (SELECT coalesce((m ->> 'wait_start')::timestamptz, (m ->> 'query_start')::timestamptz) + p_timeout AS checks_at) c
-        CROSS JOIN LATERAL (SELECT c.checks_at, coalesce(c.checks_at BETWEEN p_last_seen - interval '30 ms' AND p_gone_at
+        CROSS JOIN LATERAL (SELECT c.checks_at, coalesce(c.checks_at BETWEEN p_last_seen - interval '300 ms' AND p_gone_at
                                     AND c.checks_at > coalesce(v_closed, '-infinity'), false) AS in_time) t
        WHERE NOT coalesce((e ->> 'still_waiting')::boolean, false)
          AND (e ->> 'present')::boolean) x

@@ -30,7 +30,8 @@ RECORD = (
 )
 OTHER = (
     '2026-11-20 03:11:00.000 UTC,"app","shop",9,"10.0.0.7:5000",6921.b,1,"idle",'
-    '2026-11-20 03:00:00 UTC,3/4,0,LOG,00000,"statement: ALTER ROLE x PASSWORD \'secret\'",,,,,,,,,"api","client backend",,0\n'
+    "2026-11-20 03:00:00 UTC,3/4,0,LOG,00000,"
+    '"statement: ALTER ROLE x PASSWORD \'secret\'",,,,,,,,,"api","client backend",,0\n'
 )
 
 
