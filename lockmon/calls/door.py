@@ -236,7 +236,9 @@ def request(
 
 
 def execute(cursor: Cursor, action_id: int) -> Outcome:
-    """Carry out a committed request and return what came of it."""
+    """Carry out a committed request and return what came of it; waits up to setting door.wait_seconds."""
+    # a page's own limit is shorter than the wait for a session that ends slowly
+    cursor.execute("SELECT pg_catalog.set_config('statement_timeout', '40s', true)")
     cursor.execute(
         "SELECT action_id, outcome, code, message, waited_ms, recovery_ms, comparison"
         " FROM lock_admin.execute_action(%s)",

@@ -340,6 +340,27 @@ def test_without_pg_signal_backend_the_outcome_is_not_permitted(
     )
 
 
+def test_a_statement_timeout_does_not_undo_the_record_of_a_signal(
+    scene: str, door: Door, session: OpenSession
+) -> None:
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    # catches its own cancellation, so that the door waits in vain
+    holder.start(
+        "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(20);"
+        " EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+    )
+    state = "SELECT state FROM lock_catalog.sessions WHERE pid = %s"
+    poll(lambda: door.one(state, holder.pid)["state"] == "active", what="its loop")
+    requested = door.request("cancel", holder.pid)
+    door.connection.execute("SET statement_timeout = '2s'")
+    outcome = door.execute(requested["action_id"])
+    door.connection.execute("RESET statement_timeout")
+    assert outcome["outcome"] == "still there", outcome
+    assert float(outcome["waited_ms"]) < 1900
+    assert door.stop("terminate", holder.pid)["outcome"] == "terminated"
+
+
 def test_two_who_carry_out_the_same_request_signal_once(
     scene: str, door: Door, session: OpenSession, connect: Connect
 ) -> None:

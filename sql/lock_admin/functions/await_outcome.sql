@@ -10,6 +10,7 @@ AS $$
 DECLARE
   v_request record;
   v_deadline timestamptz := p_signalled_at + make_interval(secs => greatest(0, least(p_wait_seconds, 30))::double precision);
+  v_limit_ms numeric;
   v_now timestamptz;
   v_pause double precision := 0.001;
   v_over boolean;
@@ -21,6 +22,11 @@ DECLARE
   v_message text;
 BEGIN
   SELECT a.* INTO v_request FROM lock_admin.action_log AS a WHERE a.action_id = p_action_id AND a.step = 'request';
+  -- the caller's statement_timeout would undo the record of a signal that was sent: be done well before it
+  SELECT s.setting::numeric INTO v_limit_ms FROM pg_catalog.pg_settings AS s WHERE s.name = 'statement_timeout';
+  IF v_limit_ms > 0 THEN
+    v_deadline := least(v_deadline, statement_timestamp() + make_interval(secs => v_limit_ms::double precision / 2000));
+  END IF;
   LOOP
     PERFORM pg_catalog.pg_stat_clear_snapshot();
     SELECT count(*) = 0, count(*) FILTER (WHERE s.state = 'active' AND s.query_start = v_request.target_query_start) = 0
@@ -39,8 +45,10 @@ BEGIN
 
   IF v_outcome <> 'still there' THEN
     -- half a second more at most: waking up takes the freed ones some milliseconds
-    v_deadline := greatest(v_deadline, v_now + interval '250 milliseconds');
-    v_deadline := least(v_deadline, v_now + interval '500 milliseconds');
+    v_deadline := v_now + interval '500 milliseconds';
+    IF v_limit_ms > 0 THEN
+      v_deadline := least(v_deadline, statement_timestamp() + make_interval(secs => v_limit_ms::double precision * 0.8 / 1000));
+    END IF;
     v_pause := 0.002;
     LOOP
       v_comparison := lock_admin.compare_prediction(v_request.prediction, v_request.target_pid);
