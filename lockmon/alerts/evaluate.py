@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -36,6 +37,8 @@ RETRY_SECONDS = 3.0
 """Pause after PostgreSQL could not be reached."""
 WRITE_EVERY = timedelta(seconds=60)
 """How often the standing of an alert that does not change is written."""
+VALUE_EVERY = timedelta(seconds=15)
+"""How often the value is written while it changes and its level does not."""
 SLOW_FACTOR = 20
 """A query that timed out is tried again after this many times its timeout: it may take a twentieth of the
 time."""
@@ -63,6 +66,7 @@ class _Memory:
     milliseconds: float = 0.0
     written_at: datetime | None = None
     written: tuple[Any, ...] = ()
+    value: Decimal | None = None
 
 
 class AlertEvaluator:
@@ -259,23 +263,21 @@ class AlertEvaluator:
 
     @staticmethod
     def _worth_writing(memory: _Memory, standing: calls.AlertStanding) -> bool:
-        """Whether something changed since it was last written, or it was written a minute ago."""
-        told = (
+        """Whether a level changed, a value did and was last written a while ago, or nothing was for a
+        minute."""
+        level = (
             standing.level,
             standing.level_since,
             standing.pending_level,
             standing.pending_since,
-            standing.value,
             standing.sentence,
         )
-        old = memory.written_at
-        if (
-            told == memory.written
-            and old is not None
-            and timedelta(0) <= standing.evaluated_at - old < WRITE_EVERY
-        ):
-            return False
-        memory.written, memory.written_at = told, standing.evaluated_at
+        if memory.written_at is not None and level == memory.written:
+            age = standing.evaluated_at - memory.written_at
+            wait = WRITE_EVERY if standing.value == memory.value else VALUE_EVERY
+            if timedelta(0) <= age < wait:
+                return False
+        memory.written, memory.value, memory.written_at = level, standing.value, standing.evaluated_at
         return True
 
     def _after(self, changes: list[Change], limits: _Limits) -> None:

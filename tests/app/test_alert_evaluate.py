@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from lockmon.alerts import delivery
 from lockmon.alerts.evaluate import AlertEvaluator
 from lockmon.alerts.sandbox import Sandbox
 from lockmon.calls import alerts as calls
+from lockmon.install import install
 from tests.conftest import Connect, OpenSession
 from tests.support.poll import poll
 
@@ -342,12 +344,14 @@ def test_a_query_keeps_no_session_lock_and_no_setting(admin: psycopg.Connection[
 
 
 def test_a_quiet_round_writes_nothing(admin: psycopg.Connection[Any], evaluator: AlertEvaluator) -> None:
-    alert(admin, "SELECT 0")
-    evaluator.run_once()
-    evaluator.run_once()
-    before = admin.execute("SELECT xmin::text, evaluated_at FROM monitoring.alert_state").fetchall()
-    evaluator.run_once()
-    assert admin.execute("SELECT xmin::text, evaluated_at FROM monitoring.alert_state").fetchall() == before
+    alert(admin, "SELECT 5 + random()", warning_threshold=100, critical_threshold=None)
+    (now,) = admin.execute("SELECT clock_timestamp()").fetchone() or (None,)
+    assert isinstance(now, datetime)
+    written = []
+    for second in (0, 3, 6, 12, 15, 18):
+        evaluator.run_once(now + timedelta(seconds=second))
+        written.append(admin.execute("SELECT xmin::text FROM monitoring.alert_state").fetchall())
+    assert [one == two for one, two in pairwise(written)] == [True, True, True, False, True]
 
 
 PHASE_2 = """
@@ -395,10 +399,10 @@ monitoring.alert_instance_h,
 
 
 def test_events_are_copied_to_the_alert_tables_of_phase_2(
-    vault_db: str, admin: psycopg.Connection[Any], evaluator: AlertEvaluator, install_vault: Any
+    vault_db: str, admin: psycopg.Connection[Any], evaluator: AlertEvaluator
 ) -> None:
     admin.execute(PHASE_2)
-    install_vault(vault_db)
+    install(vault_db, again=True)
     alert(admin, "SELECT 50")
     evaluator.run_once()
     (key,) = admin.execute("SELECT alert_event_hk FROM monitoring.alert_event_h").fetchone() or (b"",)
@@ -432,11 +436,10 @@ def test_a_sites_broken_alert_tables_do_not_stop_alerts(
     vault_db: str,
     admin: psycopg.Connection[Any],
     evaluator: AlertEvaluator,
-    install_vault: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     admin.execute(PHASE_2)
-    install_vault(vault_db)
+    install(vault_db, again=True)
     admin.execute("ALTER TABLE monitoring.alert_instance_s ADD COLUMN surprise int NOT NULL")
     alert(admin, "SELECT 50")
     assert len(evaluator.run_once()) == 1

@@ -20,7 +20,7 @@ BEGIN
        SET level = excluded.level, level_since = excluded.level_since, pending_level = excluded.pending_level,
            pending_since = excluded.pending_since, value = excluded.value, sentence = excluded.sentence,
            evaluated_at = excluded.evaluated_at, evaluation_ms = excluded.evaluation_ms,
-           recent = CASE WHEN jsonb_array_length(t.recent) < 120 THEN t.recent ELSE t.recent - 0 END || excluded.recent;
+           recent = CASE WHEN jsonb_array_length(t.recent) < 60 THEN t.recent ELSE t.recent - 0 END || excluded.recent;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     RETURN v_count;
 END
