@@ -32,8 +32,9 @@ test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18"
 e2e: setup ## run the browser tests
 	@$(VENV) -m pytest -m e2e tests/e2e $(ARGS)
 
-bench: setup ## run the benchmarks (over an hour) and print their figures; BENCH="cycle pages" for some
-	@for name in $(BENCH); do echo "--- $$name"; $(VENV) -m tests.bench.bench_$$name || exit 1; done
+bench: setup ## run the benchmarks one after the other and print their figures (BENCH="cycle loop" for some; about an hour)
+	@for name in $(or $(BENCH),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))); do \
+		echo "== $$name"; $(VENV) -m tests.bench.bench_$$name || exit 1; done
 
 lint: setup ## ruff and mypy
 	@$(VENV) -m ruff check .
