@@ -7,6 +7,7 @@ from .access import Access
 from .activity import LockActivity, LockActivityHub
 from .alerts import Alert, AlertEvent, AlertEventVersion, AlertMessage, AlertVersion
 from .analysis import LockWaitAnalysis, LockWaitAnalysisHub
+from .api_token import ApiToken
 from .base import ReadOnlyError, VaultModel
 from .blocking import BlockingSession, BlockingSessionHub, LockBlockingLink
 from .dashboards import (
@@ -29,6 +30,7 @@ __all__ = [
     "AlertEventVersion",
     "AlertMessage",
     "AlertVersion",
+    "ApiToken",
     "BlockingSession",
     "BlockingSessionHub",
     "BlockingSessionsDashboard",

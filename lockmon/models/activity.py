@@ -94,3 +94,6 @@ class LockActivity(VaultModel):
         db_table = vault_table("lock_activity_s")
         verbose_name = "lock"
         verbose_name_plural = "lock activity"
+
+    def __str__(self) -> str:
+        return f"{self.lock_mode} of pid {self.lock_pid}"

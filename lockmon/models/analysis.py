@@ -72,3 +72,6 @@ class LockWaitAnalysis(VaultModel):
         db_table = vault_table("lock_wait_analysis_s")
         verbose_name = "analysis"
         verbose_name_plural = "analyses"
+
+    def __str__(self) -> str:
+        return f"{self.analysis_period_start:%Y-%m-%d %H:%M} to {self.analysis_period_end:%H:%M}"

@@ -90,6 +90,10 @@ class BlockingSession(VaultModel):
         verbose_name = "blocking episode"
         verbose_name_plural = "blocking episodes"
 
+    def __str__(self) -> str:
+        since = f" blocking since {self.blocking_since:%Y-%m-%d %H:%M:%S}" if self.blocking_since else ""
+        return f"pid {self.session_pid}{since}"
+
 
 class LockBlockingLink(VaultModel):
     """One row of lock_monitoring.lock_blocking_l."""

@@ -69,6 +69,9 @@ class DeadlockEvent(VaultModel):
         verbose_name = "deadlock"
         verbose_name_plural = "deadlocks"
 
+    def __str__(self) -> str:
+        return f"deadlock of {self.deadlock_timestamp:%Y-%m-%d %H:%M:%S}"
+
 
 class DeadlockInvolvementLink(VaultModel):
     """One row of lock_monitoring.deadlock_involvement_l."""

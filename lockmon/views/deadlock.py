@@ -84,7 +84,7 @@ def _named(value: Any, limit: int = 120) -> str:
         return "unknown"
     if isinstance(value, Mapping):
         mode, name = (
-            _first(value, "mode", "lock_mode"),
+            _first(value, "mode", "lock_mode", "wanted"),
             _first(value, "object", "object_name", "name", "relation"),
         )
         return words.one_line(" on ".join(str(item) for item in (mode, name) if item), limit) or "unknown"
@@ -116,13 +116,28 @@ def participants(row: DeadlockEvent, see_text: bool) -> list[Participant]:
                 pid=pid,
                 user=words.printable_name(user, "unknown"),
                 application=words.printable_name(_first(item, "application", "application_name"), "unknown"),
-                held=_named(_first(item, "held", "holds")),
+                held=_held(pid, item, given),
                 wanted=_wanted(item),
                 query=words.highlight_sql(shown) if shown else "unknown",
                 victim=pid == row.deadlock_victim_pid,
             )
         )
     return found
+
+
+def _held(pid: int, item: Mapping[str, Any], given: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a session held: as stored, else what those who waited for it wanted of it."""
+    stored = _first(item, "held", "holds")
+    if stored is not None:
+        return _named(stored)
+    found = []
+    for other in given:
+        if str(other.get("blocked_by")) == str(pid):
+            modes = other.get("blocker_holds")
+            mode = ", ".join(str(one) for one in modes[:3]) if isinstance(modes, list) else ""
+            name = _named(_first(other, "wanted", "object"))
+            found.append(f"{words.one_line(mode, 60)} on {name}" if mode else name)
+    return "; ".join(found) or "unknown"
 
 
 def _wanted(item: Mapping[str, Any]) -> str:
@@ -145,7 +160,7 @@ def edges(row: DeadlockEvent, people: Sequence[Participant]) -> list[tuple[int, 
             _first(item, "blocker", "to", "blocked_by", "target"),
         )
         if str(who).isdigit() and str(whom).isdigit() and int(who) in known and int(whom) in known:
-            found.append((int(who), int(whom), _named(item, 60)))
+            found.append((int(who), int(whom), _named(item, 80)))
     if found or len(people) < 2:
         return found
     return [
@@ -194,7 +209,7 @@ def draw(row: DeadlockEvent, people: Sequence[Participant]) -> Ring | None:
     for who, whom, what in edges(row, shown):
         if who != whom and who in places and whom in places:
             arrows.append(
-                _arrow(places[who], places[whom], words.one_line(what, 44), width, height, number == 2)
+                _arrow(places[who], places[whom], words.one_line(what, 66), width, height, number == 2)
             )
     sentence = "; ".join(f"{who} waits for {whom}: {what}" for who, whom, what in edges(row, shown))
     return Ring(total, boxes, arrows, sentence)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -128,10 +129,18 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
             :MOST_WAITS
         ]
     )
-    rows = LockActivity.objects.filter(lock_activity_id__in=hubs, lock_granted=False).order_by("satellite_id")
+    first, last = versions[0], versions[-1]
+    mine = Q(lock_activity_id__in=hubs)
+    if any(row.is_root for row in versions):
+        mine |= Q(root_nodes__contains=[first.node if first.node is not None else first.session_pid])
+    during = Q(load_date__gte=first.load_date - timedelta(seconds=1))
+    if last.load_end_date is not None:
+        during &= Q(load_date__lt=last.load_end_date)
+    rows = LockActivity.objects.filter(mine, during, lock_granted=False)
+    rows = rows.order_by("satellite_id")
     now = timezone.now()
     found: dict[str, list[LockActivity]] = {}
-    for row in rows.defer("hash_diff"):
+    for row in rows.defer("hash_diff")[: MOST_WAITS * 4]:
         found.setdefault(str(row.lock_activity_id), []).append(row)
     waits = []
     for parts in found.values():
@@ -186,7 +195,7 @@ def _events(versions: list[BlockingSession], waits: list[Wait], actions: list[Ma
         )
     ends = [wait.end for wait in waits if wait.end is not None]
     if ends and len(ends) == len(waits) and (last.ended_at or last.load_end_date):
-        found.append(Event(max(ends), f"all {words.some(len(waits), 'waiter')} are out of the queue", "end"))
+        found.append(Event(max(ends), f"out of the queue: {words.some(len(waits), 'waiter')}, all", "end"))
     return sorted(found, key=lambda event: event.at)
 
 

@@ -69,6 +69,14 @@ def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
     )
 
 
+def last_busy(now: datetime, alias: str = VAULT) -> datetime | None:
+    """Return now while somebody waits, else the last moment at which a wait was seen to begin or change."""
+    waits = LockActivity.objects.using(alias).filter(lock_granted=False)
+    if _open_at(waits, now).exists():
+        return now
+    return waits.filter(load_date__lte=now).order_by("-load_date").values_list("load_date", flat=True).first()
+
+
 def _previous(at: datetime, alias: str) -> datetime | None:
     waits = LockActivity.objects.using(alias).filter(lock_granted=False)
     begun = waits.filter(load_date__lt=at).order_by("-load_date").values_list("load_date", flat=True).first()

@@ -19,6 +19,8 @@ class Tick:
 
     at: float
     text: str
+    moment: datetime | None = None
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def _time_ticks(since: datetime, until: datetime, x_of: Callable[[datetime], flo
     moment = midnight
     while moment <= until:
         if moment >= since + timedelta(seconds=span * 0.02):
-            shape = "%d %b" if step >= 86400 or (moment.hour == 0 and moment.minute == 0) else "%H:%M"
-            ticks.append(Tick(round(x_of(moment), 1), f"{timezone.localtime(moment):{shape}}"))
+            day = step >= 86400 or (moment.hour == 0 and moment.minute == 0)
+            text = f"{timezone.localtime(moment):{'%d %b' if day else '%H:%M'}}"
+            ticks.append(Tick(round(x_of(moment), 1), text, moment, "day" if step >= 86400 else "hour"))
         moment += timedelta(seconds=step)
     return ticks

@@ -38,8 +38,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     if at is None:
         at = now
         if not request.GET.get("at"):
-            newest = past.at_moment(now, see)
-            at = newest.previous if newest.is_empty and newest.previous else now
+            at = past.last_busy(now) or now
     then = past.at_moment(at, see)
     other = past.at_moment(compare, see) if compare is not None else None
     since, until = _window(at, span, now)

@@ -17,10 +17,15 @@ from tests.support.people import person, use_app_login
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
-_ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class OpenPage(Protocol):
@@ -94,7 +99,9 @@ def visit(chromium: Browser, live_server: LiveServer, vault_db: str) -> Iterator
         if "Content Security Policy" in message.text:
             complaints.append(message.text)
 
-    def open_one(role: str, path: str, width: int = 1300, scheme: str = "light") -> Page:
+    def open_one(
+        role: str, path: str, width: int = 1300, scheme: str = "light", bypass_csp: bool = False
+    ) -> Page:
         if not User.objects.filter(username=role).exists():
             person(role)
         context = chromium.new_context(
@@ -102,6 +109,7 @@ def visit(chromium: Browser, live_server: LiveServer, vault_db: str) -> Iterator
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": width, "height": 900},
             timezone_id="Europe/Berlin",
+            bypass_csp=bypass_csp,
         )
         contexts.append(context)
         page = context.new_page()

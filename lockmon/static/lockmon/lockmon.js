@@ -25,11 +25,22 @@ function localTimes(root) {
   }
 }
 
+// Axes too are in the reader's zone.
+function localAxes(root) {
+  for (const element of root.querySelectorAll("[data-moment]")) {
+    const date = new Date(element.dataset.moment);
+    const day = date.toLocaleDateString("en-GB", { day: "2-digit", month: "short" });
+    const midnight = date.getHours() === 0 && date.getMinutes() === 0;
+    element.textContent = element.dataset.style === "day" || midnight ? day : words(date, "time").slice(0, 5);
+  }
+}
+
 // Put a fragment in its place; focus, folds, scroll and selection stay, because elements keep their identity.
 function morph(target, html) {
   const box = document.createElement("template");
   box.innerHTML = html;
   localTimes(box.content);
+  localAxes(box.content);
   const keep = new Set(["open", "hidden", "aria-pressed"]);
   Idiomorph.morph(target, box.innerHTML, {
     morphStyle: "innerHTML",
@@ -192,6 +203,7 @@ class Past {
 }
 
 localTimes(document);
+localAxes(document);
 const live = document.getElementById("live");
 if (live) new Live(live);
 const past = document.getElementById("past");
