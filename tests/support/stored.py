@@ -41,7 +41,7 @@ _RULES = {
         "SELECT * FROM lock_monitoring.{name}_s s WHERE NOT EXISTS"
         " (SELECT 1 FROM lock_monitoring.{name}_h h WHERE h.{name}_hk = s.{name}_hk)"
     ),
-    # A lock that is known from a deadlock's report alone was never sampled: the involvement points at its hub.
+    # A lock that is known from a deadlock's report alone was never sampled: a link has its hub.
     "a {name} hub without a row": (
         "SELECT * FROM lock_monitoring.{name}_h h WHERE NOT EXISTS"
         " (SELECT 1 FROM lock_monitoring.{name}_s s WHERE h.{name}_hk = s.{name}_hk)"
