@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ..models.api_token import ApiToken
 from ..models.monitor_state import MonitorState
 from ..models.report import PastReport
 
@@ -40,6 +41,17 @@ class MonitorStateAdmin(ReadOnlyAdmin):
     )
     list_filter = ("kind", "state")
     search_fields = ("instance", "reason")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Tokens of the JSON API; made by lockmon_token, withdrawn here or there."""
+
+    list_display = ("name", "user", "made_at", "expires_at")
+    search_fields = ("name", "user__username")
+
+    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return request.user.has_perm("lockmon.delete_apitoken")
 
 
 @admin.register(PastReport)

@@ -6,5 +6,5 @@ from .base import Cursor
 
 
 def lock_for_creation(cursor: Cursor, quoted_table: str) -> None:
-    """Let one process at a time look into a table and create rows, until its transaction ends; readers go on."""
+    """Let one process at a time create rows in a table, until its transaction ends; readers go on."""
     cursor.execute(f"LOCK TABLE {quoted_table} IN SHARE ROW EXCLUSIVE MODE")

@@ -107,7 +107,7 @@ def describe_failure(error: BaseException) -> str:
         return "the connection was refused (too many clients)"
     if state == "57P03" or "the database system is" in text:
         return "PostgreSQL is starting up or shutting down"
-    if isinstance(error, errors.AdminShutdown):
+    if isinstance(error, errors.AdminShutdown) or "due to administrator command" in text:
         return "the connection was ended by an administrator (pg_terminate_backend or a restart)"
     if isinstance(error, errors.CrashShutdown):
         return "PostgreSQL ended all connections because another server process crashed"

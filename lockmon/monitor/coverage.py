@@ -49,6 +49,7 @@ class Ledger:
         self.tally = Tally()
         self._start = clock.now()
         self._counters: coverage.Counters | None = None
+        self._interrupted = False
         self._last_look: datetime | None = None
 
     @property
@@ -102,6 +103,7 @@ class Ledger:
 
     def begin(self, cursor: Any) -> None:
         """Begin a period: ask PostgreSQL's counters. What was tallied before (an outage) stays in it."""
+        self._interrupted = self._counters is not None
         self._counters = coverage.transaction_counters(cursor, None, None)
         self.tally.statements += 1
         self.clock.set(self._counters.counted_at)
@@ -116,6 +118,12 @@ class Ledger:
         tally = self.tally
         tally.statements += 2
         finished, seen, unknown = compare(before, after)
+        if self._interrupted:
+            finished, seen, unknown = (
+                None,
+                None,
+                ("finished_transactions: the connection was lost meanwhile",),
+            )
         period = coverage.Period(
             period_start=self._start,
             period_end=max(after.counted_at, self._start),
@@ -135,7 +143,7 @@ class Ledger:
         )
         unsampled = coverage.record_coverage(cursor, period)
         self.tally = Tally()
-        self._start, self._counters = after.counted_at, after
+        self._start, self._counters, self._interrupted = after.counted_at, after, False
         self.clock.set(after.counted_at)
         return unsampled
 

@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 
@@ -67,21 +67,17 @@ class MonitorLoop:
         Raises CannotWatchError only where the very first connection shows that watching would be wrong.
         """
         self._writer.start()
-        ended = "Stopped."
         try:
             while not self._stop.is_set():
                 role = self._one_connection()
                 if role is Role.SURPLUS:
-                    ended = f"'{self.alias}' already has a leader and a standby; this loop was not needed."
-                    break
+                    return f"'{self.alias}' already has a leader and a standby; this loop was not needed."
                 if role is Role.LEADER and self._life_is_over():
-                    ended = "Handed over to the standby."
-                    break
-            return ended
+                    return "Handed over to the standby."
+            self._report(MonitorState.State.STOPPED, self._now(), reason="it was stopped")
+            return "Stopped."
         finally:
             self._stop_helpers()
-            if ended.startswith("Stopped"):
-                self._report(MonitorState.State.STOPPED, self._now(), reason="it was stopped")
             self._writer.close()
 
     def _one_connection(self) -> Role | None:
@@ -228,8 +224,3 @@ class MonitorLoop:
 def run_loop(alias: str, stop: threading.Event, *, life: float | None = None) -> str:
     """Run a loop for one vault alias; see MonitorLoop."""
     return MonitorLoop(alias, stop, life=life).run()
-
-
-def seconds_since(moment: datetime) -> float:
-    """Return the seconds from ``moment`` to now by this host's clock, never negative."""
-    return max(timedelta(0), datetime.now(UTC) - moment).total_seconds()

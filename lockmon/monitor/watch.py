@@ -226,7 +226,7 @@ class Watch:
     def _announce(self, cycle: Cycle) -> None:
         critical, blocking = cycle.critical_issues or 0, cycle.blocking_sessions or 0
         if critical > self._facts.critical_issues:
-            log.critical("CRITICAL: %s", cycle.monitoring_summary)
+            log.critical("%s", cycle.monitoring_summary)
         elif self._facts.critical_issues and not critical:
             log.warning("Nothing is CRITICAL any more: %s", cycle.monitoring_summary)
         self._facts = CycleFacts(self._facts.number + 1, blocking, critical)

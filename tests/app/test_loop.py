@@ -131,7 +131,9 @@ def test_a_cut_connection_is_opened_again_and_the_gap_recorded(vault_db: str) ->
         poll(lambda: status(vault_db).leader_pid not in (None, leader), 5, "the loop on a new connection")
         poll(lambda: rows(vault_db, "SELECT 1 FROM lock_engine.coverage_gap"), 5, "the gap")
         (gap,) = rows(vault_db, "SELECT reason, gap_end - gap_start AS lasted FROM lock_engine.coverage_gap")
-        assert "ended by an administrator" in str(gap["reason"])
+        # which of the two depends on whether the server's last words were read before its end was noticed
+        reason = str(gap["reason"])
+        assert "ended by an administrator" in reason or "the server closed the connection" in reason
 
 
 def test_a_locked_table_of_its_own_is_skipped_named_and_outlived(vault_db: str, session: OpenSession) -> None:

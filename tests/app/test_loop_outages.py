@@ -161,6 +161,11 @@ def test_a_pooler_is_refused_with_a_sentence(small_server: Server, small_vault: 
             with running_loop(QUICK) as loop:
                 poll(lambda: loop.error, what="the refusal")
                 assert isinstance(loop.error, CannotWatchError)
+            said = poll(
+                lambda: MonitorState.objects.filter(reason__contains="pooler").first(), 5, "the reason"
+            )
+            assert said is not None
+            assert said.state == MonitorState.State.NOT_WATCHING
         finally:
             place.update(before)
 

@@ -1,0 +1,184 @@
+"""A small read-only JSON API: the tree now and as of a moment, episodes, deadlocks. docs/openapi.yaml
+describes it.
+
+Who asks is the person of the bearer token, with that person's permissions: without "can see query texts"
+literals are
+hidden, as on the pages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from lockmon import vault
+from lockmon.calls import catalog, deadlocks
+from lockmon.groups import VIEW_PAGES, VIEW_QUERY_TEXT
+from lockmon.management.vault_command import database_sentence, plain
+from lockmon.models import BlockingSession
+from lockmon.models.api_token import ApiToken, digest
+from lockmon.views import nodes, past, words
+
+MOST = 1000
+EPISODE_FIELDS = (
+    "session_pid",
+    "session_start_time",
+    "user_name",
+    "application_name",
+    "database_name",
+    "client_addr",
+    "kind",
+    "blocking_severity",
+    "blocking_since",
+    "blocked_sessions_count",
+    "blocked_seconds",
+    "recommended_action",
+    "ended_how",
+    "ended_at",
+)
+
+
+class BadRequestError(Exception):
+    """What was asked cannot be answered; the text is a sentence."""
+
+
+View = Callable[[HttpRequest, str, bool], Any]
+
+
+def answer(value: Any, status: int = 200) -> HttpResponse:
+    """Return JSON."""
+    return HttpResponse(json.dumps(value, default=plain), status=status, content_type="application/json")
+
+
+def user_of(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return the person of the bearer token; None for a token that is unknown, expired, or of somebody
+    inactive."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        return None
+    found = ApiToken.objects.select_related("user").filter(digest=digest(token.strip())).first()
+    if found is None or (found.expires_at is not None and found.expires_at <= timezone.now()):
+        return None
+    return found.user if found.user.is_active else None
+
+
+def endpoint(view: View) -> Callable[[HttpRequest], HttpResponse]:
+    """Decorator: asks for the token and the permission, picks the vault, turns errors into sentences."""
+
+    @require_safe
+    @never_cache
+    @wraps(view)
+    def checked(request: HttpRequest) -> HttpResponse:
+        user: Any = user_of(request)
+        if user is None:
+            response = answer({"error": "A bearer token is needed: manage.py lockmon_token makes one."}, 401)
+            response["WWW-Authenticate"] = "Bearer"
+            return response
+        if not user.has_perm(VIEW_PAGES):
+            return answer({"error": f"{user.get_username()} may not see the monitor's pages."}, 403)
+        alias = request.GET.get("vault", settings.VAULT_ALIASES[0])
+        if alias not in settings.VAULT_ALIASES:
+            return answer({"error": f"There is no vault '{alias}'."}, 404)
+        try:
+            return answer(view(request, alias, user.has_perm(VIEW_QUERY_TEXT)))
+        except BadRequestError as error:
+            return answer({"error": str(error)}, 400)
+        except DatabaseError as error:
+            return answer({"error": database_sentence(error)}, 503)
+
+    return checked
+
+
+def moment(request: HttpRequest, name: str, default: datetime | None) -> datetime | None:
+    """Return a moment out of the query, in ISO 8601 with its offset."""
+    text = request.GET.get(name)
+    if text is None:
+        return default
+    try:
+        # a plus sign arrives as a blank where it was not encoded
+        value = parse_datetime(text.replace(" ", "+"))
+    except ValueError:
+        value = None
+    if value is None or timezone.is_naive(value):
+        raise BadRequestError(f"{name} must be a moment with its offset, such as 2026-11-22T03:12:41Z.")
+    return value
+
+
+def limit(request: HttpRequest) -> int:
+    """Return how many rows are asked for, 100 by default."""
+    text = request.GET.get("limit", "100")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
+        raise BadRequestError(f"limit must be a whole number from 1 to {MOST}.")
+    return int(text)
+
+
+@endpoint
+def tree(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
+    """The waits-for graph: now, or with ``at`` as the monitor knew it at that moment."""
+    at = moment(request, "at", None)
+    if at is None:
+        with vault.cursor(alias) as cursor:
+            graph = nodes.from_live(catalog.waits_for(cursor), see_text)
+        return {"at": timezone.now(), "as_of": False, "nodes": [dataclasses.asdict(node) for node in graph]}
+    blockers, waits = past.rows_at(at, alias)
+    graph = nodes.from_vault(blockers, waits, see_text)
+    return {"at": at, "as_of": True, "nodes": [dataclasses.asdict(node) for node in graph]}
+
+
+@endpoint
+def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
+    """Blocking episodes by roots, in their last version, latest first."""
+    since = moment(request, "since", timezone.now() - timedelta(days=1))
+    until = moment(request, "until", timezone.now())
+    rows = (
+        BlockingSession.objects.using(alias)
+        .filter(is_root=True, load_date__gte=since, load_date__lte=until)
+        .order_by("-satellite_id")[: limit(request) * 20]
+    )
+    latest: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        key = str(row.blocking_session_id)
+        if key not in latest and len(latest) < limit(request):
+            query = row.current_query if see_text else words.hide_literals(row.current_query)
+            latest[key] = (
+                {"episode": key} | {name: getattr(row, name) for name in EPISODE_FIELDS} | {"query": query}
+            )
+    return {"since": since, "until": until, "episodes": list(latest.values())}
+
+
+@endpoint
+def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
+    """Deadlocks, latest first."""
+    since = moment(request, "since", timezone.now() - timedelta(days=7))
+    with vault.cursor(alias) as cursor:
+        found = deadlocks.list_deadlocks(cursor, since, limit(request))
+    shown = [
+        {
+            "deadlock_id": one.deadlock_id,
+            "happened_at": one.happened_at,
+            "pids": one.pids,
+            "users": one.users,
+            "victim_pid": one.victim_pid,
+            "tables": one.tables,
+            "queries": [query if see_text else words.hide_literals(query) for query in one.queries],
+            "pattern": one.pattern_hash,
+            "times": one.similar,
+            "sources": one.sources,
+            "suggestion": one.suggestion,
+        }
+        for one in found
+    ]
+    return {"since": since, "deadlocks": shown}
