@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -9,18 +10,28 @@ import pytest
 from psycopg import sql
 
 from tests.conftest import Connect, OpenSession
+from tests.support.servers import Server
 from tests.support.stored import Stored
 
 
 @pytest.fixture
 def stored(vault_db: str, connect: Connect) -> Stored:
-    """A database with the vault."""
+    """A database of one's own with the vault."""
     return Stored(connect(vault_db))
 
 
-def hidden(stored: Stored, query: str | None) -> Any:
+@pytest.fixture(scope="module")
+def words(server: Server, template_vault: str) -> Iterator[Stored]:
+    """One database for all tests that only call functions of text."""
+    name = server.create_database(template=template_vault)
+    with psycopg.connect(server.dsn(name), autocommit=True) as connection:
+        yield Stored(connection)
+    server.drop_database(name)
+
+
+def hidden(words: Stored, query: str | None) -> Any:
     """hide_literals() of a query."""
-    return stored.value("SELECT lock_engine.hide_literals(%s)", query)
+    return words.value("SELECT lock_engine.hide_literals(%s)", query)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +50,8 @@ def hidden(stored: Stored, query: str | None) -> Any:
         ("SELECT $$cut in the mid", "SELECT ?"),
     ],
 )
-def test_constants_are_hidden_and_names_are_not(stored: Stored, query: str, expected: str) -> None:
-    assert " ".join(hidden(stored, query).split()) == expected
+def test_constants_are_hidden_and_names_are_not(words: Stored, query: str, expected: str) -> None:
+    assert " ".join(hidden(words, query).split()) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,26 +72,26 @@ def test_constants_are_hidden_and_names_are_not(stored: Stored, query: str, expe
         "SELECT '''', '''jane.doe@example.com'''",
     ],
 )
-def test_no_secret_passes(stored: Stored, query: str) -> None:
-    shown = hidden(stored, query)
+def test_no_secret_passes(words: Stored, query: str) -> None:
+    shown = hidden(words, query)
     assert "jane" not in shown and "example" not in shown, shown
 
 
-def test_null_stays_null_and_anything_is_survived(stored: Stored) -> None:
-    assert hidden(stored, None) is None
+def test_null_stays_null_and_anything_is_survived(words: Stored) -> None:
+    assert hidden(words, None) is None
     for text in ("", "'", '"', "$", "$$", "/*", "--", "\\", "''''", "$a$", "é'ü", "'" * 5000, "/*" * 5000):
-        assert isinstance(hidden(stored, text), str)
+        assert isinstance(hidden(words, text), str)
 
 
-def test_long_text_is_quick(stored: Stored) -> None:
-    stored.connection.execute("SET statement_timeout = '5s'")
+def test_long_text_is_quick(words: Stored) -> None:
+    words.connection.execute("SET statement_timeout = '5s'")
     for text in ("('a', 1), " * 20000, '"a"' * 20000, "'" * 99999, "$x" * 50000, "/* " * 30000):
-        assert len(hidden(stored, text)) <= 20000 * 2
+        assert len(hidden(words, text)) <= 20000 * 2
 
 
-def test_like_statements_share_a_fingerprint_and_others_do_not(stored: Stored) -> None:
+def test_like_statements_share_a_fingerprint_and_others_do_not(words: Stored) -> None:
     def of(query: str) -> str:
-        return str(stored.value("SELECT lock_engine.query_fingerprint(%s)", query))
+        return str(words.value("SELECT lock_engine.query_fingerprint(%s)", query))
 
     like = [
         "SELECT * FROM t WHERE id = 1",
@@ -117,19 +128,19 @@ def test_like_statements_share_a_fingerprint_and_others_do_not(stored: Stored) -
     ],
 )
 def test_severity_is_the_worse_of_crowd_and_wait(
-    stored: Stored, blocked: int | None, seconds: float, severity: str | None
+    words: Stored, blocked: int | None, seconds: float, severity: str | None
 ) -> None:
-    assert stored.value("SELECT lock_engine.severity(%s::int, %s::numeric)", blocked, seconds) == severity
+    assert words.value("SELECT lock_engine.severity(%s::int, %s::numeric)", blocked, seconds) == severity
 
 
-def test_severities_are_ranked(stored: Stored) -> None:
+def test_severities_are_ranked(words: Stored) -> None:
     names = ["CRITICAL", "HIGH", "MEDIUM", "LOW", None]
-    ranks = [stored.value("SELECT lock_engine.severity_rank(%s)", name) for name in names]
+    ranks = [words.value("SELECT lock_engine.severity_rank(%s)", name) for name in names]
     assert ranks == [4, 3, 2, 1, 0]
 
 
-def test_severity_never_falls_while_people_wait_longer_or_more(stored: Stored) -> None:
-    assert not stored.rows(
+def test_severity_never_falls_while_people_wait_longer_or_more(words: Stored) -> None:
+    assert not words.rows(
         """
         SELECT b, s FROM generate_series(1, 40) AS b, generate_series(0, 400, 5) AS s
          WHERE lock_engine.severity_rank(lock_engine.severity(b, s))
