@@ -2,8 +2,7 @@
 describes it.
 
 Who asks is the person of the bearer token, with that person's permissions: without "can see query texts"
-literals are
-hidden, as on the pages.
+literals are hidden, as on the pages.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""System checks: what must be true before anything else is worth looking at. ``manage.py check`` runs E001
-to W002;
-those that ask a database run with ``manage.py check --database default --database vault`` and before
-``migrate``.
+"""System checks: what must be true before anything else is worth looking at. ``manage.py check`` runs
+E001 to W002; those that ask a database run with ``manage.py check --database default --database vault``
+and before ``migrate``.
 
 lockmon.E001  a vault alias is missing from DATABASES, or is no PostgreSQL
 lockmon.E002  LOCKMON_LOOP is wrong

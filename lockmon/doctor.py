@@ -1,8 +1,7 @@
 """The doctor: the guide's pre-deployment and success checklists, asked of the running system.
 
 Each finding says what was looked at, how it is, what that means, and the statement or command that mends
-it. Nothing
-is changed, and nothing that could wait for a lock is asked.
+it. Nothing is changed, and nothing that could wait for a lock is asked.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 touched.
 
 Each function asks one narrow question, so that one that cannot be answered (a right that is lacking, a
-table that is
-locked) costs its own figures and no others.
+table that is locked) costs its own figures and no others.
 """
 
 from __future__ import annotations
@@ -143,8 +142,7 @@ def coverage(cursor: Cursor) -> list[Sample]:
 
 def storage(cursor: Cursor) -> list[Sample]:
     """Bytes of the monitor's own tables and their indexes as vacuum last saw them; asking for the exact
-    size would
-    wait for a locked table."""
+    size would wait for a locked table."""
     return _samples(
         cursor,
         "SELECT c.relname, (c.relpages + coalesce((SELECT sum(i.relpages) FROM pg_catalog.pg_index x"

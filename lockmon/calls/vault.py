@@ -1,6 +1,5 @@
 """Typed calls of the vault's seven published functions (auto_resolve_blocking and detect_deadlocks live
-with the door
-and the deadlocks). Unless said otherwise they raise only what the driver raises."""
+with the door and the deadlocks). Unless said otherwise they raise only what the driver raises."""
 
 from __future__ import annotations
 

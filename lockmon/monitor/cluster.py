@@ -1,11 +1,9 @@
 """Noticing, from inside a django-q worker, that the cluster stops or is gone.
 
 django-q tells its workers to stop by an entry in their queue, which a worker busy with the resident loop
-never reads, so
-the cluster would wait for it for ever. A worker is a fork of the cluster's sentinel and has its events in
-memory: they
-are looked up once and polled. Where they cannot be found (another start method), the change of the parent
-is what is left.
+never reads, so the cluster would wait for it for ever. A worker is a fork of the cluster's sentinel and
+has its events in memory: they are looked up once and polled. Where they cannot be found (another start
+method), the change of the parent is what is left.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 waited for.
 
 PostgreSQL frees a session's locks when the session ends, so a killed leader is replaced at the standby's
-next question,
-whichever host each of them runs on.
+next question, whichever host each of them runs on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The resident loop: connect, become leader or stand by, watch, and begin again whatever happens.
 
 One object, one loop, one thread; threads beside it evaluate alerts, run policies and write reports. What
-one second of
-watching does stands in ``watch.py``; this file is about staying alive.
+one second of watching does stands in ``watch.py``; this file is about staying alive.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """What is wrong with the monitor itself, in sentences, for pages, health checks and the doctor.
 
 Two sources: the vault (lock_engine.monitor_status), and, where that cannot be asked, what the loops last
-reported to
-Django's own database. The task queue is judged by its own sign of life: a cluster whose worker was killed
-at the wrong
-moment takes tasks and runs none, and looks alive otherwise.
+reported to Django's own database. The task queue is judged by its own sign of life: a cluster whose
+worker was killed at the wrong moment takes tasks and runs none, and looks alive otherwise.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
     python -m tests.bench.bench_foreground [SLOTS] [SECONDS]
 
 SLOTS (30) pairs of slots of SECONDS (10), the loop on in one of each pair, in random order; prints the
-median of the
-ratios on / off. The figure to reach: at least 0.98.
+median of the ratios on / off. The figure to reach: at least 0.98.
 """
 
 from __future__ import annotations

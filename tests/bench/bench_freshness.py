@@ -3,12 +3,10 @@
     python -m tests.bench.bench_freshness [SECONDS]
 
 Starts a django-q cluster on a throwaway server, waits for leader and standby, lets sessions wait, block
-and hold locks
-for SECONDS (600), and kills the worker that runs the loop (kill -9) after a third and after two thirds of
-the time.
-Prints p50, p99 and the maximum for waiting, blocking and other granted locks, and what the loop says it
-could not
-sample. Each wait lasts six seconds and each other lock eight, so that one that was not seen counts as missed.
+and hold locks for SECONDS (600), and kills the worker that runs the loop (kill -9) after a third and
+after two thirds of the time. Prints p50, p99 and the maximum for waiting, blocking and other granted
+locks, and what the loop says it could not sample. Each wait lasts six seconds and each other lock eight,
+so that one that was not seen counts as missed.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
     python -m tests.bench.bench_loop
 
-Prints, with 5,000 granted locks in 50 sessions and with 1,000 idle connections: the median of the tick, of
-`count(*)` over pg_lock_status() and over pg_stat_get_activity(NULL), and the ratios. The three are taken
-in turn on
-one connection, all prepared.
+Prints, with 5,000 granted locks in 50 sessions and with 1,000 idle connections: the median of the tick,
+of `count(*)` over pg_lock_status() and over pg_stat_get_activity(NULL), and the ratios. The three are
+taken in turn on one connection, all prepared.
 """
 
 from __future__ import annotations
