@@ -23,7 +23,7 @@ BEGIN
            'database', p_event.database_name,
            'application', coalesce(CASE WHEN d.pid = p_event.pid THEN p_event.application_name END, w.application_name, s.application_name),
            'client', coalesce(CASE WHEN d.pid = p_event.pid THEN p_event.client END, w.client, host(s.client_addr)),
-           'query', q.text, 'query_truncated', CASE WHEN octet_length(q.text) >= v_size - 4 THEN true END,
+           'query', q.text, 'query_truncated', CASE WHEN octet_length(q.text) BETWEEN v_size - 4 AND v_size - 1 THEN true END,
            'wanted_mode', d.mode, 'lock_type', o.lock_type, 'object_key', NULL,
            'wanted', CASE WHEN c.tuple IS NOT NULL AND o.lock_type = 'transactionid'
                             THEN format('row (%s,%s) of %s (transaction %s)', c.page, c.tuple, c.table_name, o.transactionid)
@@ -38,7 +38,8 @@ BEGIN
     FROM (SELECT x.n, (x.e ->> 'pid')::integer AS pid, x.e ->> 'mode' AS mode, x.e ->> 'object' AS object, (x.e ->> 'blocker')::integer AS blocker
             FROM jsonb_array_elements(p_event.detail -> 'edges') WITH ORDINALITY x(e, n)) d
     CROSS JOIN LATERAL lock_log.parse_object(d.object) o
-    CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN d.pid = p_event.pid AND NOT (p_event.detail -> 'statements') ? d.pid::text THEN p_event.statement END,
+    -- the victim's statement is a field of its own, whole
+    CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN d.pid = p_event.pid THEN p_event.statement END,
                                         p_event.detail -> 'statements' ->> d.pid::text) AS text) q
     LEFT JOIN LATERAL (
       SELECT v.* FROM lock_log.event v
