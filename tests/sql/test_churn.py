@@ -146,7 +146,8 @@ def test_the_rules_hold_under_churn_with_two_monitors(vault_db: str, connect: Co
     for thread in (*workers, *monitors):
         thread.join(30)
         assert not thread.is_alive(), f"{thread.name} hangs"
-    assert not [error for thread in (*workers, *monitors) for error in thread.errors]
+    assert not [error for worker in workers for error in worker.errors]
+    assert not [error for monitor in monitors for error in monitor.errors]
 
     for monitor in monitors:
         assert monitor.outcomes["done"] > 10, monitor.outcomes

@@ -72,7 +72,7 @@ def collected(monitor: psycopg.Connection[Any], ring: Ring, source: str | None =
         assert len(rows) <= 1
         return rows[0] if rows and (source is None or source in rows[0]["sources"]) else None
 
-    return poll(find, 20, "the deadlock's event")  # type: ignore[arg-type]
+    return poll(find, 20, "the deadlock's event")
 
 
 def ledger(monitor: psycopg.Connection[Any]) -> tuple[int, ...]:

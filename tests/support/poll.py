@@ -9,7 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def poll(fn: Callable[[], T], deadline: float = 10, what: str = "the condition", interval: float = 0.02) -> T:
+def poll(
+    fn: Callable[[], T | None], deadline: float = 10, what: str = "the condition", interval: float = 0.02
+) -> T:
     """Call `fn` until it returns something true, and return that.
 
     `deadline` and `interval` are seconds. When time is up: AssertionError with `what` and the last answer.
