@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -31,6 +32,12 @@ class OpenSession(Protocol):
         self, place: str, user: str | None = None, application_name: str = "test", autocommit: bool = False
     ) -> Session:
         """Connect; the test's end closes it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell that starts the tests in the background lets them, and all they start, ignore SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
