@@ -242,14 +242,14 @@ def test_exports_are_safe_and_complete(vault_db: str) -> None:
         rows = list(csv.reader(io.StringIO(exported(client, name, "csv").decode("utf-8-sig"))))
         found = json.loads(exported(client, name, "json"))
         book = load_workbook(io.BytesIO(exported(client, name, "xlsx")))
-        sheet = list(book.active.values)  # type: ignore[union-attr]
+        sheet = list(book.active.values)
         assert len(rows) == len(found) + 1 == len(sheet)
         assert rows[0] == list(found[0]) == list(sheet[0])
         for value in [value for row in rows[1:] for value in row]:
             assert not value.lstrip(" ").startswith(("=", "+", "@", "\t", "\r")), value[:50]
         for value in [value for row in sheet[1:] for value in row if isinstance(value, str)]:
             assert not value.startswith("="), value[:50]
-        assert all(cell.data_type != "f" for row in book.active.iter_rows() for cell in row)  # type: ignore[union-attr]
+        assert all(cell.data_type != "f" for row in book.active.iter_rows() for cell in row)
     texts = [row["query_text"] for row in json.loads(exported(client, "lockactivity", "json"))]
     assert LONG in texts, "JSON keeps a text whole"
 

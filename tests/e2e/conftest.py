@@ -40,7 +40,7 @@ def chromium() -> Iterator[Browser]:
     """One browser for all tests."""
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     assert found is not None, "Chromium is needed for these tests (Debian: apt install chromium)."
-    # Playwright has an event loop in the test's thread; the ORM is used there all the same, and by nobody else.
+    # Playwright has an event loop in the test's thread; the ORM is used there all the same, by nobody else.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
