@@ -93,7 +93,7 @@ def compare(
     delays: list[float] = []
     for ring in rings:
         assert ring.failed_at is not None
-        fits = [e for e in free if set(e[0]) == set(ring.pids) and abs(e[2] - ring.failed_at) < 0.15]
+        fits = [e for e in free if set(e[0]) == set(ring.pids) and abs(e[2] - ring.failed_at) < 0.4]
         if not fits:
             missed += 1
             lived = timeout if ring.delay > timeout else timeout - ring.delay
