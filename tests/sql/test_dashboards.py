@@ -85,9 +85,12 @@ def test_ages_grow_between_two_cycles(scene: str, stored: Stored, session: OpenS
     row_queue(scene, session, 2)
     stored.capture()
     first = blocking(stored)[0]
-    later = poll(
-        lambda: row if (row := blocking(stored)[0])["blocking_duration_seconds"] >= 1 else None, 5, "a second"
-    )
+
+    def older() -> Row | None:
+        row = blocking(stored)[0]
+        return row if row["blocking_duration_seconds"] > first["blocking_duration_seconds"] else None
+
+    later = poll(older, 5, "a second more", interval=0.1)
     assert later["satellite_id"] == first["satellite_id"], "nothing was stored in between"
     assert later["blocking_impact_score"] > first["blocking_impact_score"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from tests.conftest import Connect, OpenSession
 from tests.support.poll import poll
+from tests.support.servers import Server
 from tests.support.stored import VAULT_TABLES, Stored
 from tests.support.tangle import prepare
 
@@ -121,11 +123,22 @@ def test_a_cycle_in_a_frozen_snapshot_is_skipped_with_a_sentence(stored: Stored,
     assert said == f"skipped: a cycle needs isolation level READ COMMITTED, this transaction has {level}"
 
 
+@pytest.fixture(scope="module")
+def lasting(server: Server, template_vault: str) -> Iterator[str]:
+    """One database for all tables that are locked in turn."""
+    name = server.create_database(template=template_vault)
+    prepare(server.dsn(name))
+    yield server.dsn(name)
+    server.drop_database(name)
+
+
 @pytest.mark.parametrize("table", [*(f"lock_monitoring.{name}" for name in VAULT_TABLES), *STATE_TABLES])
 def test_the_monitor_does_not_hang_when_its_own_table_is_locked(
-    scene: str, stored: Stored, session: OpenSession, table: str
+    lasting: str, connect: Connect, session: OpenSession, table: str
 ) -> None:
-    root, waiter, locker = (session(scene) for _ in range(3))
+    stored = Stored(connect(lasting))
+    stored.connection.execute("SET statement_timeout = '10s'")
+    root, waiter, locker = (session(lasting) for _ in range(3))
     root.run("UPDATE app.t0 SET n = 1 WHERE id = 1")
     waiter.start("UPDATE app.t0 SET n = 1 WHERE id = 1")
     waiter.wait_blocked()

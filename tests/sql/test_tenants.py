@@ -131,3 +131,26 @@ def test_a_link_belongs_to_the_waiters_tenant(scene: str, stored: Stored, sessio
     stored.capture()
     assert bytes(stored.value("SELECT tenant_hk FROM lock_monitoring.lock_blocking_l")) == BOLT
     assert bytes(stored.value("SELECT tenant_hk FROM lock_monitoring.blocking_session_h")) == ACME
+
+
+def test_an_analysis_is_of_the_tenants_own_waits_and_blockers(
+    scene: str, stored: Stored, session: OpenSession
+) -> None:
+    reader = session(scene, application_name="tenant=ACME")
+    reader.run("SELECT count(*) FROM app.t0")
+    migration = session(scene, application_name="tenant=ACME")
+    migration.start("ALTER TABLE app.t0 ADD COLUMN note text")
+    migration.wait_blocked()
+    queued = session(scene, application_name="tenant=ACME")
+    queued.start("SELECT count(*) FROM app.t0")
+    queued.wait_blocked()
+    stored.capture()
+    found = {
+        tenant: stored.one("SELECT * FROM lock_monitoring.analyze_lock_waits(%s, 1)", tenant)
+        for tenant in (ACME, BOLT)
+    }
+    assert found[ACME]["blocking_events"] == 2 and "definition queued" in str(found[ACME]["recommendations"])
+    assert found[BOLT]["total_lock_events"] == 0
+    assert found[BOLT]["recommendations"] == ["Nobody waited for a lock in this period."]
+    kept = stored.rows("SELECT tenant_hk FROM lock_monitoring.lock_wait_analysis_h")
+    assert {bytes(row["tenant_hk"]) for row in kept} == {ACME, BOLT}

@@ -131,10 +131,14 @@ BEGIN
     CASE WHEN a.waits > 0 AND a.table_name IS NOT NULL THEN format(
       '%s cost the most waiting: keep transactions on it short, and touch it last in a transaction.', a.table_name) END,
     CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s b
+                        JOIN lock_monitoring.blocking_session_h h ON h.blocking_session_hk = b.blocking_session_hk
                        WHERE b.kind = 'idle_in_transaction' AND b.is_root AND b.load_date >= v_start
-                         AND b.blocking_duration_seconds >= 10)
+                         AND b.blocking_duration_seconds >= 10 AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk))
       THEN 'Sessions idle in a transaction blocked others for over 10 s: set idle_in_transaction_session_timeout for their logins.' END,
-    CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s b WHERE b.kind = 'queued_ddl' AND b.load_date >= v_start)
+    CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s b
+                        JOIN lock_monitoring.blocking_session_h h ON h.blocking_session_hk = b.blocking_session_hk
+                       WHERE b.kind = 'queued_ddl' AND b.load_date >= v_start
+                         AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk))
       THEN 'A change of a table''s definition queued and everybody queued behind it: run such changes with a lock_timeout and retry.' END,
     CASE WHEN a.deadlocks > 0 THEN format('%s in the period: see their patterns for the order of locks to agree on.',
       CASE a.deadlocks WHEN 1 THEN '1 deadlock' ELSE a.deadlocks || ' deadlocks' END) END,
