@@ -125,6 +125,9 @@ def test_the_units_bring_up_a_monitor_that_the_doctor_passes(
             documented("lockmon_top"), cwd=ROOT, env=environment, capture_output=True, text=True, check=True
         )
         assert "Watching." in top.stdout
+        weekly = documented("lockmon_report")
+        made = subprocess.run(weekly, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        assert "## Recommendations" in made.stdout
         assert answer(f"http://127.0.0.1:{port}/healthz") == (200, "ok\n")
         assert answer(f"http://127.0.0.1:{port}/readyz")[0] == 200
         code, text = answer(f"http://127.0.0.1:{port}/metrics")
