@@ -15,7 +15,7 @@ TEMPLATE = "lockmon/table.html"
 NUMBER = {"th": {"class": "number"}, "td": {"class": "number"}}
 
 
-class Duration(tables.Column):
+class Duration(tables.Column):  # type: ignore[misc]
     """Seconds, shown as 6:12, aligned right."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -26,7 +26,7 @@ class Duration(tables.Column):
         return words.clock(value)
 
 
-class Words(tables.Column):
+class Words(tables.Column):  # type: ignore[misc]
     """Seconds in words, 1 h 12 min, aligned right."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,7 +37,7 @@ class Words(tables.Column):
         return words.duration(value)
 
 
-class Count(tables.Column):
+class Count(tables.Column):  # type: ignore[misc]
     """A count with separators, aligned right."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -48,14 +48,14 @@ class Count(tables.Column):
         return words.count(value)
 
 
-class Hostile(tables.Column):
+class Hostile(tables.Column):  # type: ignore[misc]
     """Text that came from a session: control and bidi characters made visible."""
 
     def render(self, value: Any) -> str:
         return words.one_line(value, 160)
 
 
-class WaitersTable(tables.Table):
+class WaitersTable(tables.Table):  # type: ignore[misc]
     """Everybody who waits now."""
 
     pid = Count(verbose_name="pid")
@@ -77,7 +77,7 @@ class WaitersTable(tables.Table):
         )
 
 
-class LossTable(tables.Table):
+class LossTable(tables.Table):  # type: ignore[misc]
     """Blocked seconds by one dimension of root blockers or of waits."""
 
     name = Hostile(verbose_name="what")
@@ -106,7 +106,7 @@ class ContentionTable(LossTable):
     episodes = Count(verbose_name="waits")
 
 
-class AnalysisTable(tables.Table):
+class AnalysisTable(tables.Table):  # type: ignore[misc]
     """Analyses of the last periods, newest first."""
 
     period = tables.Column(orderable=False)

@@ -4,7 +4,7 @@ filtered."""
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -15,6 +15,8 @@ from django.core.paginator import Paginator
 from django.db import DatabaseError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from ..groups import EXPORT_HISTORY, VIEW_QUERY_TEXT
@@ -29,8 +31,8 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
     """Counts exactly up to 2,000 rows; above that it takes the planner's estimate, which costs nothing."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
-        rows: QuerySet[Any] = self.object_list.order_by()
+    def count(self) -> int:
+        rows: QuerySet[Any] = cast("QuerySet[Any]", self.object_list).order_by()
         exact = int(rows[: EXACT_UP_TO + 1].count())
         if exact <= EXACT_UP_TO:
             return exact
@@ -44,6 +46,13 @@ def estimate(rows: QuerySet[Any]) -> int:
     plan = rows.explain(format="json")
     found = json.loads(plan) if isinstance(plan, str) else plan
     return int(found[0]["Plan"]["Plan Rows"])
+
+
+def rendered(response: HttpResponse) -> HttpResponse:
+    """Render a template response now, so that an error of the vault is met where it can be said."""
+    if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+        return response.render()
+    return response
 
 
 class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -107,7 +116,7 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         try:
             response = super().changelist_view(request, extra)
-            return response.render() if hasattr(response, "render") and not response.is_rendered else response
+            return rendered(response)
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
             return HttpResponseRedirect(request.path)
@@ -123,7 +132,7 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         try:
             response = super().changeform_view(request, object_id, form_url, extra_context)
-            return response.render() if hasattr(response, "render") and not response.is_rendered else response
+            return rendered(response)
         except DatabaseError as error:
             return self.unreachable(request, error)
 
@@ -141,7 +150,7 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ours = path("export/<str:form>/", self.admin_site.admin_view(self.export_view), name=name)
         return [ours, *super().get_urls()]
 
-    def export_view(self, request: HttpRequest, form: str) -> HttpResponse:
+    def export_view(self, request: HttpRequest, form: str) -> HttpResponseBase:
         """What the list's filters select, as a file."""
         if not self.has_view_permission(request) or not self._may_export(request):
             raise PermissionDenied

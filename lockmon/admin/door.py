@@ -21,7 +21,7 @@ from ..views import policies, stopping, words
 from ..views.export import Column
 from . import filters
 from .base import HistoryAdmin
-from .history import BlockingSessionAdmin
+from .episodes import BlockingSessionAdmin
 
 Pages = list[tuple[str, Callable[..., HttpResponse], str]]
 

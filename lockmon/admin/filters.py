@@ -63,7 +63,7 @@ class WhenFilter(admin.ListFilter):
         super().__init__(request, params, model, model_admin)
         self.field = getattr(model_admin, "when_field", self.field)
         self.default = getattr(model_admin, "when_default", self.default)
-        for name in self.expected_parameters():
+        for name in (self.parameter, "since", "until"):
             if name in params and params[name][-1]:
                 self.used_parameters[name] = params.pop(name)[-1]
             else:
@@ -73,7 +73,7 @@ class WhenFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [self.parameter, "since", "until"]
 
     @property
@@ -85,7 +85,7 @@ class WhenFilter(admin.ListFilter):
         return str(self.used_parameters.get("until", ""))
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
-        ours = ("p", *self.expected_parameters())
+        ours = ("p", self.parameter, "since", "until")
         self.kept = [(key, value) for key, value in changelist.params.items() if key not in ours]
         typed = self.since_text or self.until_text
         chosen = self.used_parameters.get(self.parameter, self.default)
@@ -130,7 +130,7 @@ class TextFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [self.parameter]
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
@@ -259,8 +259,8 @@ class VersionFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[Choice]:
         return (("open", "present now"), ("all", "every version"))
 
-    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
-        found = list(super().choices(changelist))
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        found = [dict(choice) for choice in super().choices(changelist)]
         found[0]["display"] = "last of each"
         yield from found
 

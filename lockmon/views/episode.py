@@ -129,13 +129,13 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
             :MOST_WAITS
         ]
     )
-    first, last = versions[0], versions[-1]
+    begun, ended = versions[0], versions[-1]
     mine = Q(lock_activity_id__in=hubs)
     if any(row.is_root for row in versions):
-        mine |= Q(root_nodes__contains=[first.node if first.node is not None else first.session_pid])
-    during = Q(load_date__gte=first.load_date - timedelta(seconds=1))
-    if last.load_end_date is not None:
-        during &= Q(load_date__lt=last.load_end_date)
+        mine |= Q(root_nodes__contains=[begun.node if begun.node is not None else begun.session_pid])
+    during = Q(load_date__gte=begun.load_date - timedelta(seconds=1))
+    if ended.load_end_date is not None:
+        during &= Q(load_date__lt=ended.load_end_date)
     rows = LockActivity.objects.filter(mine, during, lock_granted=False)
     rows = rows.order_by("satellite_id")
     now = timezone.now()
@@ -188,13 +188,12 @@ def _events(versions: list[BlockingSession], waits: list[Wait], actions: list[Ma
             found.append(Event(wait.start, f"{wait.pid} ({wait.application}) joins as number {number}"))
     found += _changes(versions)
     found += [Event(mark.at, mark.text, "grave") for mark in actions]
-    if last.ended_at or last.load_end_date:
+    over = last.ended_at or last.load_end_date
+    if over is not None:
         how = words.ENDINGS.get(last.ended_how or "", words.one_line(last.ended_how, 60))
-        found.append(
-            Event(last.ended_at or last.load_end_date, f"the blocking ends: {how or 'unknown'}", "end")
-        )
+        found.append(Event(over, f"the blocking ends: {how or 'unknown'}", "end"))
     ends = [wait.end for wait in waits if wait.end is not None]
-    if ends and len(ends) == len(waits) and (last.ended_at or last.load_end_date):
+    if ends and len(ends) == len(waits) and over is not None:
         found.append(Event(max(ends), f"out of the queue: {words.some(len(waits), 'waiter')}, all", "end"))
     return sorted(found, key=lambda event: event.at)
 

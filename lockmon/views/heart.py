@@ -132,11 +132,11 @@ def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
         gaps = f"{words.some(status.gaps_today, 'gap')} today, {missing} missing"
     if status.state == "skipping":
         held = words.one_line(status.skipped_because, 300) or "another cycle holds the vault"
-        since = (
+        began = (
             f" since {timezone.localtime(status.skipping_since):%H:%M:%S}" if status.skipping_since else ""
         )
         return (
-            f"Looking, but storing nothing{since}: {held}. Last look {words.duration(age)} ago; {gaps}.",
+            f"Looking, but storing nothing{began}: {held}. Last look {words.duration(age)} ago; {gaps}.",
             False,
         )
     return f"Watching. Last look {words.duration(age)} ago, {look}, {gaps}.", True

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from ..calls import coverage
 from ..models import BlockingSession, DeadlockEvent, LockActivity
 from . import nodes, tree, words
 from .context import VAULT
-from .figures import LONGEST_ROW
+from .figures import LONGEST_ROW, alive
 from .heart import tried
 
 MOST_WAITERS = 3000
@@ -40,9 +40,7 @@ class Then:
 
 
 def _open_at(rows: QuerySet[Any], at: datetime) -> QuerySet[Any]:
-    return rows.filter(
-        Q(load_end_date=None) | Q(load_end_date__gt=at), load_date__lte=at, load_date__gt=at - LONGEST_ROW
-    )
+    return rows.filter(satellite_id__in=alive(rows, at))
 
 
 def rows_at(at: datetime, alias: str = VAULT) -> tuple[list[BlockingSession], list[LockActivity]]:

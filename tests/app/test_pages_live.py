@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import psycopg
 import pytest
@@ -135,7 +136,7 @@ def test_a_page_shows_the_strict_policy_and_no_inline_code(vault_db: str) -> Non
         assert "script-src 'self'" in answer["Content-Security-Policy"]
         page = answer.content.decode()
         assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", page), path
-        assert not re.search(r"\son[a-z]+=|\sstyle=|<style", page), path
+        assert not re.search(r"<[^>]+\s(on[a-z]+|style)=|<style", page), path
 
 
 def crowd(size: int, alike: bool) -> list[Node]:
@@ -183,13 +184,13 @@ def crowd(size: int, alike: bool) -> list[Node]:
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_a_thousand_waiters_stay_small_and_fast(alike: bool) -> None:
-    began = datetime.now(UTC)
+    began = time.process_time()
     made = tree.build(crowd(1000, alike), timezone.now())
     rights = Rights(pages=True, query_text=True, stop=True, export=True)
     page = render_to_string(
         "lockmon/_tree.html", {"tree": made, "can": rights, "stop_url": "/admin/stop/", "past": False}
     )
-    took = (datetime.now(UTC) - began).total_seconds()
+    took = time.process_time() - began  # seconds of CPU: the machine may be busy with other tests
     assert made.waiting == 1000
     assert len(page.encode()) < 300_000, len(page)
     assert took < 1.0

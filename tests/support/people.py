@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 
@@ -36,6 +37,7 @@ def browser(role: str) -> Client:
 
 def use_app_login(alias: str = "vault") -> None:
     """Let the alias use the application's login, so that a test proves its rights too."""
+    cache.clear()  # sums of another test's vault
     connection = connections[alias]
     connection.close()
     connection.settings_dict.update({"USER": APP_LOGIN, "PASSWORD": APP_PASSWORD})

@@ -1,0 +1,112 @@
+"""The history of deadlocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ..models import DeadlockEvent
+from ..views import words
+from ..views.export import Column
+from . import filters
+from .rows import TextAware, nodes_in_words
+
+
+@admin.register(DeadlockEvent)
+class DeadlockEventAdmin(TextAware):
+    """Deadlocks, one row each; the number links to the drawing."""
+
+    list_display = ("moment", "pids", "victim", "users", "tables", "source", "similar", "how", "page_link")
+    list_display_links = None
+    when_field = "deadlock_timestamp"
+    list_filter = (
+        filters.WhenFilter,
+        filters.text_filter("victim", "deadlock_victim_pid"),
+        filters.text_filter("pattern", "pattern_hash"),
+        filters.TenantFilter,
+    )
+    ordering = ("-deadlock_timestamp",)
+    search_fields = ("deadlock_id", "pattern_hash")
+    text_search = ("deadlock_victim_query",)
+    search_help_text = "Deadlock id, pattern; the victim's statement where you may see it."
+    heavy = (
+        "log_excerpt",
+        "involved_queries",
+        "deadlock_victim_query",
+        "deadlock_graph",
+        "participants",
+        "hash_diff",
+    )
+    export_columns = (
+        *(
+            Column(name, name)
+            for name in [
+                "deadlock_timestamp",
+                "deadlock_id",
+                "involved_pids",
+                "involved_users",
+                "deadlock_victim_pid",
+                "deadlock_resolution",
+                "deadlock_duration_ms",
+                "affected_tables",
+                "lock_types_involved",
+                "similar_deadlocks_count",
+                "pattern_hash",
+                "sources",
+                "prevention_suggestion",
+                "unknown",
+            ]
+        ),
+        Column("involved_queries", "involved_queries", text=True),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(load_end_date=None)
+
+    @admin.display(description="when", ordering="deadlock_timestamp")
+    def moment(self, row: DeadlockEvent) -> SafeString:
+        address = reverse("admin:lockmon_deadlock", args=[row.deadlock_event_id])
+        return format_html('<a href="{}">{}</a>', address, words.moment(row.deadlock_timestamp, "short"))
+
+    @admin.display(description="sessions")
+    def pids(self, row: DeadlockEvent) -> str:
+        return nodes_in_words(row.involved_pids)
+
+    @admin.display(description="victim", ordering="deadlock_victim_pid")
+    def victim(self, row: DeadlockEvent) -> str:
+        return "unknown" if row.deadlock_victim_pid is None else str(row.deadlock_victim_pid)
+
+    @admin.display(description="users")
+    def users(self, row: DeadlockEvent) -> str:
+        return (
+            words.one_line(", ".join(sorted({name for name in row.involved_users or () if name})), 60)
+            or "unknown"
+        )
+
+    @admin.display(description="tables")
+    def tables(self, row: DeadlockEvent) -> str:
+        return words.one_line(", ".join(row.affected_tables or ()), 80) or "unknown"
+
+    @admin.display(description="captured by")
+    def source(self, row: DeadlockEvent) -> str:
+        return ", ".join(row.sources or ()) or "unknown"
+
+    @admin.display(description="of this pattern", ordering="similar_deadlocks_count")
+    def similar(self, row: DeadlockEvent) -> str:
+        return words.count(row.similar_deadlocks_count)
+
+    @admin.display(description="how it ended")
+    def how(self, row: DeadlockEvent) -> str:
+        return words.one_line(row.deadlock_resolution, 50) or "unknown"
+
+    @admin.display(description="drawing")
+    def page_link(self, row: DeadlockEvent) -> SafeString:
+        return format_html(
+            '<a href="{}">drawing</a>', reverse("admin:lockmon_deadlock", args=[row.deadlock_event_id])
+        )
