@@ -147,13 +147,25 @@ class Cluster:
         return len(lines) >= 8 and lines[7].strip() == "ready"
 
     def _why(self) -> str:
+        """The server's last complaint; its log writer may bring it a moment after the server's end."""
+        until = time.monotonic() + 2
+        while not (fatal := self._complaints()) and time.monotonic() < until:
+            time.sleep(0.02)
         said = self.start_log.read_text(encoding="utf-8", errors="replace")
-        logs = sorted((self.data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
-        fatal = [line for line in said.splitlines() if "FATAL" in line or "could not" in line]
-        if not fatal and logs:
-            tail = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-            fatal = [line for line in tail if "FATAL" in line or "PANIC" in line]
         return _last_sentence("\n".join(fatal) or said)
+
+    def _complaints(self) -> list[str]:
+        said = self.start_log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if complaints := [line for line in said if "FATAL" in line or "could not" in line]:
+            return complaints
+        logs = sorted((self.data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        if not logs:
+            return []
+        tail = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+        # A log that was there before may end with complaints of an earlier start: only what follows counts.
+        starts = [number for number, line in enumerate(tail) if "starting PostgreSQL" in line]
+        tail = tail[starts[-1] :] if starts else tail
+        return [line for line in tail if "FATAL" in line or "PANIC" in line]
 
     def alive(self) -> bool:
         """Whether the server that was started here still runs."""
