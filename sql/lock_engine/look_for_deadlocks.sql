@@ -33,13 +33,18 @@ BEGIN
              ARRAY(SELECT p::integer FROM jsonb_array_elements(c.members) e, jsonb_array_elements_text(e -> 'pids') p),
              c.members -> 0 ->> 'database', c.members
         FROM c ORDER BY c.key
-      ON CONFLICT (observation_key) DO UPDATE SET last_seen = EXCLUDED.last_seen, looks = o.looks + 1
+      ON CONFLICT (observation_key) DO UPDATE SET last_seen = EXCLUDED.last_seen, looks = o.looks + 1, gone_at = NULL, evidence = NULL
+       WHERE o.outcome IS NULL
       RETURNING o.observation_key)
     SELECT array_agg(k.observation_key) INTO v_keys FROM kept k;
   END IF;
-  UPDATE lock_engine.deadlock_observation o
-     SET gone_at = v_now, evidence = lock_engine.deadlock_evidence(o.members)
-   WHERE o.outcome IS NULL AND o.gone_at IS NULL AND o.observation_key <> ALL (v_keys);
+  -- gone only if one of them waits no more: a member that is just making its check is not seen waiting by a look
+  UPDATE lock_engine.deadlock_observation o SET gone_at = v_now, evidence = e.evidence
+    FROM (SELECT x.observation_key, lock_engine.deadlock_evidence(x.members) AS evidence
+            FROM lock_engine.deadlock_observation x
+           WHERE x.outcome IS NULL AND x.gone_at IS NULL AND x.observation_key <> ALL (v_keys)) e
+   WHERE o.observation_key = e.observation_key
+     AND EXISTS (SELECT FROM jsonb_array_elements(e.evidence) m WHERE NOT (m ->> 'still_waiting')::boolean);
   SELECT count(*) FILTER (WHERE o.gone_at IS NOT NULL) INTO v_open
     FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL;
   SELECT max(w) INTO v_youngest FROM unnest(v_seen.wait_starts) w;
