@@ -20,21 +20,24 @@ BEGIN
     #variable_conflict use_column
     BEGIN
       WITH a AS MATERIALIZED (
-        SELECT x.pid, x.wait_event_type = 'Lock' AS waits,
-               coalesce(x.xact_start, x.backend_start) < clock_timestamp() - p_min_age AS old,
+        SELECT x.pid, coalesce(x.xact_start, x.backend_start) < clock_timestamp() - p_min_age AS old,
                CASE WHEN x.state <> 'idle' THEN %1$s END AS session_hash
           FROM pg_stat_get_activity(NULL) x
          WHERE x.pid <> ALL (p_own_pids)),
-      w AS MATERIALIZED (SELECT count(*) FILTER (WHERE a.waits) AS waiting FROM a),
       s AS (
-        SELECT coalesce(sum(a.session_hash), 0) AS hash FROM a
-         WHERE p_everything OR a.old OR (SELECT w.waiting FROM w) > 0),
+        SELECT coalesce(sum(a.session_hash), 0) AS hash, coalesce(sum(a.session_hash) FILTER (WHERE a.old), 0) AS old_hash
+          FROM a),
       l AS (
-        SELECT coalesce(sum(k.row_hash), 0) AS hash, count(*) AS locks
+        SELECT coalesce(sum(k.row_hash), 0) AS hash, count(*) AS locks,
+               coalesce(sum(k.row_hash) FILTER (WHERE a.old OR k.pid IS NULL), 0) AS old_hash,
+               count(*) FILTER (WHERE a.old OR k.pid IS NULL) AS old_locks,
+               -- asked of the locks: a waiter that wakes for its deadlock check shows no wait event for a moment
+               count(*) FILTER (WHERE NOT k.granted) AS waiting
           FROM lock_catalog.locks k LEFT JOIN a ON a.pid = k.pid
-         WHERE k.pid IS NULL
-            OR (a.pid IS NOT NULL AND (p_everything OR a.old OR (SELECT w.waiting FROM w) > 0)))
-      SELECT s.hash + l.hash, w.waiting::integer, l.locks::integer INTO digest, waiting, locks FROM s, l, w;
+         WHERE k.pid IS NULL OR a.pid IS NOT NULL)
+      SELECT CASE WHEN p_everything OR l.waiting > 0 THEN s.hash + l.hash ELSE s.old_hash + l.old_hash END, l.waiting,
+             CASE WHEN p_everything OR l.waiting > 0 THEN l.locks ELSE l.old_locks END
+        INTO digest, waiting, locks FROM s, l;
     END
     $body$
   $create$,
