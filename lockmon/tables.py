@@ -105,6 +105,9 @@ class ContentionTable(LossTable):
     seconds = Words(verbose_name="waited in total")
     episodes = Count(verbose_name="waits")
 
+    class Meta(LossTable.Meta):
+        empty_text = "Nobody waited for it in this period."
+
 
 class AnalysisTable(tables.Table):  # type: ignore[misc]
     """Analyses of the last periods, newest first."""

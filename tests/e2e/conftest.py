@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -14,7 +13,6 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.support.people import person, use_app_login
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 _ARGUMENTS = [

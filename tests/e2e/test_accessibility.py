@@ -1,19 +1,16 @@
-"""axe on every page, both themes, full and empty: nothing serious. And the screenshots of the documents."""
+"""axe on every page, both themes, full and empty: nothing serious."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests.app.test_pages_hostile import fill
-from tests.e2e.conftest import SCREENSHOTS
 from tests.support import scenes
 from tests.support.sessions import Session
 
@@ -112,37 +109,3 @@ def test_narrow_pages_do_not_scroll_sideways(visit: Visit, vault_db: str, sessio
         if page.evaluate("document.documentElement.scrollWidth") > 392:
             wide.append(path)
     assert wide == []
-
-
-@pytest.mark.skipif(not os.environ.get("LOCKMON_SCREENSHOTS"), reason="LOCKMON_SCREENSHOTS=1 takes them anew")
-def test_screenshots(visit: Visit, vault_db: str, session: OpenSession) -> None:
-    scenes.make_tables(vault_db)
-    root, _ = scenes.row_queue(vault_db, session, 12)
-    migrate = session(vault_db, application_name="migrate")
-    migrate.start("ALTER TABLE app.accounts ADD COLUMN note text")
-    migrate.wait_blocked()
-    for _ in range(3):
-        reader = session(vault_db, application_name="nightly-report")
-        reader.start("SELECT sum(balance) FROM app.accounts")
-        reader.wait_blocked()
-    scenes.cycle(vault_db)
-    with psycopg.connect(vault_db) as connection:
-        found = connection.execute(
-            "SELECT encode(blocking_session_hk, 'hex') FROM lock_monitoring.blocking_session_s"
-            " WHERE session_pid = %s",
-            [root.pid],
-        ).fetchone()
-        assert found is not None
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    for name, path, width, scheme in (
-        ("overview", "/admin/", 1300, "light"),
-        ("overview-dark", "/admin/", 1300, "dark"),
-        ("overview-narrow", "/admin/", 420, "light"),
-        ("time-machine", "/admin/monitor/time/", 1300, "light"),
-        ("episode", f"/admin/monitor/episode/{found[0]}/", 1300, "light"),
-        ("session", f"/admin/monitor/session/?node={root.pid}", 1300, "light"),
-        ("insight", "/admin/monitor/insight/", 1300, "dark"),
-        ("blocking", "/admin/lockmon/blockingsession/", 1300, "light"),
-    ):
-        page = visit("dba", path, width=width, scheme=scheme)
-        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
