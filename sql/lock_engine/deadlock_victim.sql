@@ -27,8 +27,8 @@ BEGIN
         CROSS JOIN LATERAL (SELECT coalesce((m ->> 'wait_start')::timestamptz, (m ->> 'query_start')::timestamptz) + p_timeout AS checks_at) c
         CROSS JOIN LATERAL (SELECT c.checks_at, coalesce(c.checks_at BETWEEN p_last_seen - interval '300 ms' AND p_gone_at
                                     AND c.checks_at > coalesce(v_closed, '-infinity'), false) AS in_time) t
-       WHERE NOT coalesce((e ->> 'still_waiting')::boolean, false)
-         AND (e ->> 'present')::boolean) x
+       -- a client that disconnected after the error is gone by now
+       WHERE NOT coalesce((e ->> 'still_waiting')::boolean, false)) x
    ORDER BY x.points DESC, x.checks_at LIMIT 1;
   score := coalesce(score, 0);
 END
