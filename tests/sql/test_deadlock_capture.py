@@ -314,3 +314,22 @@ def test_cleanup_forgets_records_and_ledger_lines(monitor: psycopg.Connection[An
     monitor.execute("SELECT * FROM lock_monitoring.cleanup_old_data(0)")
     for table in ("lock_log.event", "lock_engine.deadlock_ledger", "lock_engine.deadlock_observation"):
         assert monitor.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_a_client_that_leaves_at_once_is_still_the_victim(
+    monitor: psycopg.Connection[Any], vault_db: str
+) -> None:
+    monitor.execute(BLIND)
+    arena = Arena(vault_db, 2, 2)
+    made: list[Ring] = []
+    chance = random.Random(5)
+    thread = threading.Thread(target=lambda: made.append(arena.deadlock(2, "advisory", 0.3, chance)))
+    thread.start()
+    watch = DeadlockWatch(monitor.cursor)
+    poll(lambda: watch.look().cycles, 10, "the ring")
+    thread.join()
+    arena.close()
+    gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY (%s)"
+    poll(lambda: monitor.execute(gone, [list(made[0].pids)]).fetchone() == (True,), 10, "their end")
+    assert watch.look().pending == 1
+    assert collected(monitor, made[0])["deadlock_victim_pid"] == made[0].victim
