@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from onevault import env
 
+BACKEND = "onevault.postgresql"
 WEB_SCHEMA = "onevault_web"
 EMBEDDED_VAULT = "one_vault"
 EMBEDDED_WEB = "onevault_web"
@@ -89,6 +90,7 @@ def parse(name: str, url: str, application: str) -> Database:
         raise ImproperlyConfigured(f"{name} cannot be read as a URL: {error}.") from error
     if not found.get("NAME"):
         raise ImproperlyConfigured(f"{name} names no database: say postgresql://user:password@host/name.")
+    found["ENGINE"] = BACKEND
     options = dict(found.get("OPTIONS") or {})
     options.setdefault("application_name", application)
     options.setdefault("connect_timeout", 5)
@@ -125,7 +127,7 @@ def _embedded(local: Path) -> Databases:
 
     def database(name: str, application: str, more: str = "") -> Database:
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": BACKEND,
             "HOST": "127.0.0.1",
             "PORT": int(state.get("port", EMBEDDED_PORT)),
             "NAME": name,

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, which also connects to PostgreSQL 13."""
