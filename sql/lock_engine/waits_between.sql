@@ -28,6 +28,11 @@ AS $$
        WHERE NOT s.lock_granted AND s.wait_start IS NOT NULL AND s.load_date < p_end
          AND (s.load_end_date IS NULL OR s.load_end_date > p_start)
          AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk)
+         -- seen first in the moment in which waitstart was not set yet, then with it: that is one wait
+         AND NOT (s.wait_start_is_bound AND EXISTS (
+           SELECT 1 FROM lock_monitoring.lock_activity_s n
+            WHERE n.lock_activity_hk = s.lock_activity_hk AND n.load_date = s.load_end_date
+              AND NOT n.lock_granted AND NOT n.wait_start_is_bound))
        GROUP BY s.lock_activity_hk, s.wait_start) w
     JOIN lock_monitoring.lock_activity_s v ON v.lock_activity_hk = w.lock_activity_hk AND v.load_date = w.last_version
    WHERE w.wait_end >= w.wait_start

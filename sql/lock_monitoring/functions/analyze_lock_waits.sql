@@ -115,8 +115,12 @@ BEGIN
   v_previous_known := EXISTS (SELECT 1 FROM lock_engine.coverage c
                                WHERE c.period_end > v_start - (v_end - v_start) AND c.period_start < v_start)
                       OR v_previous > 0;
-  v_timeouts := lock_log.lock_timeouts_between(v_start, v_end);
-  IF v_timeouts IS NULL THEN
+  IF p_tenant_hk IS NOT NULL THEN
+    v_unknown := v_unknown || 'lock_timeout_events: the server log does not say which tenant'::text;
+  ELSE
+    v_timeouts := lock_log.lock_timeouts_between(v_start, v_end);
+  END IF;
+  IF p_tenant_hk IS NULL AND v_timeouts IS NULL THEN
     v_unknown := v_unknown || 'lock_timeout_events: only the server log has them, and it was not read'::text;
   END IF;
   IF NOT v_previous_known THEN
