@@ -25,6 +25,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 
+from onevault.databases import BACKEND
+
 LEAST_WORKERS = 3
 
 
@@ -36,7 +38,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
     found: list[CheckMessage] = []
     for alias in settings.VAULT_ALIASES:
         engine = settings.DATABASES.get(alias, {}).get("ENGINE")
-        if engine != "django.db.backends.postgresql":
+        if engine not in (BACKEND, "django.db.backends.postgresql"):
             found.append(
                 Error(
                     f"The vault '{alias}' is not a PostgreSQL database in DATABASES.",
