@@ -110,15 +110,15 @@ def test_too_many_clients_is_said_where_the_web_can_see_it(small_server: Server,
                     try:
                         crowd.append(psycopg.connect(watcher, connect_timeout=2))
                     except psycopg.OperationalError:
-                        return MonitorState.objects.filter(
+                        if MonitorState.objects.filter(
                             state=MonitorState.State.NOT_WATCHING, reason__contains="too many clients"
-                        ).exists()
-                    else:
-                        # the loop may have been faster: end it again
-                        superuser.execute(
-                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                            " WHERE application_name LIKE 'one_vault_lockmon:%'"
-                        )
+                        ).exists():
+                            return True
+                    # the loop may have been faster to the free place: end it again
+                    superuser.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name LIKE 'one_vault_lockmon:%'"
+                    )
                     return False
 
                 poll(crowded, 20, "the refusal in Django's own database")
