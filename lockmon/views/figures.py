@@ -23,9 +23,10 @@ from .context import VAULT
 
 MOST_ALIVE = 20_000
 """So many rows present at one moment are taken; a server has fewer connections."""
-LONGEST_ROW = timedelta(days=7)
-"""No open satellite row is older than this: durations refresh on a geometric scale, so rows are replaced
-long before."""
+LONGEST_ROW = timedelta(days=2)
+"""No row that has ended was the present one for longer: durations refresh on a geometric scale, so this
+holds for every
+wait that is less than four days old. Open rows are found whatever their age."""
 
 
 class Epoch(Func):
@@ -68,9 +69,10 @@ def alive(rows: QuerySet[Any], at: datetime) -> list[int]:
 
     Two questions instead of one with OR, so that each is answered within the index on begin and end.
     """
-    near = rows.order_by().filter(load_date__lte=at, load_date__gt=at - LONGEST_ROW)
-    ended = near.filter(load_end_date__gt=at).values_list("satellite_id", flat=True)[:MOST_ALIVE]
-    still = near.filter(load_end_date=None).values_list("satellite_id", flat=True)[:MOST_ALIVE]
+    begun = rows.order_by().filter(load_date__lte=at)
+    near = begun.filter(load_date__gt=at - LONGEST_ROW, load_end_date__gt=at)
+    ended = near.values_list("satellite_id", flat=True)[:MOST_ALIVE]
+    still = begun.filter(load_end_date=None).values_list("satellite_id", flat=True)[:MOST_ALIVE]
     return [*ended, *still]
 
 
