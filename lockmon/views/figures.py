@@ -25,8 +25,7 @@ MOST_ALIVE = 20_000
 """So many rows present at one moment are taken; a server has fewer connections."""
 LONGEST_ROW = timedelta(days=2)
 """No row that has ended was the present one for longer: durations refresh on a geometric scale, so this
-holds for every
-wait that is less than four days old. Open rows are found whatever their age."""
+holds for every wait that is less than four days old. Open rows are found whatever their age."""
 
 
 class Epoch(Func):
