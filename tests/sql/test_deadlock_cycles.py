@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ def cycles(observer: Any) -> list[list[dict[str, Any]]]:
     return observer.execute(LOOK).fetchone()[1]  # type: ignore[no-any-return]
 
 
-TAKES = {
+TAKES: dict[str, Callable[[int], str]] = {
     "row": lambda i: f"UPDATE t SET n = n + 1 WHERE id = {i}",
     "table": lambda i: f"LOCK TABLE t{i} IN EXCLUSIVE MODE",
     "advisory": lambda i: f"SELECT pg_advisory_xact_lock({i})",

@@ -15,7 +15,7 @@ from tests.support.servers import Server
 
 def one(connection: psycopg.Connection[Any], question: str, *parameters: Any) -> Any:
     """The first value of a question."""
-    row = connection.execute(question, parameters).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(question, parameters).fetchone()
     return row[0] if row else None
 
 

@@ -12,6 +12,7 @@ import itertools
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -209,10 +210,11 @@ class Hammer:
         """A reader tries, and somebody else's accepted request too."""
         start, _ = self.keeper.identity(self.victim.pid)
         asked = self.keeper.request("terminate", self.victim.pid)
-        for call in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: self.reader.request("terminate", self.victim.pid, backend_start=start),
             lambda: self.reader.execute(asked["action_id"]),
-        ):
+        )
+        for call in attempts:
             try:
                 call()
             except errors.InsufficientPrivilege:
