@@ -67,6 +67,7 @@ def test_a_file_replaced_under_the_reader_is_read_anew_without_duplicates(
     vault_db: str, connect: Connect, arena: Arena
 ) -> None:
     monitor = connect(vault_db)
+    monitor.execute("SELECT lock_engine.collect_deadlocks()")
     pid = lock_timeout(monitor, arena)
     poll(lambda: taken(monitor, pid) == 1, 10, "the record")
     # as if the name had belonged to another, longer file
