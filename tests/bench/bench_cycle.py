@@ -3,9 +3,10 @@
     python -m tests.bench.bench_cycle [row] [trees] [ddl] [locks] [linear]
 
 Prints, for each scene, run_lock_monitoring() against `count(*)` of pg_lock_status() plus of
-pg_stat_get_activity(NULL): with nothing changed since the last cycle (and the WAL it wrote), with 5 %
-changed, and a first capture of everything. Measurements are taken in turn on one connection; the figure is the
-ratio of the medians. On a busy machine the larger one suffers more: run it on a quiet one.
+pg_stat_get_activity(NULL): with nothing changed since the last cycle (and the WAL it wrote), with 5
+% changed, and a first capture of everything. Measurements are taken in turn on one connection; the
+figure is the ratio of the medians. On a busy machine the larger one suffers more: run it on a quiet
+one.
 """
 
 from __future__ import annotations
