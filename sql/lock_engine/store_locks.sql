@@ -23,6 +23,7 @@ AS $$
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_step_intervals interval[] := ARRAY(SELECT make_interval(secs => x.s) FROM unnest(v_steps) WITH ORDINALITY AS x (s, n) ORDER BY x.n);
+  v_first_refresh timestamptz := p_now + interval '1 minute';
   v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
@@ -83,10 +84,12 @@ BEGIN
   timed AS MATERIALIZED (
     SELECT r.*,
            -- locks that neither wait nor block are refreshed from one minute on
-           r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] AS next_refresh
+           CASE WHEN r.since >= p_now AND NOT r.matters THEN v_first_refresh
+                ELSE r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] END AS next_refresh
       FROM (
-        SELECT y.*, greatest(date_part('epoch', p_now - y.since), 0) AS seconds_so_far,
-               width_bucket(greatest(date_part('epoch', p_now - y.since), 0), v_steps) AS step
+        -- most are seen for the first time now: no arithmetic for them
+        SELECT y.*, CASE WHEN y.since >= p_now THEN 0 ELSE date_part('epoch', p_now - y.since) END AS seconds_so_far,
+               CASE WHEN y.since >= p_now THEN 1 ELSE width_bucket(date_part('epoch', p_now - y.since), v_steps) END AS step
           FROM (
             SELECT f.*, coalesce(g.relation_oid, f.relation_oid) AS rel_oid, coalesce(g.database_oid, f.database_oid) AS rel_database,
                    NOT f.granted OR f.waiters > 0 AS matters,
