@@ -131,8 +131,9 @@ def replace_waiters(
     """What replaces 5 % of the waiters by new ones."""
 
     def replace() -> None:
+        waiting = crowd.waiting()
         for number in range(max(1, waiters // 20)):
-            crowd.leave(crowd.members[-1 - number * 7])
+            crowd.leave(waiting[-1 - number * 7])
             start(number)
         until(lambda: scenes.waiting() >= waiters, "the new waiters wait")
 

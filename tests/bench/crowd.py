@@ -45,6 +45,11 @@ class Crowd:
         member.send_query(statement.encode())
         member.flush()
 
+    def waiting(self) -> list[PGconn]:
+        """The sessions that run a statement, in the order in which they came."""
+        active = pq.TransactionStatus.ACTIVE
+        return [member for member in self.members if member.transaction_status == active]
+
     def leave(self, member: PGconn) -> None:
         """End one session, also one that waits."""
         self.members.remove(member)
