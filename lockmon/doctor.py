@@ -205,7 +205,7 @@ def queue(alias: str) -> Iterator[Finding]:
     """The schedules that replace the guide's cron lines, and whether the task queue runs them."""
     now = datetime.now(UTC)
     known = {schedule.name: schedule for schedule in Schedule.objects.all()}
-    for plan in schedules.PLANS:
+    for plan in schedules.plans():
         name = plan.name(alias)
         schedule = known.get(name)
         if schedule is None:

@@ -43,6 +43,14 @@ PLANS = (
     Plan("weekly report", "lockmon.tasks.report", Schedule.WEEKLY, at_hour=6, weekday=0),
 )
 
+LOCAL_LOG = Plan("local log", "lockmon.tasks.follow_log", Schedule.MINUTES, minutes=1)
+"""Only where LOCKMON_LOCAL_LOG names a file."""
+
+
+def plans() -> tuple[Plan, ...]:
+    """Return the schedules that this installation wants."""
+    return (*PLANS, LOCAL_LOG) if settings.LOCKMON_LOCAL_LOG else PLANS
+
 
 def first_run(plan: Plan, now: datetime) -> datetime:
     """Return when a new schedule runs for the first time: at once, at the next full hour, at its hour of
@@ -61,7 +69,7 @@ def first_run(plan: Plan, now: datetime) -> datetime:
 
 def ensure_schedules(using: str = DEFAULT_DB_ALIAS) -> list[str]:
     """Create the schedules that are missing, for each vault; returns the names of those created."""
-    wanted = {plan.name(alias): (plan, alias) for alias in settings.VAULT_ALIASES for plan in PLANS}
+    wanted = {plan.name(alias): (plan, alias) for alias in settings.VAULT_ALIASES for plan in plans()}
     schedules = Schedule.objects.using(using)
 
     def missing() -> list[str]:

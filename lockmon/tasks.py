@@ -3,6 +3,7 @@ returned."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -15,10 +16,13 @@ from django.conf import settings
 from lockmon import vault
 from lockmon.calls import vault as vault_calls
 from lockmon.monitor.cluster import ClusterWatch
+from lockmon.monitor.logs import LogFileError, newest, read_file
 from lockmon.monitor.loop import run_loop
 from lockmon.monitor.state import pulse
 from lockmon.report.making import make
 from lockmon.retention import clean
+
+log = logging.getLogger("lockmon.tasks")
 
 DEFAULT_RETENTION_DAYS = 30
 
@@ -64,6 +68,25 @@ def analyze(alias: str = "vault", hours: int = 24) -> str:
     with vault.cursor(alias) as cursor:
         rows = vault_calls.analyze_lock_waits(cursor, None, hours)
     return "; ".join(row.analysis_summary for row in rows) or "There was nothing to analyse."
+
+
+def follow_log(alias: str = "vault") -> str:
+    """Take what is new in the log that LOCKMON_LOCAL_LOG names; returns one sentence, also where that
+    failed."""
+    if not settings.LOCKMON_LOCAL_LOG:
+        return "LOCKMON_LOCAL_LOG is not set: there is no log to follow."
+    try:
+        taken = [
+            read_file(path, lambda: vault.admin_transaction(alias))
+            for path in newest(settings.LOCKMON_LOCAL_LOG)
+        ]
+    except LogFileError as error:
+        log.warning("LOCKMON_LOCAL_LOG: %s", error)
+        return str(error)
+    return (
+        f"{sum(one.records for one in taken)} new records about locks"
+        f" in {sum(one.read for one in taken):,} bytes."
+    )
 
 
 def report(alias: str = "vault", period: str = "week") -> str:

@@ -184,6 +184,17 @@ if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
 # Who gets the weekly report by mail; nobody: it is in the admin all the same.
 REPORT_RECIPIENTS = env.words("REPORT_RECIPIENTS")
 
+# --- server logs ---
+# The largest log file that the page "Import a server log" takes. Every upload ends there, whoever sends it.
+LOG_UPLOAD_MB = env.number("LOG_UPLOAD_MB", 64, 1, 4096)
+FILE_UPLOAD_HANDLERS = [
+    "lockmon.uploads.SizeLimit",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+# A log file, or a pattern with *, that the task queue can read and follows; empty: none.
+LOCKMON_LOCAL_LOG = env.text("LOCKMON_LOCAL_LOG")
+
 # --- metrics ---
 # Whoever bears it may read /metrics; without one only this host may.
 METRICS_TOKEN = env.text("METRICS_TOKEN")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial, update_wrapper
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ..groups import CHANGE_SETTINGS
 from ..models import DeadlockEvent
 from ..views import words
 from ..views.export import Column
+from ..views.log_import import log_import
 from . import filters
 from .rows import TextAware, nodes_in_words
 
@@ -68,6 +71,19 @@ class DeadlockEventAdmin(TextAware):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(load_end_date=None)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = update_wrapper(partial(log_import, site=self.admin_site), log_import)
+        ours = path("import-log/", self.admin_site.admin_view(view), name="lockmon_log_import")
+        return [ours, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, with the way to import a log for whoever may."""
+        may = request.user.has_perm(CHANGE_SETTINGS)
+        extra = {"import_url": reverse("admin:lockmon_log_import") if may else None}
+        return super().changelist_view(request, {**extra, **(extra_context or {})})
 
     @admin.display(description="when", ordering="deadlock_timestamp")
     def moment(self, row: DeadlockEvent) -> SafeString:

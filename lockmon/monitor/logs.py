@@ -58,6 +58,23 @@ def guess_format(name: str, beginning: bytes) -> str:
     )
 
 
+def newest(pattern: str) -> list[Path]:
+    """The file of this name, or the two that match a name with * and changed last, the older first.
+
+    Two, because a rotation may come between two readings. Raises LogFileError where nothing matches.
+    """
+    named = Path(pattern)
+    if "*" not in named.name:
+        return [named]
+    try:
+        found = sorted(named.parent.glob(named.name), key=lambda path: path.stat().st_mtime)
+    except OSError as error:
+        raise LogFileError(f"{pattern}: {error.strerror or error}.") from error
+    if not found:
+        raise LogFileError(f"No file matches {pattern}.")
+    return found[-2:]
+
+
 def read_file(
     path: Path, cursors: CursorFactory, log_format: str | None = None, prefix: str | None = None
 ) -> FileRead:

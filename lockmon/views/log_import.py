@@ -1,0 +1,102 @@
+"""The page on which an admin imports a server log: read piece by piece, kept nowhere but as its records."""
+
+from __future__ import annotations
+
+from typing import IO, cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.db import DatabaseError, DataError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from .. import vault
+from ..groups import CHANGE_SETTINGS
+from ..models import DeadlockEvent
+from ..monitor.logs import FileRead, LogFileError, read_stream
+from ..uploads import limit_bytes, was_too_large
+from . import words
+from .context import VAULT, needs, page, unreachable
+
+TITLE = "Import a server log"
+
+
+class LogForm(forms.Form):
+    """The file, and for stderr the prefix with which it was written."""
+
+    file = forms.FileField(
+        label="Log file",
+        allow_empty_file=True,
+        error_messages={"required": "Choose a file.", "missing": "Choose a file."},
+    )
+    log_line_prefix = forms.CharField(
+        label="log_line_prefix",
+        required=False,
+        strip=False,
+        max_length=200,
+        help_text="Only for a stderr log of another server. Empty: the prefix of this vault's server.",
+        widget=forms.TextInput(attrs={"size": 40, "autocomplete": "off"}),
+    )
+
+
+def told(name: str, read: FileRead, new: int) -> str:
+    """Return what an import came to, in one sentence."""
+    text = (
+        f"{words.one_line(name, 80)} ({read.log_format}): {words.some(read.records, 'new record')} about"
+        f" locks in {read.read:,} bytes, {words.some(new, 'new deadlock')} in the history"
+    )
+    if read.start:
+        text += f"; read on from byte {read.start:,}, where the last import of it ended"
+    if read.unreadable:
+        text += f"; {words.some(read.unreadable, 'record')} could not be read: cut short, or of another form"
+    return f"{text}."
+
+
+def _deadlocks() -> int:
+    return int(DeadlockEvent.objects.using(VAULT).filter(load_end_date=None).count())
+
+
+def _sentence(error: DataError) -> str:
+    return str(getattr(getattr(error.__cause__, "diag", None), "message_primary", None) or error)
+
+
+def _import(form: LogForm) -> str | None:
+    """Read the form's file; the sentence, or None with the reason among the form's errors."""
+    upload = form.cleaned_data["file"]
+    prefix = form.cleaned_data["log_line_prefix"] or None
+    before = _deadlocks()
+    try:
+        read = read_stream(
+            cast("IO[bytes]", upload.file),
+            f"The uploaded file {upload.name}",
+            lambda: vault.admin_transaction(VAULT),
+            None,
+            prefix,
+        )
+    except LogFileError as error:
+        form.add_error("file", str(error))
+    except DataError as error:
+        form.add_error("log_line_prefix", _sentence(error))
+    else:
+        return told(upload.name, read, _deadlocks() - before)
+    return None
+
+
+@needs(CHANGE_SETTINGS)
+def log_import(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """GET: the form. POST: take what the file says about locks, and say in one sentence what that was."""
+    megabytes = limit_bytes() // 1024**2
+    form = LogForm(request.POST, request.FILES) if request.method == "POST" else LogForm()
+    if request.method == "POST" and was_too_large(request):
+        form.fields["file"].error_messages["required"] = (
+            f"The file is larger than {megabytes} MB: on a machine that has the file,"
+            " manage.py lockmon_read_log FILE takes any size."
+        )
+    try:
+        done = _import(form) if form.is_bound and form.is_valid() else None
+    except DatabaseError as error:
+        return page(request, site, "lockmon/unreachable.html", TITLE, status=503, reason=unreachable(error))
+    if done:
+        messages.success(request, done)
+        return HttpResponseRedirect(request.path)
+    return page(request, site, "lockmon/log_import.html", TITLE, form=form, megabytes=megabytes)
