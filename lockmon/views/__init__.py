@@ -16,7 +16,7 @@ Route = tuple[str, Callable[..., HttpResponse], str]
 
 def routes(site: AdminSite) -> list[Route]:
     """Return (path, view, name) of each page; names are reversed as ``admin:<name>``."""
-    from . import deadlock, episode, insight, live, overview, time_machine
+    from . import check, deadlock, episode, insight, live, overview, time_machine
 
     table: list[Route] = [
         ("monitor/overview/fragment/", overview.overview_fragment, "lockmon_overview_fragment"),
@@ -30,5 +30,6 @@ def routes(site: AdminSite) -> list[Route]:
         ("monitor/deadlock/<str:key>/", deadlock.deadlock, "lockmon_deadlock"),
         ("monitor/everything/", overview.everything, "lockmon_everything"),
         ("monitor/insight/", insight.insight, "lockmon_insight"),
+        ("monitor/check/", check.check, "lockmon_check"),
     ]
     return [(path, update_wrapper(partial(view, site=site), view), name) for path, view, name in table]

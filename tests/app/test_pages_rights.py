@@ -27,6 +27,7 @@ PAGES = {
     f"/admin/monitor/deadlock/{MISSING}/": 404,
     "/admin/monitor/insight/": 200,
     "/admin/monitor/everything/": 200,
+    "/admin/monitor/check/": 200,
     "/admin/lockmon/lockactivity/": 200,
     "/admin/lockmon/blockingsession/": 200,
     "/admin/lockmon/deadlockevent/": 200,

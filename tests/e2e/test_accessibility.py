@@ -32,6 +32,7 @@ def pages(keys: dict[str, str]) -> list[str]:
         f"/admin/monitor/deadlock/{keys['deadlock']}/",
         "/admin/monitor/insight/",
         "/admin/monitor/everything/",
+        "/admin/monitor/check/",
         "/admin/lockmon/lockactivity/",
         "/admin/lockmon/blockingsession/",
         "/admin/lockmon/deadlockevent/",
