@@ -23,6 +23,7 @@ AS $$
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_step_intervals interval[] := ARRAY(SELECT make_interval(secs => x.s) FROM unnest(v_steps) WITH ORDINALITY AS x (s, n) ORDER BY x.n);
+  v_own_logins text[] := ARRAY(SELECT jsonb_array_elements_text(lock_admin.setting('monitor.own_logins')));
   v_first_refresh timestamptz := p_now + interval '1 minute';
   v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
@@ -36,7 +37,8 @@ BEGIN
            coalesce(date_part('epoch', x.backend_start) * 1000000, 0)::bigint AS session_epoch,
            to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id
       FROM lock_catalog.sessions x
-     WHERE x.pid <> ALL (p_own_pids)),
+     -- by login too: a session of the monitor may have come since its pids were read
+     WHERE x.pid <> ALL (p_own_pids) AND (x.user_name IS NULL OR x.user_name <> ALL (v_own_logins))),
   g AS MATERIALIZED (SELECT n.* FROM lock_catalog.graph n WHERE p_anyone_waits),
   wanted AS MATERIALIZED (
     SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start)) AS since
