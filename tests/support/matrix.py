@@ -116,8 +116,8 @@ def _mark_programs(folder: Path) -> None:
 def run(major: int) -> Outcome:
     """Run the SQL tests on one version; what they print goes to a file, and from there to the terminal.
 
-    Tests of real concurrency may be disturbed by another load on the machine: what failed is run once more, and
-    the table says so.
+    Tests of real concurrency may be disturbed by another load on the machine: what failed is run once more,
+    and the table says so.
     """
     environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
     began = time.monotonic()
