@@ -18,7 +18,6 @@ AS $$
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_restarted timestamptz := pg_postmaster_start_time();
-  v_kill_seconds integer := 300;
 BEGIN
   WITH
   b AS MATERIALIZED (
@@ -97,7 +96,7 @@ BEGIN
            f.is_root AND f.node > 0
              AND lock_admin.refusal_code(f.pid, f.user_name, f.is_superuser, f.backend_type, NULL, f.query,
                                          f.application_name, f.database_name, true) IS NULL,
-           v_kill_seconds, lock_engine.severity_rank(f.severity) - 1, f.state_change,
+           300, lock_engine.severity_rank(f.severity) - 1, f.state_change,
            CASE WHEN f.node > 0 THEN c.connections END, f.is_superuser, f.backend_type, 'pg_blocking_pids',
            f.node, f.is_root, f.kind, f.recommended_action, f.blocking_since, f.blocked_seconds, f.blocked_directly,
            f.hard_blockers, f.soft_blockers, f.roots, f.wait_start,
