@@ -57,8 +57,10 @@ def running_loop(options: LoopOptions | None = None, life: float | None = None) 
         loop.finish()
 
 
-def start_process(vault_dsn: str, web_dsn: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start ``manage.py lockmon_monitor`` over the vault of this DSN."""
+def start_process(
+    vault_dsn: str, web_dsn: str, *arguments: str, helpers: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start ``manage.py lockmon_monitor`` over the vault of this DSN; helpers: with alerts and policies."""
     environment = dict(os.environ) | {
         "DJANGO_SETTINGS_MODULE": "onevault.settings",
         "SECRET_KEY": "only-for-tests-" * 4,
@@ -66,7 +68,7 @@ def start_process(vault_dsn: str, web_dsn: str, *arguments: str) -> subprocess.P
         "DATABASE_URL": url(web_dsn),
     }
     return subprocess.Popen(
-        [sys.executable, "manage.py", "lockmon_monitor", "--no-helpers", *arguments],
+        [sys.executable, "manage.py", "lockmon_monitor", *(() if helpers else ("--no-helpers",)), *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
