@@ -83,8 +83,12 @@ BEGIN;
 \ir lock_log/parse_object.sql
 \ir lock_log/parse_deadlock.sql
 \ir lock_log/parse_record.sql
+\ir lock_log/wait_words.sql
+\ir lock_log/wait_kind.sql
+\ir lock_log/wait_detail.sql
 \ir lock_log/classify.sql
 \ir lock_log/split.sql
+\ir lock_log/take_common.sql
 \ir lock_log/take.sql
 \ir lock_log/missing_rights.sql
 \ir lock_log/set_unreadable.sql

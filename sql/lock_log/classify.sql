@@ -28,21 +28,13 @@ BEGIN
   ELSIF p_sqlstate = '57014' OR (p_sqlstate IS NULL AND p_message LIKE 'canceling statement due to %') THEN
     kind := 'cancelled';
   ELSIF coalesce(p_sqlstate, '00000') = '00000' THEN
-    v_match := regexp_match(p_message,
-      '^process (\d+) (still waiting for|acquired|detected deadlock while waiting for|avoided deadlock for|failed to acquire) '
-      '([A-Za-z]+Lock) on (.+?) (?:by rearranging queue order )?after (\d+\.\d+) ms$');
+    v_match := lock_log.wait_words(p_message);
     IF v_match IS NULL OR v_match[1]::integer <> p_pid THEN
       RETURN;
     END IF;
-    kind := CASE v_match[2] WHEN 'still waiting for' THEN 'waiting' WHEN 'acquired' THEN 'acquired'
-              WHEN 'detected deadlock while waiting for' THEN 'deadlock_wait' WHEN 'avoided deadlock for' THEN 'rearranged'
-              ELSE 'failed_wait' END;
+    kind := lock_log.wait_kind(v_match[2]);
     lock_mode := v_match[3]; object_text := v_match[4]; waited_ms := v_match[5]::numeric;
-    v_match := regexp_match(p_detail, '^Process(?:es)? holding the lock: ([0-9, ]*)\. Wait queue: ([0-9, ]*)\.');
-    IF v_match IS NOT NULL THEN
-      detail := jsonb_build_object('holders', to_jsonb(string_to_array(replace(v_match[1], ' ', ''), ',')),
-                                   'queue', to_jsonb(string_to_array(replace(v_match[2], ' ', ''), ',')));
-    END IF;
+    detail := lock_log.wait_detail(p_detail);
   END IF;
 END
 $$;

@@ -10,7 +10,7 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
-  c_wanted constant text := '40P01|55P03|57014|still waiting for|acquired|deadlock|lock timeout|obtain lock|due to user request|due to statement timeout';
+  c_wanted constant text := '40P01|55P03|57014|still waiting for|acquired|failed to acquire|deadlock|lock timeout|obtain lock|due to user request|due to statement timeout';
   c_csv constant text := '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^,"\s]+,';
   v_lines text[] := string_to_array(p_text, E'\n');
   v_last integer := cardinality(v_lines);

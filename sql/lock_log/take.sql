@@ -23,7 +23,7 @@ BEGIN
   IF p_format = 'stderr' THEN
     v_pattern := (lock_log.prefix_pattern(p_prefix)).pattern;
   END IF;
-  IF v_text !~ '40P01|55P03|57014|still waiting for|acquired|deadlock|lock timeout|obtain lock|canceling statement'
+  IF v_text !~ '40P01|55P03|57014|still waiting for|acquired|failed to acquire|deadlock|lock timeout|obtain lock|canceling statement'
      AND right(v_text, 1) = E'\n'
      AND (p_format <> 'csvlog' OR (length(v_text) - length(replace(v_text, '"', ''))) % 2 = 0) THEN
     consumed := length(p_chunk);
@@ -32,6 +32,10 @@ BEGIN
   SELECT * INTO v_cut FROM lock_log.split(p_format, v_text, p_whole, v_pattern);
   unreadable := v_cut.unreadable;
   consumed := length(p_chunk) - CASE WHEN v_cut.rest = 0 THEN 0 ELSE length(decode(right(v_text, v_cut.rest), 'escape')) END;
+  IF p_format IN ('csvlog', 'jsonlog') AND cardinality(v_cut.records) > 0 THEN
+    SELECT c.records, c.last_record_at, coalesce(c.others, '{}') INTO records, last_record_at, v_cut.records
+      FROM lock_log.take_common(p_source, p_format, v_cut.records, p_time_zone, p_since) c;
+  END IF;
   FOREACH v_record IN ARRAY v_cut.records LOOP
     BEGIN
       IF v_record ~ '(?:^|[^\\])(?:\\\\)*\\000' THEN

@@ -289,3 +289,55 @@ def test_objects_by_their_shape(vault_db: str, text: str, expected: tuple[Any, .
             "SELECT lock_type, relation_oid, tuple FROM lock_log.parse_object(%s)", [text]
         ).fetchone()
     assert row == expected
+
+
+def test_records_taken_together_are_stored_as_one_at_a_time(ingest: Ingest, vault_db: str) -> None:
+    """A byte that is no UTF-8 in one record makes the reader take all of them one at a time."""
+    waits = [
+        csv(
+            f"process {pid} {what} ShareLock on {thing} after {pid}.120 ms",
+            pid=pid,
+            at=f"2026-10-25 0{pid % 4}:59:41.{pid:03} CET",
+            detail="Processes holding the lock: 7, 8. Wait queue: 11, 12." if pid % 2 else "",
+            statement='SELECT "a,b", \'{"x": 1}\',\n"c"' * (pid % 3),
+        )
+        for pid, (what, thing) in enumerate(
+            (
+                ("still waiting for", "transaction 733"),
+                ("acquired", "tuple (0,1) of relation 16385 of database 5"),
+                ("failed to acquire", "advisory lock [5,1,2,1]"),
+                ("detected deadlock while waiting for", "relation 16385 of database 5"),
+                ("avoided deadlock for", "relation 16385 of database 5 by rearranging queue order"),
+                ("forgot", "transaction 733"),
+                ("acquired", ""),
+            ),
+            start=11,
+        )
+    ]
+    others = [
+        csv("process 99 acquired ShareLock on transaction 5 after 1.0 ms", pid=21),
+        csv("canceling statement due to lock timeout", code="55P03", pid=22, severity="ERROR"),
+        csv('could not obtain lock on relation "a"', code="55P03", pid=23, severity="ERROR"),
+        csv("canceling statement", code="57014", pid=24, context="while locking tuple (0,1) in relation a"),
+        csv("canceling statement", code="57014", pid=25),
+        csv("nothing", code="55P03", pid=26, context="PL/pgSQL function f() line 1 at RAISE"),
+        csv("deadlock detected", code="40P01", detail=DETAIL),
+        csv("canceling statement due to lock timeout Ä\\n", code="55P03", pid=27),
+    ]
+    text = "".join(waits + others)
+    taken, together = ingest(text)
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute("TRUNCATE lock_log.event, lock_log.source")
+    marked = csv("canceling statement due to lock timeout MARK", code="55P03", pid=28)
+    _, singly = ingest(text.encode() + marked.encode().replace(b"MARK", b"\xff"))
+
+    def facts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        volatile = {"event_id", "stored_at", "deadlock_event_hk"}
+        return sorted(
+            ({k: v for k, v in row.items() if k not in volatile} for row in rows if row["pid"] != 28),
+            key=lambda row: (row["pid"], row["kind"]),
+        )
+
+    assert facts(together) == facts(singly)
+    assert [row["pid"] for row in facts(together)] == [11, 11, 12, 13, 14, 15, 22, 23, 24, 27]
+    assert (taken[1], taken[2], len(singly)) == (10, 0, 11)

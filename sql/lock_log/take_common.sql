@@ -1,0 +1,100 @@
+-- The common records of csvlog and jsonlog (waits, timeouts, cancelled waits), parsed and stored in one statement: a
+-- convoy writes hundreds of them a second, and one at a time each would cost half a millisecond. What needs more care is
+-- left for lock_log.take(): deadlocks, cancels that do not say by themselves that they waited, texts with NUL bytes,
+-- whatever is not of the form. Any doubt about one record fails the statement, and then all of them are left.
+CREATE OR REPLACE FUNCTION lock_log.take_common(
+  p_source text, p_format text, p_records text[], p_time_zone text, p_since timestamptz,
+  OUT records integer, OUT last_record_at timestamptz, OUT others text[])
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+  c_mark constant text := chr(1);
+BEGIN
+  WITH r AS MATERIALIZED (
+    SELECT x.raw, x.n,
+           CASE WHEN position('\000' IN x.raw) > 0 OR position(c_mark IN x.raw) > 0 THEN NULL
+                WHEN position('\' IN x.raw) > 0 THEN convert_from(decode(x.raw, 'escape'), 'UTF8')
+                ELSE x.raw END AS record
+      FROM unnest(p_records) WITH ORDINALITY x(raw, n)),
+  -- csvlog: commas outside of quotes become a mark that no record here holds, then it is cut at the marks
+  a AS MATERIALIZED (
+    SELECT r.n, r.raw, string_to_array((
+             SELECT string_agg(CASE WHEN s.n % 2 = 1 THEN replace(s.piece, ',', c_mark) ELSE s.piece END, '"' ORDER BY s.n)
+               FROM unnest(string_to_array(r.record, '"')) WITH ORDINALITY s(piece, n)), c_mark) AS field
+      FROM r WHERE p_format = 'csvlog'),
+  b AS MATERIALIZED (
+    SELECT a.n, a.raw, ARRAY(
+             SELECT CASE WHEN y.value LIKE '"%' THEN replace(substr(y.value, 2, length(y.value) - 2), '""', '"')
+                         ELSE nullif(y.value, '') END
+               FROM unnest(a.field) WITH ORDINALITY y(value, n) ORDER BY y.n) AS v
+      FROM a),
+  j AS MATERIALIZED (SELECT r.n, r.raw, r.record::jsonb AS v FROM r WHERE p_format = 'jsonlog'),
+  f AS MATERIALIZED (
+    SELECT b.n, b.raw, b.v[1] AS at, b.v[2] AS user_name, b.v[3] AS database_name, b.v[4] AS pid, b.v[5] AS client,
+           b.v[6] AS session_id, b.v[13] AS code, b.v[14] AS message, b.v[15] AS detail, b.v[19] AS context,
+           b.v[20] AS statement, b.v[23] AS application_name, cardinality(b.v) >= 22 AS whole
+      FROM b
+    UNION ALL
+    SELECT j.n, j.raw, j.v ->> 'timestamp', j.v ->> 'user', j.v ->> 'dbname', j.v ->> 'pid', j.v ->> 'remote_host',
+           j.v ->> 'session_id', coalesce(j.v ->> 'state_code', '00000'), j.v ->> 'message', j.v ->> 'detail',
+           j.v ->> 'context', j.v ->> 'statement', j.v ->> 'application_name', j.v IS NOT NULL
+      FROM j),
+  k AS MATERIALIZED (
+    SELECT f.*, CASE
+             WHEN f.whole IS NOT TRUE OR f.message IS NULL OR f.pid !~ '^\d{1,9}$' OR f.code !~ '^[0-9A-Z]{5}$'
+                  OR f.at !~ '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^ ]+$' OR f.pid IS NULL OR f.at IS NULL OR f.code IS NULL
+                  OR f.code = '40P01' THEN 'other'
+             WHEN f.code NOT IN ('55P03', '57014') AND NOT (f.code = '00000' AND f.message LIKE 'process %') THEN NULL
+             WHEN split_part(coalesce(f.context, ''), E'\n', 1) ~ '^PL/pgSQL.* RAISE$' THEN NULL
+             WHEN f.code = '55P03' THEN CASE WHEN f.message LIKE 'could not obtain lock%' THEN 'not_available' ELSE 'lock_timeout' END
+             WHEN f.code = '57014' THEN CASE WHEN f.context ~ '^while (updating|locking|deleting|inserting|rechecking)'
+                                             THEN 'cancelled' ELSE 'other' END
+             ELSE 'wait' END AS kind
+      FROM f),
+  -- few minutes in a piece of log, so that the time zone is looked up a few times only
+  minute AS MATERIALIZED (
+    SELECT m.start, m.zone, lock_log.parse_time(m.start || ':00' || m.zone, p_time_zone) AS began
+      FROM (SELECT DISTINCT left(k.at, 16) AS start, substr(k.at, 24) AS zone FROM k WHERE k.kind <> 'other') m),
+  e AS MATERIALIZED (
+    SELECT k.*, minute.began + make_interval(secs => substr(k.at, 18, 6)::double precision) AS logged_at, w.m AS words,
+           CASE k.kind WHEN 'wait' THEN w.m[4]
+                       WHEN 'not_available' THEN substring(k.message FROM '^could not obtain lock on (.*)$') END AS object_text
+      FROM k
+      JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
+      LEFT JOIN LATERAL lock_log.wait_words(CASE k.kind WHEN 'wait' THEN k.message END) w(m) ON true
+     WHERE k.kind <> 'other' AND (k.kind <> 'wait' OR w.m[1] = k.pid)),
+  o AS MATERIALIZED (
+    SELECT t.object_text, p.*
+      FROM (SELECT DISTINCT e.object_text FROM e WHERE e.object_text IS NOT NULL) t, lock_log.parse_object(t.object_text) p),
+  g AS MATERIALIZED (
+    SELECT e.*, CASE e.kind WHEN 'wait' THEN lock_log.wait_kind(e.words[2]) ELSE e.kind END AS stored_kind,
+           e.words[3] AS lock_mode, e.words[5]::numeric AS waited_ms,
+           CASE e.kind WHEN 'wait' THEN lock_log.wait_detail(e.detail) END AS stored_detail
+      FROM e WHERE e.logged_at >= p_since OR p_since IS NULL),
+  stored AS (
+    INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
+      application_name, client, lock_mode, lock_type, object_text, database_oid, relation_oid, page, tuple, transactionid,
+      waited_ms, detail, statement, context, source, stored_at, handled)
+    SELECT md5(concat_ws('|', g.stored_kind, g.pid::integer, floor(extract(epoch FROM g.logged_at) * 1000)::bigint, g.lock_mode,
+                         g.object_text, g.waited_ms)),
+           g.stored_kind, g.logged_at, g.pid::integer, g.session_id, g.code, g.user_name, g.database_name, g.application_name,
+           g.client, g.lock_mode, o.lock_type, g.object_text, o.database_oid, o.relation_oid, o.page, o.tuple,
+           o.transactionid, g.waited_ms, g.stored_detail, g.statement, g.context, p_source, clock_timestamp(), true
+      FROM g LEFT JOIN o ON o.object_text = g.object_text
+     ORDER BY g.n
+    ON CONFLICT (record_hash) DO NOTHING
+    RETURNING 1)
+  SELECT (SELECT count(*) FROM stored)::integer, (SELECT max(g.logged_at) FROM g),
+         (SELECT array_agg(k.raw ORDER BY k.n) FROM k WHERE k.kind = 'other')
+    INTO records, last_record_at, others;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+  records := 0; last_record_at := NULL; others := p_records;
+END
+$$;
+COMMENT ON FUNCTION lock_log.take_common(text, text, text[], text, timestamptz) IS
+  'Stores the common records among these at once: how many were new, the time of the last one, and those left for lock_log.take().';
