@@ -2,11 +2,12 @@ CREATE OR REPLACE FUNCTION lock_catalog.object_name(
   p_lock_type text, p_schema text, p_relation_name text, p_relkind "char", p_relation oid, p_page integer,
   p_tuple integer, p_virtualxid text, p_transactionid bigint, p_classid oid, p_objid oid, p_objsubid integer)
 RETURNS text
-LANGUAGE sql
+LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT CASE
+BEGIN
+  RETURN CASE
     WHEN p_lock_type IS NULL THEN NULL
     WHEN p_lock_type IN ('relation', 'extend') THEN
       CASE WHEN p_lock_type = 'extend' THEN 'extension of ' ELSE '' END
@@ -26,7 +27,8 @@ AS $$
            ELSE format('advisory lock (%s, %s)', p_classid, p_objid) END
     WHEN p_lock_type = 'object' THEN format('object %s of class %s', p_objid, p_classid)
     ELSE concat_ws(' ', p_lock_type, 'lock', nullif(concat_ws(':', p_relation, p_classid, p_objid, p_objsubid, p_transactionid), ''))
-  END
+  END;
+END
 $$;
 COMMENT ON FUNCTION lock_catalog.object_name(text, text, text, "char", oid, integer, integer, text, bigint, oid, oid, integer) IS
   'The locked object in words: "table app.accounts", "row (12,4) of app.accounts", "transaction 8812". Names come from '

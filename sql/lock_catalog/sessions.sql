@@ -26,8 +26,8 @@ BEGIN
            a.backend_xmin::text::bigint AS backend_xmin,
            a.query,
            -- PostgreSQL cuts at track_activity_query_size - 1 bytes, earlier by up to three bytes in a multi-byte text
-           (octet_length(a.query) >= pg_size_bytes(current_setting('track_activity_query_size')) - 1
-            OR (octet_length(a.query) >= pg_size_bytes(current_setting('track_activity_query_size')) - 4
+           (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 1)
+            OR (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 4)
                 AND octet_length(a.query) <> length(a.query))) AS query_truncated,
            %s AS query_id,
            a.backend_type

@@ -29,19 +29,16 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_generic_plan
 SET enable_mergejoin = off
-SET work_mem = '16MB'
+-- hash tables are made as large as this at once wherever a recursive part is estimated too high
+SET work_mem = '4MB'
 AS $$
 #variable_conflict use_column
 DECLARE
   v_own_pids integer[] := lock_catalog.own_pids();
   v_now timestamptz := clock_timestamp();
+  v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   PERFORM pg_stat_clear_snapshot();
-  -- asked of the locks, not of the wait events: a waiter that wakes for its deadlock check shows none for a moment
-  PERFORM 1 FROM pg_lock_status() l WHERE NOT l.granted LIMIT 1;
-  IF NOT FOUND THEN
-    RETURN;
-  END IF;
   RETURN QUERY
   WITH RECURSIVE
   s AS MATERIALIZED (
@@ -197,9 +194,9 @@ BEGIN
     SELECT DISTINCT ON (q.node) q.*, n.page AS row_page, n.tuple AS row_tuple, n.relation_oid AS row_relation,
            n.database_oid AS row_database
       FROM q
-      LEFT JOIN LATERAL (SELECT t.page, t.tuple, t.relation_oid, t.database_oid FROM l t
-                          WHERE q.lock_type = 'transactionid' AND t.pid = q.pid AND t.lock_type = 'tuple' AND t.granted
-                          LIMIT 1) n ON true
+      LEFT JOIN (SELECT DISTINCT ON (t.pid) t.pid, t.page, t.tuple, t.relation_oid, t.database_oid
+                   FROM l t WHERE t.lock_type = 'tuple' AND t.granted) n
+        ON n.pid = CASE WHEN q.lock_type = 'transactionid' THEN q.pid END
      ORDER BY q.node, q.began, q.pid),
   nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
   facts AS (
@@ -223,8 +220,8 @@ BEGIN
       LEFT JOIN holding h ON h.node = n.node),
   -- each object is named once, however many wait for it
   object AS MATERIALIZED (
-    SELECT o.*, ns.nspname::text AS schema_name, c.relname::text AS relation_name,
-           lock_catalog.object_name(o.lock_type, ns.nspname::text, c.relname::text, c.relkind, o.relation_oid,
+    SELECT o.*, c.nspname AS schema_name, c.relname AS relation_name,
+           lock_catalog.object_name(o.lock_type, c.nspname, c.relname, c.relkind, o.relation_oid,
                                     o.page, o.tuple, o.virtualxid, o.transactionid, o.classid, o.objid,
                                     o.objsubid) AS object_name
       FROM (SELECT DISTINCT ON (w.object_hash, w.row_relation, w.row_page, w.row_tuple)
@@ -234,9 +231,11 @@ BEGIN
                    coalesce(w.row_relation, w.relation_oid) AS relation_oid,
                    coalesce(w.row_database, w.database_oid) AS database_oid
               FROM wait w) o
-      LEFT JOIN pg_class c ON c.oid = o.relation_oid
-        AND o.database_oid IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
-      LEFT JOIN pg_namespace ns ON ns.oid = c.relnamespace),
+      -- a look-up for each (OFFSET 0), whatever the size of pg_class
+      LEFT JOIN LATERAL (SELECT x.relname::text AS relname, x.relkind, n.nspname::text AS nspname
+                           FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace
+                          WHERE x.oid = o.relation_oid AND o.database_oid IN (0, v_database)
+                         OFFSET 0) c ON true),
   described AS (
     SELECT f.*, o.object_key, o.object_name, o.schema_name, o.relation_name, o.relation_oid, o.database_oid, o.page,
            o.tuple,

@@ -5,13 +5,14 @@
 -- non-greedy operators, because PostgreSQL's alternation is always greedy.
 CREATE OR REPLACE FUNCTION lock_engine.hide_literals(p_query text)
 RETURNS text
-LANGUAGE sql
+LANGUAGE plpgsql
 IMMUTABLE
 PARALLEL SAFE
 STRICT
 SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+BEGIN
+  RETURN regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
            translate(left(p_query, 20000), E'\x01', ''),
            '("(?:[^"]|"")*(?:"|$))'
            '|(/\*(?:[^*]|\*+[^*/])*(?:\*+/|\**$)|--[^\n]*)'
@@ -23,7 +24,8 @@ AS $function$
          E'(?:/\\*(?:[^*\x01]|\\*+[^*/\x01])*(?:\\*+/)?|--[^\n\x01]*)\x01', ' ', 'g'),
          E'("(?:[^"]|"")*"?)\x01', '\1', 'g'),
          E'\x01', '?', 'g'),
-         '(^|[^\w$".])[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)(?!\w)', '\1?', 'g')
+         '(^|[^\w$".])[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)(?!\w)', '\1?', 'g');
+END
 $function$;
 COMMENT ON FUNCTION lock_engine.hide_literals(text) IS
   'The query with string, number and dollar-quoted constants replaced by ? and without comments. Never raises.';

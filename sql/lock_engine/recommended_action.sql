@@ -2,12 +2,13 @@
 CREATE OR REPLACE FUNCTION lock_engine.recommended_action(
   p_kind text, p_pid integer, p_prepared_gid text, p_has_written boolean, p_query text, p_waits_for text)
 RETURNS text
-LANGUAGE sql
+LANGUAGE plpgsql
 IMMUTABLE
 PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT CASE p_kind
+BEGIN
+  RETURN CASE p_kind
     WHEN 'idle_in_transaction' THEN format(
       'Session %s is idle inside an open transaction: the application has to COMMIT or ROLLBACK. Cancelling does '
       'nothing, as no statement is running; terminating it ends the transaction%s.', p_pid,
@@ -39,7 +40,8 @@ AS $$
       'else.', p_pid)
     WHEN 'waiting' THEN format('Session %s waits itself: resolve the root blocker that it waits for.', p_pid)
     ELSE format('Session %s is working: wait for it, or cancel its statement if it is not worth the wait.', p_pid)
-  END
+  END;
+END
 $$;
 COMMENT ON FUNCTION lock_engine.recommended_action(text, integer, text, boolean, text, text) IS
   'One or two sentences of advice for a blocker of the given kind (see lock_catalog.waits_for).';

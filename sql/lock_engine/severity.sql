@@ -3,18 +3,20 @@
 -- five minutes, and a crowd only once the wait is longer than an ordinary statement takes (2 s).
 CREATE OR REPLACE FUNCTION lock_engine.severity(p_blocked integer, p_longest_seconds numeric)
 RETURNS text
-LANGUAGE sql
+LANGUAGE plpgsql
 IMMUTABLE
 PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT CASE
+BEGIN
+  RETURN CASE
     WHEN p_blocked IS NULL OR p_blocked <= 0 THEN NULL
     WHEN p_longest_seconds >= 300 OR (p_blocked >= 20 AND p_longest_seconds >= 10) THEN 'CRITICAL'
     WHEN p_longest_seconds >= 60 OR (p_blocked >= 10 AND p_longest_seconds >= 2) THEN 'HIGH'
     WHEN p_longest_seconds >= 10 OR (p_blocked >= 3 AND p_longest_seconds >= 2) THEN 'MEDIUM'
     ELSE 'LOW'
-  END
+  END;
+END
 $$;
 COMMENT ON FUNCTION lock_engine.severity(integer, numeric) IS
   'CRITICAL, HIGH, MEDIUM, LOW from sessions behind a blocker and the longest wait in seconds; NULL where nobody waits.';

@@ -40,10 +40,16 @@ BEGIN
      -- by login too: a session of the monitor may have come since its pids were read
      WHERE x.pid <> ALL (p_own_pids) AND (x.user_name IS NULL OR x.user_name <> ALL (v_own_logins))),
   g AS MATERIALIZED (SELECT n.* FROM lock_catalog.graph n WHERE p_anyone_waits),
+  -- read once: kept aside where they are gone through twice, as they come where nobody waits
+  queued AS MATERIALIZED (
+    SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
+           x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
+           x.object_hash, x.row_hash
+      FROM lock_catalog.locks x WHERE p_anyone_waits),
   wanted AS MATERIALIZED (
     SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start)) AS since
-      FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
-     WHERE NOT k.granted AND p_anyone_waits
+      FROM queued k JOIN s ON s.pid = k.pid
+     WHERE NOT k.granted
      GROUP BY k.object_hash, k.mode_bit),
   -- what waits behind a lock held in each of the eight modes
   behind AS MATERIALIZED (
@@ -62,21 +68,29 @@ BEGIN
   kept AS MATERIALIZED (
     SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
+           g.relation_oid AS row_relation, g.database_oid AS row_database,
+           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.query_start)
+                WHEN k.pid IS NULL THEN px.prepared END AS began,
            CASE WHEN k.granted THEN b.waiters END AS waiters, CASE WHEN k.granted THEN b.seconds END AS seconds,
            coalesce(s.session_epoch, 0) AS session_epoch,
            k.row_hash # coalesce(s.session_epoch, 0) # (CASE WHEN k.granted THEN coalesce(b.waiters, 0) ELSE 0 END::bigint * 1000003)
              # CASE WHEN g.run_position = 1
                     THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END AS print
-      FROM lock_catalog.locks k
+      FROM (SELECT x.* FROM queued x
+            UNION ALL
+            SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
+                   x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
+                   x.object_hash, x.row_hash
+              FROM lock_catalog.locks x WHERE NOT p_anyone_waits) k
       LEFT JOIN s ON s.pid = k.pid
       LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN p_anyone_waits THEN k.object_hash END
-      LEFT JOIN prepared px ON k.pid IS NULL AND px.virtualtransaction = k.virtualtransaction
-      LEFT JOIN g ON NOT k.granted AND g.node = s.node AND g.is_waiting
+      LEFT JOIN prepared px ON px.virtualtransaction = CASE WHEN k.pid IS NULL THEN k.virtualtransaction END
+      LEFT JOIN g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND g.is_waiting
      WHERE (s.pid IS NOT NULL OR (k.pid IS NULL AND px.transactionid IS NOT NULL))
        AND (p_everything OR NOT k.granted OR b.waiters > 0
             OR coalesce(s.xact_start, s.backend_start, px.prepared) < v_old)),
   open_rows AS MATERIALIZED (
-    SELECT o.lock_activity_hk, o.load_date, o.fingerprint, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
+    SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.fingerprint, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
            o.query_start, o.held_since_at_least
       FROM lock_monitoring.lock_activity_s o WHERE o.load_end_date IS NULL),
   unchanged AS MATERIALIZED (
@@ -93,10 +107,10 @@ BEGIN
         SELECT y.*, CASE WHEN y.since >= p_now THEN 0 ELSE date_part('epoch', p_now - y.since) END AS seconds_so_far,
                CASE WHEN y.since >= p_now THEN 1 ELSE width_bucket(date_part('epoch', p_now - y.since), v_steps) END AS step
           FROM (
-            SELECT f.*, coalesce(g.relation_oid, f.relation_oid) AS rel_oid, coalesce(g.database_oid, f.database_oid) AS rel_database,
+            SELECT f.*, coalesce(f.row_relation, f.relation_oid) AS rel_oid, coalesce(f.row_database, f.database_oid) AS rel_database,
                    NOT f.granted OR f.waiters > 0 AS matters,
-                   CASE WHEN NOT f.granted THEN coalesce(g.wait_start, f.wait_start, s.query_start)
-                        WHEN f.just_granted OR f.replaces IS NULL THEN coalesce(px.prepared, p_now)
+                   CASE WHEN NOT f.granted THEN f.began
+                        WHEN f.just_granted OR f.replaces IS NULL THEN coalesce(f.began, p_now)
                         ELSE coalesce(f.was_held, p_now) END AS since
               FROM (
                 SELECT DISTINCT ON (h.hk) h.*, o.load_date AS replaces, o.held_since_at_least AS was_held,
@@ -115,14 +129,15 @@ BEGIN
                                      ELSE concat_ws(':', k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple,
                                                     k.classid, k.objid, k.objsubid, k.transactionid) END AS object_key
                               FROM kept k
-                             WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.print = k.print)) n) b) h
+                             WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.print = k.print)
+                            -- OFFSET 0, here and twice below: each text and hash is made once, and only of what is left
+                            OFFSET 0) n
+                        OFFSET 0) b
+                    OFFSET 0) h
                   LEFT JOIN open_rows o ON o.lock_activity_hk = h.hk
                  -- PostgreSQL may show one lock twice (fast path and main table)
                  WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = h.hk)
-                 ORDER BY h.hk, h.granted) f
-              LEFT JOIN s ON s.pid = f.pid
-              LEFT JOIN prepared px ON f.pid IS NULL AND px.virtualtransaction = f.virtualtransaction
-              LEFT JOIN g ON NOT f.granted AND g.node = s.node AND g.is_waiting) y) r),
+                 ORDER BY h.hk, h.granted) f) y) r),
   claims AS MATERIALIZED (
     SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, px.user_name), s.application_name) AS tenant_hk
       FROM (SELECT DISTINCT coalesce(t.pid, 0) AS pid, CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END AS prepared
@@ -142,7 +157,8 @@ BEGIN
                (SELECT c.relkind FROM pg_class c WHERE c.oid = r.rel_oid) AS relkind,
                (SELECT n.nspname::text FROM pg_namespace n
                  WHERE n.oid = (SELECT c.relnamespace FROM pg_class c WHERE c.oid = r.rel_oid)) AS nspname
-          FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r) d),
+          FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r
+        OFFSET 0) d),
   -- a thousand waiters often run one statement
   text_print AS MATERIALIZED (
     SELECT x.query, lock_engine.query_fingerprint(x.query) AS fingerprint
@@ -156,7 +172,7 @@ BEGIN
     SELECT o.* FROM open_rows o
      WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = o.lock_activity_hk)),
   endings AS MATERIALIZED (
-    SELECT o.lock_activity_hk, o.load_date,
+    SELECT o.place,
            CASE
              WHEN f.just_granted THEN 'granted'
              WHEN f.hk IS NOT NULL THEN NULL
@@ -177,7 +193,8 @@ BEGIN
        SET load_end_date = p_now, resolution_action = e.how,
            resolution_timestamp = CASE WHEN e.how IS NOT NULL THEN p_now END
       FROM endings e
-     WHERE o.lock_activity_hk = e.lock_activity_hk AND o.load_date = e.load_date AND o.load_end_date IS NULL
+     -- by place: the rows were found in this very statement, and finding them again would read all open ones
+     WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place AND o.load_end_date IS NULL
     RETURNING 1),
   hubs AS (
     INSERT INTO lock_monitoring.lock_activity_h (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)

@@ -1,6 +1,6 @@
 -- The common records of csvlog and jsonlog (waits, timeouts, cancelled waits), parsed and stored in one statement: a
 -- convoy writes hundreds of them a second, and one at a time each would cost half a millisecond. What needs more care is
--- left for lock_log.take(): deadlocks, cancels that do not say by themselves that they waited, texts with NUL bytes,
+-- left for lock_log.take(): deadlocks, cancels of a process that has such a record before them here, texts with NUL bytes,
 -- whatever is not of the form. Any doubt about one record fails the statement, and then all of them are left.
 CREATE OR REPLACE FUNCTION lock_log.take_common(
   p_source text, p_format text, p_records text[], p_time_zone text, p_since timestamptz,
@@ -44,7 +44,7 @@ BEGIN
            j.v ->> 'session_id', coalesce(j.v ->> 'state_code', '00000'), j.v ->> 'message', j.v ->> 'detail',
            j.v ->> 'context', j.v ->> 'statement', j.v ->> 'application_name', j.v IS NOT NULL
       FROM j),
-  k AS MATERIALIZED (
+  p AS MATERIALIZED (
     SELECT f.*, CASE
              WHEN f.whole IS NOT TRUE OR f.message IS NULL OR f.pid !~ '^\d{1,9}$' OR f.code !~ '^[0-9A-Z]{5}$'
                   OR f.at !~ '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^ ]+$' OR f.pid IS NULL OR f.at IS NULL OR f.code IS NULL
@@ -52,14 +52,20 @@ BEGIN
              WHEN f.code NOT IN ('55P03', '57014') AND NOT (f.code = '00000' AND f.message LIKE 'process %') THEN NULL
              WHEN split_part(coalesce(f.context, ''), E'\n', 1) ~ '^PL/pgSQL.* RAISE$' THEN NULL
              WHEN f.code = '55P03' THEN CASE WHEN f.message LIKE 'could not obtain lock%' THEN 'not_available' ELSE 'lock_timeout' END
-             WHEN f.code = '57014' THEN CASE WHEN f.context ~ '^while (updating|locking|deleting|inserting|rechecking)'
-                                             THEN 'cancelled' ELSE 'other' END
-             ELSE 'wait' END AS kind
+             WHEN f.code = '57014' THEN 'cancelled'
+             ELSE 'wait' END AS kind,
+           -- a cancelled statement is of interest only if it waited for a lock: its context says so, or an earlier record
+           f.code = '57014' AND coalesce(f.context, '') !~ '^while (updating|locking|deleting|inserting|rechecking)' AS ask
       FROM f),
+  left_over AS MATERIALIZED (
+    SELECT p.n, p.raw, p.pid FROM p WHERE p.kind = 'other'),
+  k AS MATERIALIZED (
+    SELECT p.*, p.ask AND EXISTS (SELECT FROM left_over x WHERE x.n < p.n AND (x.pid = p.pid OR x.pid IS NULL)) AS left_too
+      FROM p WHERE p.kind <> 'other'),
   -- few minutes in a piece of log, so that the time zone is looked up a few times only
   minute AS MATERIALIZED (
     SELECT m.start, m.zone, lock_log.parse_time(m.start || ':00' || m.zone, p_time_zone) AS began
-      FROM (SELECT DISTINCT left(k.at, 16) AS start, substr(k.at, 24) AS zone FROM k WHERE k.kind <> 'other') m),
+      FROM (SELECT DISTINCT left(k.at, 16) AS start, substr(k.at, 24) AS zone FROM k WHERE NOT k.left_too) m),
   e AS MATERIALIZED (
     SELECT k.*, minute.began + make_interval(secs => substr(k.at, 18, 6)::double precision) AS logged_at, w.m AS words,
            CASE k.kind WHEN 'wait' THEN w.m[4]
@@ -67,15 +73,37 @@ BEGIN
       FROM k
       JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
       LEFT JOIN LATERAL lock_log.wait_words(CASE k.kind WHEN 'wait' THEN k.message END) w(m) ON true
-     WHERE k.kind <> 'other' AND (k.kind <> 'wait' OR w.m[1] = k.pid)),
+     WHERE NOT k.left_too AND (k.kind <> 'wait' OR w.m[1] = k.pid)),
   o AS MATERIALIZED (
     SELECT t.object_text, p.*
       FROM (SELECT DISTINCT e.object_text FROM e WHERE e.object_text IS NOT NULL) t, lock_log.parse_object(t.object_text) p),
+  -- of the processes whose cancel is in question, what is known from before and what stands here: a cancel counts if its
+  -- session's last wait came after whatever else the process said
+  known AS MATERIALIZED (
+    SELECT v.pid, v.session_id, v.kind = 'waiting' AS waiting, v.logged_at, 0::bigint AS n
+      FROM lock_log.event v
+     WHERE v.pid = ANY (ARRAY(SELECT e.pid::integer FROM e WHERE e.ask))
+       AND v.logged_at >= (SELECT min(e.logged_at) FROM e WHERE e.ask) - interval '1 day'
+    UNION ALL
+    SELECT e.pid::integer, e.session_id, e.kind = 'wait' AND e.words[2] = 'still waiting for', e.logged_at, e.n
+      FROM e WHERE e.logged_at >= p_since OR p_since IS NULL),
+  waited AS MATERIALIZED (
+    SELECT x.n
+      FROM (SELECT known.n, known.logged_at,
+                   max(known.logged_at) FILTER (WHERE known.waiting) OVER (
+                     PARTITION BY known.pid, known.session_id ORDER BY known.logged_at, known.n
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS last_wait,
+                   max(known.logged_at) FILTER (WHERE NOT known.waiting) OVER (
+                     PARTITION BY known.pid ORDER BY known.logged_at, known.n
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS last_other
+              FROM known) x
+     WHERE x.last_wait > coalesce(x.last_other, '-infinity') AND x.last_wait >= x.logged_at - interval '1 day'),
   g AS MATERIALIZED (
     SELECT e.*, CASE e.kind WHEN 'wait' THEN lock_log.wait_kind(e.words[2]) ELSE e.kind END AS stored_kind,
            e.words[3] AS lock_mode, e.words[5]::numeric AS waited_ms,
            CASE e.kind WHEN 'wait' THEN lock_log.wait_detail(e.detail) END AS stored_detail
-      FROM e WHERE e.logged_at >= p_since OR p_since IS NULL),
+      FROM e
+     WHERE (e.logged_at >= p_since OR p_since IS NULL) AND (NOT e.ask OR e.n IN (SELECT w.n FROM waited w))),
   stored AS (
     INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
       application_name, client, lock_mode, lock_type, object_text, database_oid, relation_oid, page, tuple, transactionid,
@@ -90,7 +118,8 @@ BEGIN
     ON CONFLICT (record_hash) DO NOTHING
     RETURNING 1)
   SELECT (SELECT count(*) FROM stored)::integer, (SELECT max(g.logged_at) FROM g),
-         (SELECT array_agg(k.raw ORDER BY k.n) FROM k WHERE k.kind = 'other')
+         (SELECT array_agg(x.raw ORDER BY x.n) FROM (SELECT l.n, l.raw FROM left_over l
+                                                      UNION ALL SELECT k.n, k.raw FROM k WHERE k.left_too) x)
     INTO records, last_record_at, others;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
   records := 0; last_record_at := NULL; others := p_records;

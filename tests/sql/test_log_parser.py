@@ -341,3 +341,60 @@ def test_records_taken_together_are_stored_as_one_at_a_time(ingest: Ingest, vaul
     assert facts(together) == facts(singly)
     assert [row["pid"] for row in facts(together)] == [11, 11, 12, 13, 14, 15, 22, 23, 24, 27]
     assert (taken[1], taken[2], len(singly)) == (10, 0, 11)
+
+
+def test_cancels_count_by_what_their_session_said_before(ingest: Ingest, vault_db: str) -> None:
+    """The statement for all records at once decides about a cancel as the reader of single records does."""
+
+    def wait(pid: int, second: int, happened: str = "still waiting for") -> str:
+        return csv(
+            f"process {pid} {happened} ShareLock on transaction 7 after 1000.{second:03} ms",
+            pid=pid,
+            at=f"2026-11-22 03:12:{second:02}.000 UTC",
+        )
+
+    def cancel(pid: int, second: int) -> str:
+        return csv("canceling", code="57014", pid=pid, at=f"2026-11-22 03:12:{second:02}.000 UTC")
+
+    def gone_wrong(pid: int, second: int) -> str:
+        return csv(
+            "deadlock detected",
+            code="40P01",
+            detail=DETAIL.replace("11", str(pid)),
+            pid=pid,
+            at=f"2026-11-22 03:12:{second:02}.000 UTC",
+        )
+
+    before = wait(31, 1) + wait(32, 1) + wait(33, 1)
+    text = (
+        cancel(31, 10)  # waited, as an earlier piece of log said
+        + cancel(31, 11)  # and this one did not
+        + wait(32, 10, "acquired")
+        + cancel(32, 11)  # no longer waited
+        + wait(34, 10)
+        + cancel(34, 11)
+        + cancel(35, 11)  # waits afterwards only
+        + wait(35, 12)
+        + gone_wrong(33, 10)
+        + cancel(33, 11)  # its wait ended in the deadlock
+        + wait(36, 10).replace("6921.b", "6921.c")
+        + cancel(36, 11)  # another session of that pid waited
+        + wait(37, 10)
+        + cancel(37, 10)  # in the same millisecond
+        + gone_wrong(38, 13)
+        + wait(38, 14)
+        + cancel(38, 15)
+    )
+    ingest(before)
+    _, together = ingest(text)
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute("TRUNCATE lock_log.event, lock_log.source")
+    ingest(before)
+    marked = csv("canceling statement due to lock timeout MARK", code="55P03", pid=99)
+    _, singly = ingest(text.encode() + marked.encode().replace(b"MARK", b"\xff"))
+
+    def cancelled(rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
+        return sorted((row["pid"], row["logged_at"].second) for row in rows if row["kind"] == "cancelled")
+
+    assert cancelled(together) == cancelled(singly) == [(31, 10), (34, 11), (37, 10), (38, 15)]
+    assert len(together) + 1 == len(singly)
