@@ -21,8 +21,8 @@ BEGIN
   END IF;
   RETURN ARRAY(
     SELECT a.pid FROM pg_stat_get_activity(NULL) a
-     WHERE a.usesysid IN (SELECT r.oid FROM pg_roles r WHERE v_logins ? r.rolname)
-    UNION SELECT pg_backend_pid());
+     WHERE a.usesysid = ANY (ARRAY(SELECT r.oid FROM pg_roles r WHERE v_logins ? r.rolname)) AND a.pid <> pg_backend_pid())
+    || pg_backend_pid();
 END
 $$;
 COMMENT ON FUNCTION lock_catalog.own_pids() IS

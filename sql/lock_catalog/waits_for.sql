@@ -142,7 +142,9 @@ BEGIN
               LEFT JOIN held h ON h.object_hash = b.object_hash AND h.mode_bits & b.conflict_bits <> 0
                               AND (h.node = b.node OR (b.blocker_pid = 0 AND h.node < 0))) e
      WHERE NOT EXISTS (SELECT 1 FROM q WHERE q.head_pid = e.head_pid AND q.node = e.node)
-     GROUP BY e.head_pid, e.node),
+     GROUP BY e.head_pid, e.node
+    -- always true; lets the planner expect few edges and make the hash tables of what follows small
+    HAVING count(*) > 0 AND min(e.head_pid) > 0),
   member AS MATERIALIZED (SELECT DISTINCT q.node, q.head_pid FROM q),
   reach (head_pid, node) AS (
     SELECT e.head_pid, e.node FROM edge e

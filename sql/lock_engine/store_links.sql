@@ -5,19 +5,30 @@ RETURNS integer
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+SET enable_nestloop = off
+SET enable_mergejoin = off
+SET enable_seqscan = off
 AS $$
 DECLARE
   v_written integer;
 BEGIN
+  WITH
+  a AS MATERIALIZED (
+    SELECT s.lock_activity_hk, s.blocking_nodes || s.soft_blocking_nodes AS nodes,
+           (SELECT h.tenant_hk FROM lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = s.lock_activity_hk) AS tenant_hk
+      FROM lock_monitoring.lock_activity_s s
+     -- written a moment ago, so open; not asked for, as the indexes of the open rows would have to be read whole
+     WHERE NOT s.lock_granted AND s.load_date = p_now),
+  b AS MATERIALIZED (
+    SELECT s.node, s.blocking_session_hk FROM lock_monitoring.blocking_session_s s WHERE s.load_end_date IS NULL)
   INSERT INTO lock_monitoring.lock_blocking_l (
     link_lock_blocking_hk, blocking_session_hk, lock_activity_hk, tenant_hk, load_date, record_source)
-  SELECT sha256(b.blocking_session_hk || a.lock_activity_hk), b.blocking_session_hk, a.lock_activity_hk, h.tenant_hk, p_now,
+  SELECT sha256(b.blocking_session_hk || w.lock_activity_hk), b.blocking_session_hk, w.lock_activity_hk, w.tenant_hk, p_now,
          'pg_blocking_pids'
-    FROM lock_monitoring.lock_activity_s a
-    JOIN lock_monitoring.lock_activity_h h ON h.lock_activity_hk = a.lock_activity_hk
-    JOIN lock_monitoring.blocking_session_s b
-      ON b.load_end_date IS NULL AND (b.node = ANY (a.blocking_nodes) OR b.node = ANY (a.soft_blocking_nodes))
-   WHERE a.load_end_date IS NULL AND NOT a.lock_granted AND a.load_date = p_now
+    FROM (SELECT a.lock_activity_hk, a.tenant_hk, unnest(a.nodes) AS node FROM a) w
+    JOIN b ON b.node = w.node
   ON CONFLICT DO NOTHING;
   GET DIAGNOSTICS v_written = ROW_COUNT;
   RETURN v_written;

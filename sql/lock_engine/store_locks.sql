@@ -194,7 +194,8 @@ BEGIN
            resolution_timestamp = CASE WHEN e.how IS NOT NULL THEN p_now END
       FROM endings e
      -- by place: the rows were found in this very statement, and finding them again would read all open ones
-     WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place AND o.load_end_date IS NULL
+     WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place
+       AND coalesce(o.load_end_date, 'infinity') = 'infinity'
     RETURNING 1),
   hubs AS (
     INSERT INTO lock_monitoring.lock_activity_h (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)

@@ -30,6 +30,8 @@ BEGIN
     SELECT x.blocking_session_hk, x.load_date, x.node, x.session_start_time, x.fingerprint, x.refresh_at,
            x.transaction_start, x.session_pid
       FROM lock_monitoring.blocking_session_s x WHERE x.load_end_date IS NULL),
+  session AS MATERIALIZED (
+    SELECT x.pid, x.backend_start, x.xact_start, x.client_addr, x.backend_type FROM lock_catalog.sessions x),
   paired AS MATERIALIZED (
     SELECT b.node, o.blocking_session_hk, o.load_date, o.refresh_at,
            o.fingerprint = b.print AND o.refresh_at > p_now AS unchanged
@@ -58,7 +60,7 @@ BEGIN
              WHEN s.xact_start IS NOT DISTINCT FROM o.transaction_start THEN 'waiters gone'
              ELSE 'released' END AS how
       FROM o
-      LEFT JOIN lock_catalog.sessions s ON s.pid = o.session_pid AND s.backend_start = o.session_start_time
+      LEFT JOIN session s ON s.pid = o.session_pid AND s.backend_start = o.session_start_time
       LEFT JOIN door d ON d.target_pid = o.session_pid AND d.target_backend_start = o.session_start_time
      WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.node = o.node AND b.backend_start IS NOT DISTINCT FROM o.session_start_time)),
   ended AS (
@@ -75,7 +77,7 @@ BEGIN
     ON CONFLICT DO NOTHING
     RETURNING 1),
   clients AS (
-    SELECT s.client_addr, count(*)::integer AS connections FROM lock_catalog.sessions s
+    SELECT s.client_addr, count(*)::integer AS connections FROM session s
      WHERE s.backend_type = 'client backend' AND EXISTS (SELECT 1 FROM fresh)
      GROUP BY s.client_addr),
   satellites AS (
