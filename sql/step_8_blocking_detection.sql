@@ -10,6 +10,8 @@
 BEGIN;
 \ir prerequisites/session.sql
 \ir prerequisites/check_step_7.sql
+\ir prerequisites/expected.sql
+\ir prerequisites/drop_outdated.sql
 
 \echo 'One Vault lock monitor, step 8: settings'
 \ir lock_admin/tables/setting.sql
@@ -224,6 +226,7 @@ BEGIN;
 \ir grants/door.sql
 \ir grants/alert_sandbox.sql
 \ir monitoring/seed/default_alerts.sql
+\ir prerequisites/restore_site_grants.sql
 \ir prerequisites/record_installation.sql
 
 COMMIT;
