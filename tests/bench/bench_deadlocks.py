@@ -177,7 +177,7 @@ def run(options: argparse.Namespace) -> bool:
                 otherwise = [Arena(dsn, 80, 2)]
                 ended = [otherwise[0].resolved_otherwise(timeout * 0.6) for _ in range(options.otherwise)]
                 truth = rings + [r for r in ended if r.victim is not None]
-                waits = convoys(dsn, options.convoys, random.Random(options.seed))
+                waits = convoys(dsn, options.waits, options.seed)
                 time.sleep(45 if not logged else 16)
                 stored = events(connection)
                 if options.debug:
@@ -237,7 +237,12 @@ def main() -> int:
     parser.add_argument("--log", choices=("on", "off"), default="on")
     parser.add_argument("--older", action="store_true")
     parser.add_argument("--otherwise", type=int, default=5)
-    parser.add_argument("--convoys", type=float, default=20)
+    parser.add_argument(
+        "--waits",
+        type=int,
+        default=400,
+        help="waits in chains and convoys without a ring; 3600 is an hour of one blocked session a second",
+    )
     parser.add_argument("--debug", action="store_true", help="print what the looks saw")
     parser.add_argument("--seed", type=int, default=1)
     return 0 if run(parser.parse_args()) else 1

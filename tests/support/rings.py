@@ -113,32 +113,87 @@ class Arena:
             one.close()
 
 
-def convoys(dsn: str, seconds: float, chance: random.Random) -> int:
-    """Chains and convoys without any ring, for so long; how many waits there were."""
-    arena = Arena(dsn, 90 + chance.randrange(9), 8)
+def convoys(dsn: str, wanted: int, seed: int, groups: int = 4) -> int:
+    """Make so many waits in chains, row queues and convoys behind queued DDL, none of them in a ring.
+
+    One hold in five outlasts ``deadlock_timeout``, so that PostgreSQL's own check runs and finds nothing.
+    Returns how many waits there were.
+    """
     waits = 0
-    end = time.monotonic() + seconds
+    lock = threading.Lock()
 
-    def chain(people: Sequence[psycopg.Connection[Any]]) -> None:
-        # each holds row i and wants row i+1, taken in one order: a chain as long as there are people
-        for i, one in enumerate(people):
-            one.execute("BEGIN")
-            one.execute(arena.take("row", 0) if i == 0 else f"SELECT pg_advisory_xact_lock(4, {i})")
+    def work(number: int) -> None:
+        nonlocal waits
+        chance = random.Random(seed * 100 + number)
+        arena = Arena(dsn, 90 + number, 8)
+        while True:
+            size = chance.randint(3, 8)
+            with lock:
+                if waits >= wanted:
+                    break
+                waits += size - 1
+            people = arena.connections[:size]
+            hold = chance.uniform(1.1, 1.4) if chance.random() < 0.2 else chance.uniform(0.05, 0.5)
+            chance.choice((_chain, _queue, _convoy))(arena, people, hold)
+        arena.close()
 
-        def want(i: int) -> None:
-            if i == 0:
-                time.sleep(chance.uniform(0.05, 0.5))
-            elif i % 2:
-                people[i].execute(arena.take("row", 0))
-            else:
-                people[i].execute(f"SELECT pg_advisory_xact_lock(4, {i - 1})")
-            people[i].execute("COMMIT")
-
-        Arena._together(want, len(people))
-
-    while time.monotonic() < end:
-        size = chance.randint(3, 8)
-        chain(arena.connections[:size])
-        waits += size - 1
-    arena.close()
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(groups)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return waits
+
+
+def _chain(arena: Arena, people: Sequence[psycopg.Connection[Any]], hold: float) -> None:
+    """Each holds one lock and wants the one of the session before it."""
+    for i, one in enumerate(people):
+        one.execute("BEGIN")
+        one.execute(f"SELECT pg_advisory_xact_lock({arena.number}, {i})")
+
+    def want(i: int) -> None:
+        if i == 0:
+            time.sleep(hold)
+        else:
+            people[i].execute(f"SELECT pg_advisory_xact_lock({arena.number}, {i - 1})")
+        people[i].execute("COMMIT")
+
+    Arena._together(want, len(people))
+
+
+def _queue(arena: Arena, people: Sequence[psycopg.Connection[Any]], hold: float) -> None:
+    """All want the row that the first one holds, each holding a row of its own."""
+    for i, one in enumerate(people):
+        one.execute("BEGIN")
+        if i:
+            one.execute(f"UPDATE ring_{arena.number}_1 SET n = n + 1 WHERE id = {i}")
+    people[0].execute(arena.take("row", 0))
+
+    def want(i: int) -> None:
+        if i == 0:
+            time.sleep(hold)
+        else:
+            people[i].execute(arena.take("row", 0))
+        people[i].execute("COMMIT")
+
+    Arena._together(want, len(people))
+
+
+def _convoy(arena: Arena, people: Sequence[psycopg.Connection[Any]], hold: float) -> None:
+    """Readers queue behind a strong lock that waits for a reader: soft blocks."""
+    for one in people:
+        one.execute("BEGIN")
+    table = f"ring_{arena.number}_2"
+    people[0].execute(f"SELECT count(*) FROM {table}")
+
+    def want(i: int) -> None:
+        if i == 0:
+            time.sleep(hold)
+        elif i == 1:
+            people[i].execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        else:
+            time.sleep(0.02)
+            people[i].execute(f"SELECT count(*) FROM {table}")
+        people[i].execute("COMMIT")
+
+    Arena._together(want, len(people))
