@@ -62,6 +62,8 @@ BEGIN;
 \ir lock_monitoring/indexes/idx_lock_activity_s_waits.sql
 \ir lock_monitoring/indexes/idx_lock_activity_s_load_date.sql
 \ir lock_monitoring/indexes/idx_blocking_session_s_load_date.sql
+\ir lock_monitoring/indexes/idx_lock_activity_s_long.sql
+\ir lock_monitoring/indexes/idx_blocking_session_s_long.sql
 \ir lock_monitoring/indexes/idx_lock_blocking_l_blocking_session_hk.sql
 \ir lock_monitoring/indexes/idx_lock_blocking_l_lock_activity_hk.sql
 \ir lock_monitoring/indexes/idx_deadlock_involvement_l_deadlock_event_hk.sql

@@ -52,6 +52,12 @@ BEGIN;
 \ir lock_engine/tenant_figures.sql
 \ir lock_engine/within_hours.sql
 \ir lock_engine/waits_between.sql
+\ir lock_engine/tables/wait_rollup.sql
+\ir lock_engine/losses.sql
+\ir lock_engine/roll_up_waits.sql
+\ir lock_engine/losses_between.sql
+\ir lock_engine/waiting_by_hour.sql
+\ir lock_engine/sample_statements.sql
 
 \ir lock_catalog/waiting_by_activity.sql
 \ir lock_catalog/waiting_by_locks.sql

@@ -9,23 +9,33 @@ waiting sessions needs no more than where rows begin and end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, F, FloatField, Func, Max, Q, QuerySet, Sum, Value
+from django.db.models import (
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Func,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Coalesce, Floor, Greatest, Least
 
-from ..models import BlockingSession, DeadlockEvent, LockActivity
+from ..models import DeadlockEvent, LockActivity
 from .context import VAULT
 
 MOST_ALIVE = 20_000
 """So many rows present at one moment are taken; a server has fewer connections."""
-LONGEST_ROW = timedelta(days=2)
-"""No row that has ended was the present one for longer: durations refresh on a geometric scale, so this
-holds for every wait that is less than four days old. Open rows are found whatever their age."""
+LONG_ROW = timedelta(days=1)
+"""A row that was the present one for longer is one of few (a wait of many days, or the monitor was away) and
+has an index of its own; open rows have one, too. All others are found near the moment asked for."""
 
 
 class Epoch(Func):
@@ -66,13 +76,20 @@ def segments(since: datetime, until: datetime, alias: str = VAULT) -> QuerySet[L
 def alive(rows: QuerySet[Any], at: datetime) -> list[int]:
     """Return the ids of the rows that were the present ones at a moment.
 
-    Two questions instead of one with OR, so that each is answered within the index on begin and end.
+    Three questions instead of one with OR, so that each is answered within an index.
     """
     begun = rows.order_by().filter(load_date__lte=at)
-    near = begun.filter(load_date__gt=at - LONGEST_ROW, load_end_date__gt=at)
-    ended = near.values_list("satellite_id", flat=True)[:MOST_ALIVE]
-    still = begun.filter(load_end_date=None).values_list("satellite_id", flat=True)[:MOST_ALIVE]
-    return [*ended, *still]
+    near = begun.filter(load_date__gt=at - LONG_ROW, load_end_date__gt=at)
+    still = begun.filter(load_end_date=None)
+    lasted = ExpressionWrapper(F("load_end_date") - F("load_date"), DurationField())
+    long = begun.annotate(lasted=lasted).filter(
+        lasted__gt=LONG_ROW, load_end_date__gt=at, load_date__lte=at - LONG_ROW
+    )
+    return [
+        number
+        for found in (near, still, long)
+        for number in found.values_list("satellite_id", flat=True)[:MOST_ALIVE]
+    ]
 
 
 def overlapping(rows: QuerySet[Any], since: datetime, until: datetime) -> QuerySet[Any]:
@@ -80,13 +97,6 @@ def overlapping(rows: QuerySet[Any], since: datetime, until: datetime) -> QueryS
     begun = Q(load_date__gt=since, load_date__lt=until)
     before = alive(rows, since)
     return rows.filter(begun | Q(satellite_id__in=before)) if before else rows.filter(begun)
-
-
-def seconds_in(since: datetime, until: datetime) -> Any:
-    """Return the expression "seconds of this satellite row that lie within the period"."""
-    last = min(until, datetime.now(UTC))
-    end = Epoch(Least(Coalesce(F("load_end_date"), Value(last)), Value(until)))
-    return Greatest(end - Epoch(Greatest(F("load_date"), Value(since))), Value(0.0))
 
 
 def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
@@ -151,68 +161,3 @@ def deadlock_marks(
         "satellite_id", "deadlock_event_id", "deadlock_timestamp", "involved_pids", "affected_tables"
     )
     return list(rows.order_by("-deadlock_timestamp")[:limit])
-
-
-def roots_lost(
-    field: str, since: datetime, until: datetime, alias: str = VAULT, limit: int = 20
-) -> list[dict[str, Any]]:
-    """Return the time that others lost behind root blockers, summed by one of their attributes, worst first.
-
-    Seconds are the number behind the root times how long it was so. A session behind two roots counts for
-    both.
-    """
-    behind = F("blocked_sessions_count") * seconds_in(since, until)
-    rows = overlapping(BlockingSession.objects.using(alias).filter(is_root=True), since, until)
-    length = Epoch(Coalesce(F("load_end_date"), Value(min(until, datetime.now(UTC))))) - Epoch(
-        Coalesce(F("blocking_since"), F("load_date"))
-    )
-    grouped: Any = (
-        rows.order_by()
-        .values(name=F(field))
-        .annotate(
-            seconds=Sum(behind, output_field=FloatField()),
-            episodes=Count("blocking_session_id", distinct=True),
-            longest=Max(length, output_field=FloatField()),
-        )
-        .order_by("-seconds")[:limit]
-    )
-    return list(grouped)
-
-
-def sample_queries(
-    fingerprints: Iterable[str], since: datetime, until: datetime, alias: str = VAULT
-) -> dict[str, str | None]:
-    """Return one statement for each fingerprint of a root blocker seen in the period."""
-    rows = BlockingSession.objects.using(alias).filter(
-        query_fingerprint__in=list(fingerprints), load_date__gt=since - LONGEST_ROW, load_date__lt=until
-    )
-    found = rows.order_by("query_fingerprint", "-load_date").distinct("query_fingerprint")
-    return {str(key): text for key, text in found.values_list("query_fingerprint", "current_query")}
-
-
-def waits_lost(
-    fields: Iterable[str],
-    since: datetime,
-    until: datetime,
-    alias: str = VAULT,
-    limit: int = 20,
-    rows: bool = False,
-) -> list[dict[str, Any]]:
-    """Return the time waited, summed by attributes of what was waited for, worst first; ``rows``: only known
-    rows."""
-    waits = segments(since, until, alias)
-    if rows:
-        waits = waits.filter(row_page__isnull=False)
-    last = Value(min(until, datetime.now(UTC)))
-    length = Epoch(Coalesce(F("load_end_date"), last)) - Epoch(Coalesce(F("wait_start"), F("load_date")))
-    grouped = (
-        waits.order_by()
-        .values(*fields)
-        .annotate(
-            seconds=Sum(seconds_in(since, until), output_field=FloatField()),
-            episodes=Count("lock_activity_id", distinct=True),
-            longest=Max(length, output_field=FloatField()),
-        )
-        .order_by("-seconds")[:limit]
-    )
-    return list(grouped)

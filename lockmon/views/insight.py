@@ -11,43 +11,37 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
-from django.db.models import Case, Count, F, FloatField, IntegerField, Sum, Value, When
-from django.db.models.functions import Coalesce, ExtractHour, ExtractIsoWeekDay
+from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
 from ..admin.filters import typed_moment
+from ..calls import losses
+from ..calls.losses import Loss
 from ..groups import VIEW_PAGES
-from ..models import LockActivity, LockWaitAnalysis, Tenant
+from ..models import LockWaitAnalysis, Tenant
 from ..tables import AnalysisTable, ContentionTable, LossTable
-from . import figures, words
+from . import words
 from .context import VAULT, needs, page, rights, unreachable
-from .figures import Epoch
 from .svg import nice
 
 PERIODS = {"hour": 1, "day": 24, "week": 168, "month": 720}
 PERIOD_NAMES = {"hour": "last hour", "day": "last 24 hours", "week": "last 7 days", "month": "last 30 days"}
 ROOT_VIEWS = {
-    "application": ("application_name", "root application"),
-    "user": ("user_name", "user of the root"),
-    "query": ("query_fingerprint", "statement of the root"),
-    "tenant": ("blocking_session__tenant_hk", "tenant of the root"),
-    "database": ("database_name", "database"),
+    "application": "root application",
+    "user": "user of the root",
+    "query": "statement of the root",
+    "tenant": "tenant of the root",
+    "database": "database",
 }
-BUCKETS = (
-    (0.1, "under 0.1 s"),
-    (1.0, "0.1 to 1 s"),
-    (5.0, "1 to 5 s"),
-    (30.0, "5 to 30 s"),
-    (60.0, "30 to 60 s"),
-    (300.0, "1 to 5 min"),
-    (math.inf, "over 5 min"),
-)
+BUCKETS = ("under 0.1 s", "0.1 to 1 s", "1 to 5 s", "5 to 30 s", "30 to 60 s", "1 to 5 min", "over 5 min")
+"""As lock_engine.losses numbers them, from 0."""
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CACHED_SECONDS = 120
+MOST = 15
+"""Lines of a table."""
 
 
 @dataclass(frozen=True)
@@ -115,39 +109,46 @@ def _history(name: str, since: datetime, until: datetime, **more: Any) -> str:
     return f"{reverse(f'admin:lockmon_{name}_changelist')}?{urlencode(filters)}"
 
 
-def _roots(by: str, since: datetime, until: datetime, see_text: bool) -> list[dict[str, Any]]:
-    field = ROOT_VIEWS[by][0]
-    rows = _remembered(f"roots:{by}", since, until, lambda: figures.roots_lost(field, since, until))
-    total = sum(row["seconds"] or 0.0 for row in rows) or 1.0
-    names = _names(by, [row["name"] for row in rows], since, until, see_text)
+def _lost(by: str, since: datetime, until: datetime) -> dict[str, list[Loss]]:
+    """Return the worst of the root's attribute, of relations, rows and lengths, by dimension."""
+
+    def read() -> dict[str, list[Loss]]:
+        found: dict[str, list[Loss]] = {}
+        with connections[VAULT].cursor() as cursor:
+            for one in losses.losses_between(cursor, [by, "relation", "row", "length"], since, until, MOST):
+                found.setdefault(one.dimension, []).append(one)
+        return found
+
+    found: dict[str, list[Loss]] = _remembered(by, since, until, read)
+    return found
+
+
+def _roots(by: str, rows: list[Loss], since: datetime, until: datetime, see: bool) -> list[dict[str, Any]]:
+    total = sum(row.seconds for row in rows) or 1.0
+    names = _names(by, [row.name for row in rows if row.name], since, until, see)
     found = []
     for row in rows:
-        name = names.get(row["name"], row["name"])
-        filters = (
-            {by: row["name"]} if by in ("application", "user", "database", "tenant") and row["name"] else {}
-        )
+        filters = {by: row.name} if by in ("application", "user", "database", "tenant") and row.name else {}
         found.append(
             {
-                "name": name,
-                "seconds": row["seconds"] or 0.0,
-                "share": (row["seconds"] or 0.0) / total,
-                "episodes": row["episodes"],
-                "longest": row.get("longest"),
+                "name": names.get(row.name or "", row.name),
+                "seconds": row.seconds,
+                "share": row.seconds / total,
+                "episodes": row.episodes,
+                "longest": row.longest,
                 "url": _history("blockingsession", since, until, root="yes", **filters),
             }
         )
     return found
 
 
-def _names(by: str, keys: Sequence[Any], since: datetime, until: datetime, see_text: bool) -> dict[Any, str]:
+def _names(by: str, keys: list[str], since: datetime, until: datetime, see_text: bool) -> dict[str, str]:
     if by == "tenant":
-        return dict(
-            Tenant.objects.filter(tenant_hk__in=[key for key in keys if key]).values_list(
-                "tenant_hk", "tenant_bk"
-            )
-        )
+        tenants = Tenant.objects.filter(tenant_hk__in=keys)
+        return {str(key): name for key, name in tenants.values_list("tenant_hk", "tenant_bk")}
     if by == "query":
-        samples = figures.sample_queries([key for key in keys if key], since, until)
+        with connections[VAULT].cursor() as cursor:
+            samples = losses.sample_statements(cursor, keys, since, until)
         return {
             key: (text if see_text else words.hide_literals(text)) or "unknown"
             for key, text in samples.items()
@@ -155,59 +156,29 @@ def _names(by: str, keys: Sequence[Any], since: datetime, until: datetime, see_t
     return {}
 
 
-def _contended(since: datetime, until: datetime, rows: bool) -> list[dict[str, Any]]:
-    fields = ("schema_name", "table_name", "row_page", "row_tuple") if rows else ("schema_name", "table_name")
-    kind = "rows" if rows else "relations"
-    found = _remembered(
-        kind, since, until, lambda: figures.waits_lost(fields, since, until, limit=12, rows=rows)
-    )
-    total = sum(row["seconds"] or 0.0 for row in found) or 1.0
+def _contended(found: list[Loss], since: datetime, until: datetime) -> list[dict[str, Any]]:
+    total = sum(row.seconds for row in found) or 1.0
     table = []
     for row in found:
-        name = (
-            ".".join(part for part in (row["schema_name"], row["table_name"]) if part)
-            or "not a relation, or unknown"
-        )
-        if rows:
-            name = f"row ({row['row_page']},{row['row_tuple']}) of {name}"
-        address = _history("lockactivity", since, until, granted="no", relation=row["table_name"])
-        seconds = row["seconds"] or 0.0
+        name = ".".join(part for part in (row.name, row.table_name) if part) or "not a relation, or unknown"
+        if row.row_page is not None:
+            name = f"row ({row.row_page},{row.row_tuple}) of {name}"
         table.append(
             {
                 "name": name,
-                "seconds": seconds,
-                "share": seconds / total,
-                "episodes": row["episodes"],
-                "longest": row["longest"],
-                "url": address,
+                "seconds": row.seconds,
+                "share": row.seconds / total,
+                "episodes": row.episodes,
+                "longest": row.longest,
+                "url": _history("lockactivity", since, until, granted="no", relation=row.table_name),
             }
         )
     return table
 
 
-def _distribution(since: datetime, until: datetime) -> list[tuple[str, int]]:
-    length = Epoch(F("load_end_date")) - Epoch(Coalesce(F("wait_start"), F("load_date")))
-    bucket = Case(
-        *(
-            When(length__lt=limit, then=Value(number))
-            for number, (limit, _) in enumerate(BUCKETS)
-            if limit < math.inf
-        ),
-        default=Value(len(BUCKETS) - 1),
-        output_field=IntegerField(),
-    )
-    rows = LockActivity.objects.using(VAULT).filter(
-        lock_granted=False, load_date__gte=since, load_date__lt=until, resolution_action__isnull=False
-    )
-    grouped = (
-        rows.order_by()
-        .annotate(length=length)
-        .annotate(bucket=bucket)
-        .values("bucket")
-        .annotate(number=Count("*"))
-    )
-    numbers = {row["bucket"]: row["number"] for row in grouped}
-    return [(text, numbers.get(number, 0)) for number, (_, text) in enumerate(BUCKETS)]
+def _distribution(found: list[Loss]) -> list[tuple[str, int]]:
+    numbers = {int(row.name or 0): row.episodes for row in found}
+    return [(text, numbers.get(number, 0)) for number, text in enumerate(BUCKETS)]
 
 
 def _columns(distribution: list[tuple[str, int]]) -> list[Column]:
@@ -222,15 +193,13 @@ def _columns(distribution: list[tuple[str, int]]) -> list[Column]:
 
 
 def _heat(since: datetime, until: datetime) -> list[tuple[str, list[Heat]]]:
-    zone = timezone.get_current_timezone()
-    grouped = (
-        figures.segments(since, until)
-        .order_by()
-        .annotate(day=ExtractIsoWeekDay("load_date", tzinfo=zone), hour=ExtractHour("load_date", tzinfo=zone))
-        .values("day", "hour")
-        .annotate(seconds=Sum(figures.seconds_in(since, until), output_field=FloatField()))
-    )
-    sums = {(row["day"], row["hour"]): float(row["seconds"] or 0.0) for row in grouped}
+    with connections[VAULT].cursor() as cursor:
+        hours = losses.waiting_by_hour(cursor, since, until)
+    sums: dict[tuple[int, int], float] = {}
+    for one in hours:
+        local = timezone.localtime(one.hour)
+        place = (local.isoweekday(), local.hour)
+        sums[place] = sums.get(place, 0.0) + one.seconds
     most = max(sums.values(), default=0.0)
     table = []
     for number, name in enumerate(DAYS, start=1):
@@ -292,10 +261,11 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
     by = by if by in ROOT_VIEWS else "application"
     see = rights(request).query_text
     try:
-        loss = LossTable(_roots(by, since, until, see))
-        relations = ContentionTable(_contended(since, until, rows=False))
-        rows = ContentionTable(_contended(since, until, rows=True))
-        distribution = _remembered("distribution", since, until, lambda: _distribution(since, until))
+        lost = _lost(by, since, until)
+        loss = LossTable(_roots(by, lost.get(by, []), since, until, see))
+        relations = ContentionTable(_contended(lost.get("relation", []), since, until))
+        rows = ContentionTable(_contended(lost.get("row", []), since, until))
+        distribution = _distribution(lost.get("length", []))
         heat = _remembered("heat", since, until, lambda: _heat(since, until))
         analyses, trend = _analyses(since)
     except DatabaseError as error:
@@ -312,7 +282,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         periods=[
             (key, text, f"?{urlencode({'by': by, 'period': key})}") for key, text in PERIOD_NAMES.items()
         ],
-        views=[(key, text, f"?{urlencode({**keep, 'by': key})}") for key, (_, text) in ROOT_VIEWS.items()],
+        views=[(key, text, f"?{urlencode({**keep, 'by': key})}") for key, text in ROOT_VIEWS.items()],
         by=by,
         since=since,
         until=until,

@@ -15,7 +15,7 @@ from ..calls import coverage
 from ..models import BlockingSession, DeadlockEvent, LockActivity
 from . import nodes, tree, words
 from .context import VAULT
-from .figures import LONGEST_ROW, alive
+from .figures import alive
 from .heart import tried
 
 MOST_WAITERS = 3000
@@ -99,7 +99,7 @@ def _later(blockers: list[BlockingSession], at: datetime, alias: str) -> Iterabl
     if not roots:
         return
     last = BlockingSession.objects.using(alias).filter(
-        blocking_session_id__in=list(roots)[:20], load_date__gte=at - LONGEST_ROW, ended_how__isnull=False
+        blocking_session_id__in=list(roots)[:20], ended_how__isnull=False
     )
     for row in last.order_by("ended_at")[:20]:
         who = (

@@ -34,6 +34,7 @@ BEGIN
     RAISE EXCEPTION 'p_analysis_period_hours must be between 1 and 8784 hours, not %.',
       coalesce(p_analysis_period_hours::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
   END IF;
+  PERFORM lock_engine.roll_up_waits();
   v_start := v_end - make_interval(hours => p_analysis_period_hours);
   v_tenant := coalesce(p_tenant_hk, lock_engine.system_tenant());
 

@@ -68,6 +68,12 @@ BEGIN
                                to_char(v_before, 'YYYY-MM-DD HH24:MI'))::varchar(200), v_deleted::integer;
   END LOOP;
   PERFORM lock_engine.forget_deadlocks(v_before);
+  PERFORM lock_engine.roll_up_waits();
+  DELETE FROM lock_engine.wait_rollup r WHERE r.hour < v_before;
+  UPDATE lock_engine.wait_rollup_state s
+     SET rolled_from = x.first, rolled_until = greatest(s.rolled_until, x.first)
+    FROM (SELECT date_trunc('hour', v_before, 'UTC') + interval '1 hour' AS first) x
+   WHERE s.rolled_from < x.first;
   DELETE FROM lock_engine.tenant_claim c WHERE c.looked_up_at < clock_timestamp() - interval '1 day';
   RETURN QUERY SELECT format('Total: %s rows deleted, kept %s days', v_total, p_retention_days)::varchar(200), v_total::integer;
 END

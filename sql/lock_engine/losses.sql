@@ -1,0 +1,128 @@
+-- Time lost by waiting within a period, added up from the vault's rows. Rows that were the present ones at its beginning
+-- are found by three questions, each within an index: those that began the day before, those that are open still, and the
+-- few that stayed unchanged for more than a day.
+CREATE OR REPLACE FUNCTION lock_engine.losses(p_dimensions text[], p_from timestamptz, p_to timestamptz)
+RETURNS TABLE (dimension text, name text, table_name text, row_page integer, row_tuple integer, seconds double precision,
+               begun integer, under_way integer, longest double precision)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+  c_day constant interval := interval '1 day';
+  v_last timestamptz := least(p_to, clock_timestamp());
+BEGIN
+  IF p_dimensions && ARRAY['application', 'user', 'query', 'tenant', 'database'] THEN
+    RETURN QUERY
+    WITH r AS MATERIALIZED (
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+             s.application_name::text, s.user_name::text, s.query_fingerprint, s.database_name::text
+        FROM lock_monitoring.blocking_session_s s WHERE s.is_root AND s.load_date >= p_from AND s.load_date < p_to
+      UNION ALL
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+             s.application_name, s.user_name, s.query_fingerprint, s.database_name
+        FROM lock_monitoring.blocking_session_s s
+       WHERE s.is_root AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
+      UNION ALL
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+             s.application_name, s.user_name, s.query_fingerprint, s.database_name
+        FROM lock_monitoring.blocking_session_s s WHERE s.is_root AND s.load_date < p_from AND s.load_end_date IS NULL
+      UNION ALL
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+             s.application_name, s.user_name, s.query_fingerprint, s.database_name
+        FROM lock_monitoring.blocking_session_s s
+       WHERE s.is_root AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
+         AND s.load_end_date > p_from),
+    t AS (
+      SELECT r.*, r.load_date >= p_from AS begins, p.blocking_session_hk IS NULL AS first,
+             p.application_name AS was_application, p.user_name AS was_user, p.query_fingerprint AS was_query,
+             p.database_name AS was_database,
+             date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
+                                         interval '0')) * coalesce(r.blocked_sessions_count, 0) AS lost,
+             date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.blocking_since, r.load_date)) AS lasted,
+             CASE WHEN 'tenant' = ANY (p_dimensions) THEN
+               (SELECT encode(h.tenant_hk, 'hex') FROM lock_monitoring.blocking_session_h h
+                 WHERE h.blocking_session_hk = r.blocking_session_hk) END AS tenant
+        FROM r
+        LEFT JOIN LATERAL (
+          SELECT s.* FROM lock_monitoring.blocking_session_s s
+           WHERE r.load_date >= p_from AND s.blocking_session_hk = r.blocking_session_hk AND s.load_date < r.load_date
+             AND s.load_end_date = r.load_date AND s.is_root LIMIT 1) p ON true)
+    SELECT d.dimension, d.name, NULL::text, NULL::integer, NULL::integer, sum(t.lost),
+           (count(*) FILTER (WHERE t.begins AND (t.first OR d.name IS DISTINCT FROM d.was)))::integer,
+           (count(*) FILTER (WHERE NOT t.begins))::integer, max(t.lasted)
+      FROM t CROSS JOIN LATERAL (VALUES
+        ('application', t.application_name, t.was_application::text), ('user', t.user_name, t.was_user::text),
+        ('query', t.query_fingerprint, t.was_query), ('database', t.database_name, t.was_database::text),
+        ('tenant', t.tenant, t.tenant)) AS d (dimension, name, was)
+     WHERE d.dimension = ANY (p_dimensions)
+     GROUP BY d.dimension, d.name;
+  END IF;
+
+  IF p_dimensions && ARRAY['relation', 'row', 'all'] THEN
+    RETURN QUERY
+    WITH r AS MATERIALIZED (
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple
+        FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to
+      UNION ALL
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple
+        FROM lock_monitoring.lock_activity_s s
+       WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
+      UNION ALL
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple
+        FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
+      UNION ALL
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple
+        FROM lock_monitoring.lock_activity_s s
+       WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
+         AND s.load_end_date > p_from),
+    t AS (
+      SELECT r.*, r.load_date >= p_from AS begins, p.lock_activity_hk IS NULL AS first,
+             ROW(p.schema_name::text, p.table_name::text) AS was_relation, ROW(p.row_page, p.row_tuple) AS was_row,
+             date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
+                                         interval '0')) AS lost,
+             date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.wait_start, r.load_date)) AS lasted
+        FROM r
+        LEFT JOIN LATERAL (
+          SELECT s.* FROM lock_monitoring.lock_activity_s s
+           WHERE r.load_date >= p_from AND s.lock_activity_hk = r.lock_activity_hk AND s.load_date < r.load_date
+             AND s.load_end_date = r.load_date AND NOT s.lock_granted LIMIT 1) p ON true)
+    SELECT d.dimension, d.name, d.table_name, d.page, d.tuple, sum(t.lost),
+           (count(*) FILTER (WHERE t.begins AND (t.first OR d.other)))::integer,
+           (count(*) FILTER (WHERE NOT t.begins))::integer, max(t.lasted)
+      FROM t CROSS JOIN LATERAL (VALUES
+        ('all', NULL::text, NULL::text, NULL::integer, NULL::integer, false),
+        ('relation', t.schema_name, t.table_name, NULL, NULL, t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name)),
+        ('row', t.schema_name, t.table_name, t.row_page, t.row_tuple,
+         t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name)
+           OR t.was_row IS DISTINCT FROM ROW(t.row_page, t.row_tuple))) AS d (dimension, name, table_name, page, tuple, other)
+     WHERE d.dimension = ANY (p_dimensions) AND (d.dimension <> 'row' OR d.page IS NOT NULL)
+     GROUP BY d.dimension, d.name, d.table_name, d.page, d.tuple;
+  END IF;
+
+  IF 'length' = ANY (p_dimensions) THEN
+    RETURN QUERY
+    SELECT 'length'::text, x.bucket::text, NULL::text, NULL::integer, NULL::integer, 0::double precision, count(*)::integer, 0,
+           NULL::double precision
+      FROM (
+        SELECT width_bucket(date_part('epoch', w.load_end_date - coalesce(w.wait_start, w.load_date)),
+                            ARRAY[0.1, 1, 5, 30, 60, 300]::double precision[]) AS bucket
+          FROM (
+            SELECT s.load_date, s.load_end_date, s.wait_start FROM lock_monitoring.lock_activity_s s
+             WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_to
+               AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL
+            UNION ALL
+            SELECT s.load_date, s.load_end_date, s.wait_start FROM lock_monitoring.lock_activity_s s
+             WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
+               AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL) w) x
+     GROUP BY x.bucket;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION lock_engine.losses(text[], timestamptz, timestamptz) IS
+  'Seconds lost within the period (of the roots: times how many stood behind), episodes or waits begun in it and under way at its '
+  'beginning, and the longest, by dimension (see lock_engine.wait_rollup). For length: waits ended, by bucket under 0.1, 1, 5, '
+  '30, 60, 300 s and above.';
