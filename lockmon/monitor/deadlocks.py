@@ -28,8 +28,9 @@ SHARE_OF_TIMEOUT = 20
 """A look every twentieth of ``deadlock_timeout`` while a wait is young."""
 SHORTEST_INTERVAL = 0.020
 """Seconds; looks are never closer than this, except the one before a known check."""
-LARGEST_SHARE_OF_CORE = 0.05
-"""A look that cost c seconds of work is followed by a pause of at least c / this."""
+LARGEST_SHARE_OF_CORE = 0.04
+"""A look that cost c seconds of work is followed by a pause of at least c / this. Below the 5 % that are
+allowed, because the quickest look stands for all (see COSTS_KEPT) and the average one is a little dearer."""
 COSTS_KEPT = 10
 """Of so many latest looks the quickest tells the work; what the others took longer they spent waiting for
 the CPU."""
