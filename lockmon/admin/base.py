@@ -3,15 +3,13 @@ filtered."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
 from django.db import DatabaseError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,29 +21,7 @@ from ..groups import EXPORT_HISTORY, VIEW_QUERY_TEXT
 from ..views import words
 from ..views.context import page, unreachable
 from ..views.export import FORMATS, Column, exported
-
-EXACT_UP_TO = 2_000
-
-
-class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts exactly up to 2,000 rows; above that it takes the planner's estimate, which costs nothing."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: QuerySet[Any] = cast("QuerySet[Any]", self.object_list).order_by()
-        exact = int(rows[: EXACT_UP_TO + 1].count())
-        if exact <= EXACT_UP_TO:
-            return exact
-        return max(exact, estimate(rows))
-
-
-def estimate(rows: QuerySet[Any]) -> int:
-    """Return how many rows PostgreSQL's planner expects."""
-    import json
-
-    plan = rows.explain(format="json")
-    found = json.loads(plan) if isinstance(plan, str) else plan
-    return int(found[0]["Plan"]["Plan Rows"])
+from .searching import EstimatingPaginator, HistoryChangeList
 
 
 def rendered(response: HttpResponse) -> HttpResponse:
@@ -91,6 +67,9 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         return super().get_search_results(request, queryset, search_term.replace("\x00", "")[:200])
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return HistoryChangeList
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         try:

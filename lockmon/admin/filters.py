@@ -96,19 +96,25 @@ class WhenFilter(admin.ListFilter):
                 "display": title,
             }
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        """Return from when until when; None: without a bound.
+
+        Raises ValidationError with a sentence where what was asked for is no time.
+        """
         since, until = typed_moment(self.since_text), typed_moment(self.until_text)
         if since or until:
-            if since:
-                queryset = queryset.filter(**{f"{self.field}__gte": since})
-            return queryset.filter(**{f"{self.field}__lt": until}) if until else queryset
+            return since, until
         chosen = self.used_parameters.get(self.parameter, self.default)
         if chosen not in self.presets:
             raise ValidationError(f"{chosen} is no time range.")
         length = self.presets[chosen][1]
-        return (
-            queryset if length is None else queryset.filter(**{f"{self.field}__gte": timezone.now() - length})
-        )
+        return (None if length is None else timezone.now() - length), None
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        since, until = self.period()
+        if since:
+            queryset = queryset.filter(**{f"{self.field}__gte": since})
+        return queryset.filter(**{f"{self.field}__lt": until}) if until else queryset
 
 
 class TextFilter(admin.ListFilter):

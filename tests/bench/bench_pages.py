@@ -138,6 +138,43 @@ def measured(call: Callable[[], int]) -> tuple[float, float, float, float, int]:
     return took[0], statistics.median(rest), rest[int(len(rest) * 0.95) - 1], cpu, size
 
 
+def variants() -> list[str]:
+    """The lists, each filter alone over any time, sorted otherwise, searched."""
+    locks, blocking = "/admin/lockmon/lockactivity/", "/admin/lockmon/blockingsession/"
+    lock_filters = (
+        "granted=no",
+        "ended=granted",
+        "mode=ExclusiveLock",
+        "lock_type=tuple",
+        "relation=table_7",
+    )
+    return [
+        locks,
+        f"{locks}?when=any",
+        f"{locks}?when=any&p=30",
+        *(f"{locks}?when=any&{one}" for one in lock_filters),
+        *(f"{locks}?when=any&{name}=nowhere" for name in ("relation", "user", "application", "database")),
+        f"{locks}?when=any&relation=*where*",
+        f"{locks}?when=any&versions=all",
+        f"{locks}?when=month&granted=no&user=user_3",
+        f"{locks}?q=4711&when=week",
+        f"{locks}?q=nothing-like-it&when=any",
+        f"{locks}?when=any&o=3",
+        blocking,
+        *(f"{blocking}?when=any&{one}" for one in ("severity=HIGH", "root=yes", "ended=released")),
+        f"{blocking}?when=any&user=nobody",
+        f"{blocking}?q=nothing-like-it&when=any",
+        f"{blocking}?when=any&o=-3",
+        *(
+            f"/admin/lockmon/{name}/"
+            for name in (
+                "deadlockevent", "lockwaitanalysis", "actionlog", "policy", "alert", "alertevent",
+                "alertmessage", "monitorstate", "pastreport",
+            )
+        ),
+    ]  # fmt: skip
+
+
 def pages(server: Server, name: str, episode: str) -> None:
     """Print the figures of all pages and dashboards."""
     vaults.point_alias("default", server, "postgres")
@@ -148,28 +185,19 @@ def pages(server: Server, name: str, episode: str) -> None:
     use_app_login()
     client = browser("dba")
     past = (datetime.now(UTC) - timedelta(days=11, seconds=7)).isoformat().replace("+00:00", "Z")
-    lists = "/admin/lockmon"
     paths = [
         "/admin/",
         "/admin/monitor/overview/fragment/",
         "/admin/monitor/live/",
         "/admin/monitor/live/fragment/",
         "/admin/monitor/waiters/",
-        f"/admin/monitor/time/?at={past}",
-        f"/admin/monitor/time/?at={past}&span=720",
+        *(f"/admin/monitor/time/?at={past}&span={span}" for span in (1, 6, 24, 168, 720)),
+        f"/admin/monitor/time/?at={past}&compare={past.replace('Z', '')[:-3]}123Z",
         f"/admin/monitor/episode/{episode}/",
-        "/admin/monitor/insight/",
-        "/admin/monitor/insight/?period=week",
-        "/admin/monitor/insight/?period=month",
-        f"{lists}/lockactivity/",
-        f"{lists}/lockactivity/?when=any",
-        f"{lists}/lockactivity/?when=month&granted=no&user=user_3",
-        f"{lists}/lockactivity/?when=any&relation=nowhere",
-        f"{lists}/lockactivity/?q=4711&when=week",
-        f"{lists}/blockingsession/",
-        f"{lists}/blockingsession/?when=any&severity=HIGH",
-        f"{lists}/deadlockevent/",
-        f"{lists}/lockwaitanalysis/",
+        *(f"/admin/monitor/insight/?period={name}" for name in ("hour", "day", "week", "month")),
+        *(f"/admin/monitor/insight/?period=month&by={by}" for by in ("user", "query", "tenant", "database")),
+        "/admin/monitor/check/",
+        *variants(),
     ]
     print(f"load of this machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{'page':62} {'cold':>7} {'median':>7} {'p95':>7} {'cpu':>7} {'kB':>6}")
