@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from .base import Cursor, select_all
+from .base import Cursor, select_all, with_quick_moments
 
 Nodes = tuple[int, ...]
 """Node numbers, as WaitNode.node gives them."""
@@ -79,6 +79,7 @@ class WaitNode:
 
 def waits_for(cursor: Cursor) -> list[WaitNode]:
     """lock_catalog.waits_for(): the waits-for graph now, a row a node; empty where nobody waits."""
+    with_quick_moments(cursor)
     return select_all(cursor, WaitNode, "lock_catalog.waits_for()")
 
 

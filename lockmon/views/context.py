@@ -115,6 +115,7 @@ def each_page(request: HttpRequest, site: AdminSite) -> dict[str, Any]:
         "lockmon_role": _role(request),
         "can": can,
         "stop_url": link("lockmon_stop") if can.stop else None,
+        "session_url": link("lockmon_session"),
     }
 
 
@@ -130,7 +131,11 @@ def fragment(request: HttpRequest, template: str, **context: Any) -> HttpRespons
     """Return a piece of a page for the refreshing script, marked so that a login page is never taken for
     it."""
     can = rights(request)
-    context = {"can": can, "stop_url": link("lockmon_stop") if can.stop else None, **context}
+    addresses = {
+        "stop_url": link("lockmon_stop") if can.stop else None,
+        "session_url": link("lockmon_session"),
+    }
+    context = {"can": can, **addresses, **context}
     response = render(request, template, context)
     response["X-Lockmon-Fragment"] = "1"
     return response

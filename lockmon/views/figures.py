@@ -9,11 +9,13 @@ waiting sessions needs no more than where rows begin and end.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
+from django.db import connections
 from django.db.models import (
     Count,
     DurationField,
@@ -28,6 +30,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Floor, Greatest, Least
 
+from ..calls import losses
 from ..models import DeadlockEvent, LockActivity
 from .context import VAULT
 
@@ -131,13 +134,34 @@ def _sums(
     return {int(row["slot"]): (row["number"], float(row["total"])) for row in grouped}
 
 
+def hourly_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
+    """Return waiting over days, in at most so many slots of whole hours, from the sums of past hours.
+
+    The first slot begins with the hour of ``since``.
+    """
+    start = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = math.ceil((until - start).total_seconds() / 3600)
+    width = max(1, math.ceil(hours / slots))
+    end = start + timedelta(hours=math.ceil(hours / width) * width)
+    with connections[alias].cursor() as cursor:
+        found = losses.waiting_by_hour(cursor, start, end)
+    now, slots_found = datetime.now(UTC), []
+    for first in range(0, len(found), width):
+        begin = start + timedelta(hours=first)
+        lasted = (min(begin + timedelta(hours=width), now) - begin).total_seconds()
+        blocked = sum(one.seconds for one in found[first : first + width])
+        slots_found.append(Slot(begin, blocked, blocked / max(lasted, 1.0)))
+    return slots_found
+
+
 def cached_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
     """Return ``waiting_picture``, kept for 20 s while it reaches into the present and for ten minutes
     otherwise."""
     key = f"lockmon:picture:{alias}:{slots}:{since.timestamp():.0f}:{until.timestamp():.0f}"
     found: list[Slot] | None = cache.get(key)
     if found is None:
-        found = waiting_picture(since, until, slots, alias)
+        draw = hourly_picture if until - since > timedelta(hours=slots) else waiting_picture
+        found = draw(since, until, slots, alias)
         cache.set(key, found, 600 if until < datetime.now(UTC) - timedelta(minutes=5) else 20)
     return found
 

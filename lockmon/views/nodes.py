@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
-from urllib.parse import urlencode
 
 from ..models import BlockingSession, LockActivity
 from . import words
@@ -76,7 +76,7 @@ class Node:
     def identity(self) -> str:
         """The query string that names exactly this session: its pid and when it connected."""
         start = self.backend_start.astimezone(UTC).isoformat() if self.backend_start else ""
-        return urlencode({"node": self.node, "pid": self.pid, "backend_start": start})
+        return f"node={self.node}&pid={self.pid}&backend_start={start.replace('+00:00', 'Z')}"
 
     @property
     def client(self) -> str:
@@ -150,9 +150,9 @@ _SAME = [
 
 def from_live(rows: Iterable[Any], see_text: bool) -> list[Node]:
     """Return nodes of ``lock_catalog.waits_for()`` rows; without ``see_text`` literals are hidden."""
-    nodes = []
+    nodes, same = [], attrgetter(*_SAME)
     for row in rows:
-        values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
+        values: dict[str, Any] = dict(zip(_SAME, same(row), strict=True))
         text = row.query
         nodes.append(
             Node(

@@ -92,10 +92,11 @@ def area(
 
     peak = max((slot.waiting for slot in slots), default=0.0)
     scale = nice(peak)
-    step = (right - left) / max(1, len(slots))
     points, bars = [f"M{left:.1f},{base:.1f}"], []
     for index, slot in enumerate(slots):
-        x = left + index * step
+        end = slots[index + 1].start if index + 1 < len(slots) else until
+        x = x_of(max(slot.start, since))
+        step = x_of(max(min(end, until), since)) - x
         y = base - (base - top) * slot.waiting / scale
         points.append(f"L{x:.1f},{y:.1f}L{x + step:.1f},{y:.1f}")
         local = timezone.localtime(slot.start)
@@ -105,7 +106,7 @@ def area(
                 round(x, 1),
                 round(step, 2),
                 title,
-                slot.start + timedelta(seconds=span / max(1, len(slots)) / 2),
+                slot.start + (end - slot.start) / 2,
                 slot.blocked < 0.5,
             )
         )
