@@ -2,10 +2,11 @@
 
     python -m tests.support.fresh_clone [--keep]
 
-Clones this repository into a temporary folder, installs the vault with the command of docs/deployment.md, makes the
-virtual environment and prepares Django with the lines of docs/production.md, starts what the systemd units start
-(gunicorn, two task queues, the loop) while pgbench runs, and ends them as systemd would. Fails unless lockmon_check ends
-without a failure. Nothing but PATH and HOME is in the environment besides the settings of the example file.
+Clones this repository into a temporary folder, installs the vault with the command of docs/deployment.md,
+makes the virtual environment and prepares Django with the lines of docs/production.md, starts what the
+systemd units start (gunicorn, two task queues, the loop) while pgbench runs, and ends them as systemd would.
+Fails unless lockmon_check ends without a failure. Nothing but PATH and HOME is in the environment besides the
+settings of the example file.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.loops import ROOT, status, url
-from tests.support.poll import poll
-from tests.support.production import PREFIX, answer, shell_lines, unit
-from tests.support.servers import Server, free_port, throwaway
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
+
+from tests.support.loops import ROOT, status, url  # noqa: E402
+from tests.support.poll import poll  # noqa: E402
+from tests.support.production import PREFIX, answer, shell_lines, unit  # noqa: E402
+from tests.support.servers import Server, free_port, throwaway  # noqa: E402
 
 LOGIN = "onevault_app"
 SERVICES = ("web", "cluster", "cluster", "monitor")
