@@ -3,7 +3,6 @@ pgbench runs."""
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import os
 import re
@@ -11,8 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,40 +18,19 @@ import pytest
 from lockmon.metrics import FAMILIES
 from tests.support.loops import ROOT, status, url
 from tests.support.poll import poll
+from tests.support.production import PREFIX, answer, shell_lines, unit
 from tests.support.servers import Server, free_port
 from tests.support.vaults import APP_LOGIN
 
-UNITS = ROOT / "deploy" / "systemd"
 DOCUMENT = ROOT / "docs" / "production.md"
-PREFIX = "/opt/one_vault/lock-monitor/.venv/bin/"
-
-
-def unit(name: str) -> configparser.SectionProxy:
-    """The [Service] section of a unit."""
-    parser = configparser.ConfigParser(interpolation=None, comment_prefixes=("#",), strict=False)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    parser.read(UNITS / f"onevault-{name}.service", encoding="utf-8")
-    return parser["Service"]
 
 
 def documented(part: str) -> list[str]:
     """The one documented command that holds this part, as this environment runs it."""
-    blocks = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    (line,) = [line for block in blocks for line in block.splitlines() if part in line]
+    (line,) = [line for line in shell_lines(DOCUMENT) if part in line]
     words = [word for word in shlex.split(line) if "=" not in word or word.startswith("-")]
     assert words[0] == ".venv/bin/python"
     return [sys.executable, *words[1:]]
-
-
-def answer(address: str) -> tuple[int, str]:
-    """Status and text of a page."""
-    try:
-        with urllib.request.urlopen(address, timeout=10) as page:
-            return page.status, page.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except urllib.error.URLError:
-        return 0, ""
 
 
 @pytest.fixture
@@ -87,7 +63,9 @@ def test_the_units_bring_up_a_monitor_that_the_doctor_passes(
     services: list[tuple[str, subprocess.Popen[bytes]]] = []
     try:
         for name in ("web", "cluster", "cluster", "monitor"):
-            command = unit(name)["ExecStart"].replace(PREFIX, f"{Path(sys.executable).parent}/")
+            command = unit(ROOT, name)["ExecStart"].replace(
+                f"{PREFIX}.venv/bin/", f"{Path(sys.executable).parent}/"
+            )
             words = shlex.split(command.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
             services.append(
                 (
@@ -134,9 +112,9 @@ def test_the_units_bring_up_a_monitor_that_the_doctor_passes(
         assert code == 200
         assert all(f"# TYPE {family.name} " in text for family in FAMILIES)
         for name, process in services:
-            process.send_signal(getattr(signal, unit(name).get("KillSignal", "SIGTERM")))
+            process.send_signal(getattr(signal, unit(ROOT, name).get("KillSignal", "SIGTERM")))
         for name, process in services:
-            assert process.wait(int(unit(name)["TimeoutStopSec"]) + 10) in (0, -signal.SIGTERM), name
+            assert process.wait(int(unit(ROOT, name)["TimeoutStopSec"]) + 10) in (0, -signal.SIGTERM), name
     finally:
         for _, process in services:
             with contextlib.suppress(ProcessLookupError):
@@ -146,10 +124,10 @@ def test_the_units_bring_up_a_monitor_that_the_doctor_passes(
 
 @pytest.mark.parametrize("name", ["web", "cluster", "monitor"])
 def test_every_unit_ends_its_whole_group(name: str) -> None:
-    service = unit(name)
+    service = unit(ROOT, name)
     assert service["KillMode"] == "control-group"
     assert service["Restart"] == "always"
-    assert service["ExecStart"].startswith(PREFIX)
+    assert service["ExecStart"].startswith(f"{PREFIX}.venv/bin/")
 
 
 def test_the_document_names_only_commands_that_exist() -> None:
