@@ -15,6 +15,7 @@ BEGIN;
 \echo 'One Vault lock monitor, step 7: roles and schemas'
 \ir prerequisites/roles.sql
 \ir prerequisites/schemas.sql
+\ir prerequisites/take_owners.sql
 \ir lock_engine/tables/site_object.sql
 \ir lock_engine/tables/installation.sql
 \ir prerequisites/util/current_load_date.sql
@@ -68,6 +69,7 @@ BEGIN;
 \ir lock_monitoring/indexes/idx_lock_blocking_l_lock_activity_hk.sql
 \ir lock_monitoring/indexes/idx_deadlock_involvement_l_deadlock_event_hk.sql
 \ir lock_monitoring/indexes/idx_deadlock_involvement_l_lock_activity_hk.sql
+\ir prerequisites/leave_owners.sql
 
 COMMIT;
 \echo 'One Vault lock monitor, step 7: done. Next: step_8_blocking_detection.sql'

@@ -10,6 +10,7 @@
 BEGIN;
 \ir prerequisites/session.sql
 \ir prerequisites/check_step_7.sql
+\ir prerequisites/take_owners.sql
 \ir prerequisites/expected.sql
 \ir prerequisites/drop_outdated.sql
 
@@ -233,6 +234,7 @@ BEGIN;
 \ir grants/alert_sandbox.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/restore_site_grants.sql
+\ir prerequisites/leave_owners.sql
 \ir prerequisites/record_installation.sql
 
 COMMIT;

@@ -142,6 +142,7 @@ class _Removing:
         self.connection = connection
         self.removed: list[str] = []
         self.left: list[str] = []
+        self.taken: list[str] = []
         self.site: set[tuple[str, str, str]] = set()
 
     def run(self) -> Removal:
@@ -154,6 +155,7 @@ class _Removing:
         self.connection.execute("SET LOCAL lock_timeout = '10s'")
         self.connection.execute("SET LOCAL client_min_messages = warning")
         self.connection.execute("SELECT pg_advisory_xact_lock(460, 2)")
+        self._take_roles()
         self.site = set(self._rows("SELECT kind, schema_name, object_name FROM lock_engine.site_object"))
         before = self._not_ours()
         self._drop_published()
@@ -169,7 +171,29 @@ class _Removing:
         self._revoke()
         for role in ROLES:
             self._drop_role(role)
+        self._leave_roles()
         return Removal(tuple(self.removed), tuple(self.left))
+
+    def _take_roles(self) -> None:
+        """Let a DBA who is no superuser act as the owners, as the install did, until the end of this.
+
+        _leave_roles takes it back for those roles that stay.
+        """
+        if self._rows("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0][0]:
+            return
+        options = " WITH INHERIT TRUE, SET TRUE" if self.connection.info.server_version >= 160000 else ""
+        for (role,) in self._rows(
+            "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)", [list(ROLES)]
+        ):
+            name = sql.Identifier(role)
+            self.connection.execute(sql.SQL("GRANT {} TO CURRENT_USER{}").format(name, sql.SQL(options)))
+            self.taken.append(role)
+
+    def _leave_roles(self) -> None:
+        for (role,) in self._rows(
+            "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)", [self.taken]
+        ):
+            self.connection.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(sql.Identifier(role)))
 
     def _rows(self, statement: LiteralString, parameters: Any = None) -> list[tuple[Any, ...]]:
         return self.connection.execute(statement, parameters).fetchall()

@@ -27,6 +27,10 @@ ROLES = {
 }
 
 
+# What often only a superuser gives away; without it the log is not read, and everything else goes on.
+_FOR_THE_LOG = "lock_log_reader"
+
+
 @dataclass(frozen=True)
 class Check:
     """One line of the verification table. `how` says what to do; empty where the state is ok."""
@@ -124,6 +128,7 @@ def _roles(connection: Connection) -> Iterator[Check]:
             "SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles"
         )
     }
+    # From 16 on a membership may be for administering the role only: nobody can act by it.
     memberships = set(
         connection.execute(
             """
@@ -131,6 +136,8 @@ def _roles(connection: Connection) -> Iterator[Check]:
             FROM pg_catalog.pg_auth_members AS a
             JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
             JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
+            WHERE coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
+               OR coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true)
             """
         ).fetchall()
     )
@@ -147,7 +154,10 @@ def _role_state(
     if role not in attributes:
         return MISSING, AGAIN
     if lacking := [parent for parent in parents if (role, parent) not in memberships]:
-        return WRONG, f"GRANT {', '.join(lacking)} TO {role}"
+        grant = f"GRANT {', '.join(lacking)} TO {role}"
+        if role == _FOR_THE_LOG:
+            return ADVICE, f"{grant}: without it the server log is not read, everything else goes on"
+        return WRONG, grant
     can_login, is_super = attributes[role]
     if is_super:
         return WRONG, f"ALTER ROLE {role} NOSUPERUSER: the product works without"

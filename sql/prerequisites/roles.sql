@@ -29,7 +29,13 @@ BEGIN
             SELECT 1 FROM pg_catalog.pg_auth_members AS m
             WHERE m.member = v_membership[1]::regrole AND m.roleid = v_membership[2]::regrole)
         THEN
-            EXECUTE format('GRANT %I TO %I', v_membership[2], v_membership[1]);
+            BEGIN
+                EXECUTE format('GRANT %I TO %I', v_membership[2], v_membership[1]);
+            EXCEPTION WHEN insufficient_privilege THEN
+                -- On a managed service the installing role may not give away everything; the rest works without.
+                RAISE WARNING 'Role "%" may not grant % to %: who may should run GRANT % TO %;', current_user,
+                    v_membership[2], v_membership[1], v_membership[2], v_membership[1];
+            END;
         END IF;
     END LOOP;
 END

@@ -18,20 +18,25 @@ BEGIN
     IF current_setting('transaction_read_only')::bool THEN
         RAISE EXCEPTION 'This connection is read only (default_transaction_read_only): install over one that may write. Nothing was changed.';
     END IF;
-    IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
-        RAISE EXCEPTION 'Role "%" may not install: the roles and their grants need a superuser. Nothing was changed.',
-            current_user USING ERRCODE = 'insufficient_privilege';
+    IF NOT (SELECT r.rolsuper OR (r.rolcreaterole AND has_database_privilege(r.oid, d.oid, 'CREATE'))
+            FROM pg_roles AS r, pg_database AS d
+            WHERE r.rolname = current_user AND d.datname = current_database()) THEN
+        RAISE EXCEPTION 'Role "%" may not install: it needs CREATEROLE and CREATE on the database "%", or a superuser. Nothing was changed.',
+            current_user, current_database() USING ERRCODE = 'insufficient_privilege';
     END IF;
 END
 $check$;
 
 -- The second installer of this database waits here. Installers of other databases meet at pg_authid, which all
 -- databases share, because the roles are created for all of them; ordinary CREATE ROLE is not held up by that lock.
+-- Only a superuser may take it: where two of the others create the same roles at once, the second is told so.
 SET LOCAL lock_timeout = '60s';
 DO $one_installer$
 BEGIN
     PERFORM pg_advisory_xact_lock(460, 2);
-    LOCK TABLE pg_catalog.pg_authid IN SHARE UPDATE EXCLUSIVE MODE;
+    IF (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) THEN
+        LOCK TABLE pg_catalog.pg_authid IN SHARE UPDATE EXCLUSIVE MODE;
+    END IF;
 EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'Another installation of One Vault lock monitor has been running for over 60 seconds; try again when it has ended. Nothing was changed.'
         USING ERRCODE = 'lock_not_available';

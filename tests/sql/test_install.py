@@ -40,10 +40,12 @@ def fresh(server: Server) -> list[str]:
 
 def test_each_object_file_is_listed_exactly_once() -> None:
     listed = Counter(source.path for manifest in MANIFESTS for source in read(manifest))
-    session = SQL_FOLDER / "prerequisites" / "session.sql"
-    assert listed.pop(session) == len(MANIFESTS), "both manifests begin with the same rules"
+    in_each = {
+        SQL_FOLDER / "prerequisites" / name for name in ("session.sql", "take_owners.sql", "leave_owners.sql")
+    }
+    assert [listed.pop(path) for path in in_each] == [len(MANIFESTS)] * len(in_each)
     assert [path for path, times in listed.items() if times > 1] == []
-    files = {path for path in SQL_FOLDER.rglob("*.sql") if path.name not in MANIFESTS} - {session}
+    files = {path for path in SQL_FOLDER.rglob("*.sql") if path.name not in MANIFESTS} - in_each
     assert {str(path) for path in files - set(listed)} == set(), "files that no manifest lists"
     assert {str(path) for path in set(listed) - files} == set(), "lines without a file"
 

@@ -50,20 +50,28 @@ def test_a_database_that_is_not_there_is_one_sentence(server: Server) -> None:
     assert 'database "no_such_database" does not exist' in one_sentence(done.stderr)
 
 
-def test_without_rights_nothing_changes(server: Server, connect: Connect) -> None:
+@pytest.mark.parametrize(
+    ("attributes", "grant"), [("CREATEROLE", ""), ("CREATEDB", "GRANT CREATE ON DATABASE {} TO weak_dba")]
+)
+def test_without_rights_nothing_changes(
+    server: Server, connect: Connect, attributes: str, grant: str
+) -> None:
     name = server.create_database()
     connection = connect(name)
     connection.execute("DROP ROLE IF EXISTS weak_dba")
-    connection.execute("CREATE ROLE weak_dba LOGIN CREATEDB CREATEROLE")
+    connection.execute(f"CREATE ROLE weak_dba LOGIN {attributes}")
+    connection.execute(grant.format(name))
     before = catalog.definitions(connection, EVERYTHING)
     done = manage("lockmon_deploy", "--dsn", server.dsn(name, "weak_dba"))
     assert done.returncode == 1
-    assert 'Role "weak_dba" may not install' in one_sentence(done.stderr)
+    sentence = one_sentence(done.stderr)
+    assert 'Role "weak_dba" may not install: it needs CREATEROLE' in sentence
+    assert f'CREATE on the database "{name}"' in sentence
     by_psql = sites.psql(server, name, "-f", sites.STEPS[0], user="weak_dba")
     assert by_psql.returncode != 0
     assert 'Role "weak_dba" may not install' in by_psql.stderr
     assert catalog.definitions(connection, EVERYTHING) == before
-    connection.execute("DROP ROLE weak_dba")
+    connection.execute("DROP OWNED BY weak_dba; DROP ROLE weak_dba")
 
 
 @pytest.mark.parametrize(
