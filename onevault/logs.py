@@ -35,6 +35,12 @@ class TextFormatter(logging.Formatter):
         """Fix the form of a line."""
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The record on one line; with the traceback only of what went wrong, not of what was refused."""
+        if record.exc_info and record.levelno < logging.ERROR:
+            record = logging.makeLogRecord(vars(record) | {"exc_info": None, "exc_text": None})
+        return super().format(record)
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
         """The message on one line; a traceback, where there is one, follows on its own lines."""
         record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")

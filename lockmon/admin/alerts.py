@@ -19,6 +19,8 @@ from ..alerts import pages, pictures
 from ..groups import CHANGE_SETTINGS
 from ..models.alerts import Alert, AlertEvent, AlertMessage
 from ..views import words
+from ..views.export import Column
+from . import filters
 from .base import HistoryAdmin
 
 
@@ -135,9 +137,36 @@ class AlertEventAdmin(HistoryAdmin):
         "ended",
         "notification_count",
     )
-    list_filter = (EventStateFilter, "worst_level", "alert_severity")
+    list_filter = (filters.WhenFilter, EventStateFilter, "worst_level", "alert_severity")
     search_fields = ("alert_name", "note")
     ordering = ("-is_open", "-raised_at")  # type: ignore[assignment]
+    when_field = "raised_at"
+    when_default = "any"
+    export_columns = tuple(
+        Column(name, name)
+        for name in (
+            "alert_name",
+            "alert_category",
+            "alert_severity",
+            "event_state",
+            "level",
+            "worst_level",
+            "value",
+            "worst_value",
+            "sentence",
+            "started_at",
+            "raised_at",
+            "last_notified_at",
+            "notification_count",
+            "escalated_at",
+            "acknowledged_at",
+            "acknowledged_by",
+            "snoozed_until",
+            "resolved_at",
+            "resolved_by",
+            "note",
+        )
+    )
     list_display_links = None
     change_list_template = "admin/lockmon/alerts/event_list.html"
     actions = ("acknowledge", "snooze", "resolve")  # type: ignore[assignment]

@@ -51,6 +51,7 @@ class ActionLogAdmin(HistoryAdmin):
     )
     list_display_links = None
     list_filter = (
+        filters.WhenFilter,
         "outcome",
         "origin",
         "action",
@@ -60,6 +61,7 @@ class ActionLogAdmin(HistoryAdmin):
     search_fields = ("acting_for", "policy", "logged_by", "reason", "target_pid__exact", "target_application")
     ordering = ("-action_id",)
     when_field = "requested_at"
+    when_default = "any"
     export_columns = (
         Column("number", "action_id"),
         Column("asked_at", "requested_at"),

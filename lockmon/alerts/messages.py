@@ -208,7 +208,8 @@ def write(kind: str, context: dict[str, Any], vault: str) -> Message:
         }
         for root in context.get("roots", [])
     ]
-    full = context | {
+    safe = {key: words.visible(item) if isinstance(item, str) else item for key, item in context.items()}
+    full = safe | {
         "kind": kind,
         "vault": vault,
         "at": timezone.localtime(at) if at else None,

@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from lockmon.calls import vault as calls
 from lockmon.calls.base import Cursor
 from lockmon.monitor.connection import CannotWatchError, describe_failure
+from lockmon.views.words import visible
 
 EXIT_ERROR = 1
 EXIT_SKIPPED = 2
@@ -74,7 +75,8 @@ class VaultCommand(BaseCommand):
             self.stdout.write(json.dumps([dataclasses.asdict(row) for row in rows], default=plain, indent=2))
         else:
             for line in lines:
-                self.stdout.write(line)
+                # names and statements are strangers' texts: none of them may steer the terminal
+                self.stdout.write(visible(line))
 
 
 def plain(value: object) -> object:

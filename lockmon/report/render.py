@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 
 from django.utils import timezone
@@ -11,7 +12,7 @@ from django.utils.html import escape
 
 from lockmon.calls.report import Counted, Share
 from lockmon.management.vault_command import plain
-from lockmon.views.words import duration, one_line, some
+from lockmon.views.words import duration, one_line, some, visible
 
 from .figures import Report
 
@@ -21,6 +22,8 @@ STYLE = (
     "td+td,th+th{text-align:right}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}"
     "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}}"
 )
+
+_MARKDOWN = re.compile(r"[\\|<\[`*]")
 
 Section = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 """Title, column heads, rows."""
@@ -99,21 +102,26 @@ def _counted(counted: Sequence[Counted]) -> list[tuple[str, ...]]:
 def markdown(report: Report) -> str:
     """Return the report as Markdown."""
     lines = [f"# {title(report)}", "", summary(report), "", "## Recommendations", ""]
-    lines += [f"{number}. {text}" for number, text in enumerate(report.recommendations, 1)]
+    lines += [f"{number}. {_marked(text)}" for number, text in enumerate(report.recommendations, 1)]
     for name, heads, rows in sections(report):
         lines += ["", f"## {name}", ""]
         if not rows:
             lines.append("None.")
             continue
         lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-        lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+        lines += [f"| {' | '.join(map(_marked, row))} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _marked(text: str) -> str:
+    """Return text as Markdown that shows it: a name makes no table, link, picture or tag of its own."""
+    return _MARKDOWN.sub(r"\\\g<0>", visible(text))
 
 
 def html(report: Report) -> str:
     """Return the report as one HTML page that needs nothing else."""
     parts = [f"<h1>{escape(title(report))}</h1><p>{escape(summary(report))}</p>", picture(report.days)]
-    items = "".join(f"<li>{escape(text)}</li>" for text in report.recommendations)
+    items = "".join(f"<li>{escape(visible(text))}</li>" for text in report.recommendations)
     parts.append(f"<h2>Recommendations</h2><ol>{items}</ol>")
     for name, heads, rows in sections(report):
         parts.append(f"<h2>{escape(name)}</h2>")

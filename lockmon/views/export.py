@@ -147,7 +147,8 @@ def _xlsx(head: list[str], rows: Iterable[list[Any]], file_name: str) -> FileRes
     sheet = book.create_sheet("history")
     sheet.append(head)
     for number, row in enumerate(rows, start=1):
-        if number > XLSX_ROWS:
+        if number == XLSX_ROWS:
+            sheet.append(["Cut here: a sheet holds no more rows. The CSV and JSON exports hold all of them."])
             break
         sheet.append([_sheet_cell(value) for value in row])
     target = tempfile.TemporaryFile()  # noqa: SIM115 - FileResponse closes it

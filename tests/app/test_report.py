@@ -62,7 +62,7 @@ def test_it_says_what_blocked_how_long_and_who_suffered(history: str) -> None:
     said = text("--period", "day")
     assert "1 wait for locks took 10 min" in said
     assert "| billing | 1 | 10 min" in said
-    assert "<b>api</b>\\|x | 1 | 10 min" in said
+    assert r"\<b>api\</b>\|x | 1 | 10 min" in said
     assert "Shorten the transactions of billing" in said
     assert "Set a lock_timeout" in said
 

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.app.test_pages_hostile import fill
+from tests.support.hostile import fill
 from tests.support import scenes
 from tests.support.sessions import Session
 
