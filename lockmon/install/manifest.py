@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 SQL_FOLDER = Path(__file__).resolve().parent.parent.parent / "sql"
@@ -96,6 +97,30 @@ def read(manifest: str) -> Iterator[Source]:
 def sources() -> list[Source]:
     """All files of both manifests, in install order; the first file of both is the same one."""
     return [source for manifest in MANIFESTS for source in read(manifest)]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the files of this release create.
+
+    `objects`: (kind, schema, name) to the file's path below ``sql/``. `bodies`: "schema.name" to the bodies
+    of the functions of that name.
+    """
+
+    objects: dict[tuple[str, str, str], str]
+    bodies: dict[str, frozenset[str]]
+
+
+@lru_cache(maxsize=1)
+def contents() -> Contents:
+    """Read the files once: a process belongs to one release, which an update ends."""
+    objects: dict[tuple[str, str, str], str] = {}
+    bodies: dict[str, set[str]] = defaultdict(set)
+    for source in sources():
+        objects |= dict.fromkeys(source.created(), source.name)
+        for name, body in source.bodies():
+            bodies[name].add(body)
+    return Contents(objects, {name: frozenset(found) for name, found in bodies.items()})
 
 
 def files_hash() -> str:

@@ -63,10 +63,7 @@ def verify(connection: Connection) -> list[Check]:
 
 def drift(connection: Connection) -> list[Drift]:
     """The functions of this database that are missing or have another body than the files, by name."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for source in manifest.sources():
-        for name, body in source.bodies():
-            wanted[name].add(body)
+    wanted = manifest.contents().bodies
     found: dict[str, set[str]] = defaultdict(set)
     rows = connection.execute(
         """
@@ -88,6 +85,7 @@ def drift(connection: Connection) -> list[Drift]:
 
 
 def _objects(connection: Connection) -> Iterator[Check]:
+    files = manifest.contents().objects
     present: set[tuple[str, str, str]] = set()
     invalid: set[tuple[str, str, str]] = set()
     rows = connection.execute(
@@ -97,16 +95,17 @@ def _objects(connection: Connection) -> Iterator[Check]:
         FROM pg_catalog.pg_class AS c
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
-        WHERE c.relkind IN ('r', 'p', 'v', 'i')
+        WHERE c.relkind IN ('r', 'p', 'v', 'i') AND n.nspname = ANY(%(schemas)s)
         UNION ALL
         SELECT 'function', n.nspname, p.proname, true
         FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-        """
+        WHERE n.nspname = ANY(%(schemas)s)
+        """,
+        {"schemas": sorted({schema for _, schema, _ in files})},
     )
     for kind, schema, name, is_valid in rows:
         (present if is_valid else invalid).add((kind, schema, name))
 
-    files = {wanted: source.name for source in manifest.sources() for wanted in source.created()}
     order = ("table", "index", "function", "view")
     for kind, schema, name in sorted(
         files,
