@@ -89,7 +89,13 @@ class Runner:
         found = binaries.find(account)
         base = self.local.cluster_folder(account, PROJECT)
         state = self.local.state(self.preferred_port)
-        self.cluster = Cluster(base, found, account, state.port, password=state.superuser_password)
+        # statements whole, and matched by their id: what the doctor asks of a server
+        settings = {"track_activity_query_size": "4096"}
+        if found.major >= 14:
+            settings["compute_query_id"] = "on"
+        self.cluster = Cluster(
+            base, found, account, state.port, password=state.superuser_password, settings=settings
+        )
         self.cluster.end_leftover()
         if not port_is_free(state.port):
             state.port = self.cluster.port = any_free_port()
