@@ -164,6 +164,7 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
     since = moment(request, "since", timezone.now() - timedelta(days=7))
     with vault.cursor(alias) as cursor:
         found = deadlocks.list_deadlocks(cursor, since, limit(request))
+        ledger = deadlocks.ledger(cursor)
     shown = [
         {
             "deadlock_id": one.deadlock_id,
@@ -180,4 +181,14 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
         }
         for one in found
     ]
-    return {"since": since, "deadlocks": shown}
+    accounts = [
+        {
+            "database": line.database_name,
+            "since": line.first_window,
+            "counted": line.counted,
+            "captured": line.captured,
+            "missed": line.missed,
+        }
+        for line in ledger
+    ]
+    return {"since": since, "deadlocks": shown, "ledger": accounts}

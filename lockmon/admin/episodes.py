@@ -107,7 +107,7 @@ class BlockingSessionAdmin(TextAware):
         ("Version", {"fields": ("began", "ended"), "classes": ("collapse",)}),
     )
 
-    @admin.display(description="blocking since", ordering="satellite_id")
+    @admin.display(description="blocking since", ordering="blocking_since")
     def since(self, row: BlockingSession) -> SafeString:
         return words.moment(row.blocking_since or row.load_date, "short")
 

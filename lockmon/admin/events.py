@@ -16,6 +16,7 @@ from ..groups import CHANGE_SETTINGS
 from ..models import DeadlockEvent
 from ..views import words
 from ..views.export import Column
+from ..views.heart import ledger_sentence
 from ..views.log_import import log_import
 from . import filters
 from .rows import TextAware, nodes_in_words
@@ -82,7 +83,10 @@ class DeadlockEventAdmin(TextAware):
     ) -> HttpResponse:
         """The list, with the way to import a log for whoever may."""
         may = request.user.has_perm(CHANGE_SETTINGS)
-        extra = {"import_url": reverse("admin:lockmon_log_import") if may else None}
+        extra = {
+            "import_url": reverse("admin:lockmon_log_import") if may else None,
+            "ledger": ledger_sentence() if self.has_view_permission(request) else None,
+        }
         return super().changelist_view(request, {**extra, **(extra_context or {})})
 
     @admin.display(description="when", ordering="deadlock_timestamp")

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from lockmon import vault
-from lockmon.calls import doctor
+from lockmon.calls import deadlocks, doctor
 from lockmon.calls import report as calls
+from lockmon.calls.deadlocks import LedgerLine
 from lockmon.views.words import duration, some
 
 PERIODS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
@@ -36,6 +37,7 @@ class Report:
     patterns: tuple[calls.Pattern, ...]
     actions: tuple[calls.Counted, ...]
     alerts: tuple[calls.Counted, ...]
+    ledger: tuple[LedgerLine, ...]
     watched: calls.Watched
     size: int
     recommendations: tuple[str, ...]
@@ -67,6 +69,7 @@ def gather(alias: str, period: str, end: datetime | None = None) -> Report:
             patterns=patterns,
             actions=tuple(calls.actions(cursor, start, end)),
             alerts=tuple(calls.alerts(cursor, start, end)),
+            ledger=tuple(deadlocks.ledger(cursor, start)),
             watched=watched,
             size=doctor.growth(cursor).bytes,
             recommendations=recommend(totals, before, relations, blockers, patterns, watched),

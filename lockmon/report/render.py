@@ -80,6 +80,13 @@ def sections(report: Report) -> list[Section]:
             ("Figure", "Value"),
             [
                 ("Cycles run / skipped / failed", f"{own.cycles:,} / {own.skipped:,} / {own.failed:,}"),
+                (
+                    "Deadlocks counted by PostgreSQL / captured / missed",
+                    " / ".join(
+                        f"{sum(getattr(line, name) for line in report.ledger):,}"
+                        for name in ("counted", "captured", "missed")
+                    ),
+                ),
                 ("Not watched", duration(own.missing)),
                 (
                     "Transactions too short to be sampled",

@@ -18,6 +18,7 @@ from ..groups import VIEW_PAGES
 from ..models import DeadlockEvent
 from . import words
 from .context import needs, page, rights, unreachable
+from .heart import ledger_sentence
 
 OTHERS = 20
 MOST_BOXES = 12
@@ -273,6 +274,7 @@ def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         ring=draw(row, people),
         others=others[:OTHERS],
         more_others=len(others) > OTHERS,
+        ledger=ledger_sentence(),
         sources=" and ".join(row.sources or ()) or "unknown",
         suggestion=words.visible(row.prevention_suggestion, 1500),
         unknown=[words.visible(item, 400) for item in row.unknown or ()],

@@ -165,6 +165,27 @@ def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:
     ]
 
 
+def ledger_sentence(alias: str = VAULT) -> str:
+    """Return what PostgreSQL counted against what was captured, since the ledger began, as a sentence."""
+    with connections[alias].cursor() as cursor:
+        lines = tried(lambda: deadlocks.ledger(cursor), alias)
+    if lines is None:
+        return "How many deadlocks were missed is unknown: the ledger cannot be read."
+    begun = [line.first_window for line in lines if line.first_window is not None]
+    since = f" since {timezone.localtime(min(begun)):%Y-%m-%d %H:%M}" if begun else ""
+    counted, captured, missed, sampling, log, waiting = (
+        sum(getattr(line, name) for line in lines)
+        for name in ("counted", "captured", "missed", "by_sampling", "by_log", "not_yet_settled")
+    )
+    if not counted:
+        return f"PostgreSQL has counted no deadlock{since}: none was missed."
+    return (
+        f"PostgreSQL has counted {words.some(counted, 'deadlock')}{since}: {captured:,} captured "
+        f"({sampling:,} by sampling, {log:,} by the log), {missed:,} missed"
+        + (f", {waiting:,} not settled yet." if waiting else ".")
+    )
+
+
 def deadlocks_today(alias: str = VAULT) -> Deadlocks:
     """Return today's ledger over all databases."""
     with connections[alias].cursor() as cursor:

@@ -1,0 +1,68 @@
+"""Wherever deadlocks are shown stands how many PostgreSQL counted and how many of them were missed."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import psycopg
+import pytest
+from django.core.management import call_command
+
+from lockmon.models.api_token import ApiToken
+from tests.support import hostile
+from tests.support.people import browser, person, use_app_login
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+SENTENCE = (
+    "PostgreSQL has counted 5 deadlocks since 2026-11-02 03:00: 3 captured (2 by sampling, 3 by the log), "
+    "2 missed."
+)
+
+
+@pytest.fixture
+def ledger(vault_db: str) -> str:
+    """A vault whose ledger has five deadlocks, two of them missed; the key of a deadlock in it."""
+    keys = hostile.fill(vault_db)
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO lock_engine.deadlock_ledger (database_name, window_start, window_end,"
+            " counted, captured, by_sampling, by_log, missed)"
+            " VALUES ('one_vault', '2026-11-02 03:00Z', clock_timestamp(), 5, 3, 2, 3, 2)"
+        )
+    use_app_login()
+    return keys["deadlock"]
+
+
+def said_by(*words: str) -> str:
+    """What a command prints."""
+    out = io.StringIO()
+    call_command(*words, stdout=out)
+    return out.getvalue()
+
+
+def test_on_the_list_and_on_a_deadlock_s_page(ledger: str) -> None:
+    client = browser("viewer")
+    for path in ("/admin/lockmon/deadlockevent/", f"/admin/monitor/deadlock/{ledger}/"):
+        assert SENTENCE in client.get(path).content.decode(), path
+    assert "3 of 5 captured" in client.get("/admin/").content.decode()
+
+
+def test_in_report_command_and_api(ledger: str) -> None:
+    assert "| Deadlocks counted by PostgreSQL / captured / missed | 5 / 3 / 2 |" in said_by("lockmon_report")
+    assert "5 counted by PostgreSQL, 3 captured (sampling 2, log 3), 2 missed" in said_by("lockmon_deadlocks")
+    _, token = ApiToken.make(user=person("viewer"), name="test")
+    answer = browser("anonymous").get("/api/deadlocks", headers={"Authorization": f"Bearer {token}"})
+    (line,) = json.loads(answer.content)["ledger"]
+    assert (line["database"], line["counted"], line["captured"], line["missed"]) == ("one_vault", 5, 3, 2)
+
+
+def test_a_quiet_server_and_a_ledger_that_cannot_be_read(vault_db: str) -> None:
+    use_app_login()
+    client = browser("viewer")
+    assert "none was missed" in client.get("/admin/lockmon/deadlockevent/").content.decode()
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute("REVOKE SELECT ON lock_engine.deadlock_ledger FROM lock_monitoring_role")
+    page = client.get("/admin/lockmon/deadlockevent/").content.decode()
+    assert "How many deadlocks were missed is unknown" in page
