@@ -7,6 +7,7 @@ from typing import Any
 import django_tables2 as tables
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from .views import words
@@ -46,6 +47,13 @@ class Count(tables.Column):  # type: ignore[misc]
 
     def render(self, value: Any) -> str:
         return words.count(value)
+
+
+class Moment(tables.Column):  # type: ignore[misc]
+    """A moment in the person's zone, UTC on hover."""
+
+    def render(self, value: Any) -> SafeString:
+        return words.moment(value)
 
 
 class Hostile(tables.Column):  # type: ignore[misc]
@@ -107,6 +115,28 @@ class ContentionTable(LossTable):
 
     class Meta(LossTable.Meta):
         empty_text = "Nobody waited for it in this period."
+
+
+class PatternTable(tables.Table):  # type: ignore[misc]
+    """The same deadlock over time, latest first."""
+
+    between = Hostile(accessor="tables")
+    deadlocks = Count(verbose_name="times")
+    first_seen = Moment(verbose_name="first seen")
+    last_seen = Moment(verbose_name="last seen")
+    last_7_days = Count(verbose_name="last 7 days")
+    previous_7_days = Count(verbose_name="7 days before")
+    trend = tables.Column()
+
+    class Meta:
+        template_name = TEMPLATE
+        empty_text = "No deadlock is in the vault."
+        orderable = False
+
+    def render_between(self, value: Any, record: Any) -> SafeString:
+        address = reverse("admin:lockmon_deadlockevent_changelist")
+        query = urlencode({"when": "any", "pattern": record.pattern_hash})
+        return format_html('<a href="{}?{}">{}</a>', address, query, words.one_line(value, 160))
 
 
 class AnalysisTable(tables.Table):  # type: ignore[misc]

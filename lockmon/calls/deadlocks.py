@@ -75,6 +75,20 @@ class LedgerLine:
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """The same deadlock over time. trend: new, rising, steady, falling or not seen this week."""
+
+    pattern_hash: str
+    deadlocks: int
+    first_seen: datetime
+    last_seen: datetime
+    last_7_days: int
+    previous_7_days: int
+    trend: str
+    tables: str | None
+
+
+@dataclass(frozen=True)
 class Ingested:
     """What lock_log.ingest() made of a piece of a log file. consumed: bytes that need not be sent again."""
 
@@ -130,6 +144,17 @@ def ledger(cursor: Any, since: datetime | None = None) -> list[LedgerLine]:
         [since],
     )
     return [LedgerLine(*row) for row in cursor.fetchall()]
+
+
+def patterns(cursor: Any, pattern_hash: str | None = None, limit: int = 20) -> list[Pattern]:
+    """lock_monitoring.deadlock_patterns: the one with this hash, or those seen latest."""
+    cursor.execute(
+        "SELECT pattern_hash, deadlocks, first_seen, last_seen, last_7_days, previous_7_days, trend, tables"
+        " FROM lock_monitoring.deadlock_patterns WHERE %s::text IS NULL OR pattern_hash = %s"
+        " ORDER BY last_seen DESC LIMIT %s",
+        [pattern_hash, pattern_hash, limit],
+    )
+    return [Pattern(*row) for row in cursor.fetchall()]
 
 
 def ingest_log(

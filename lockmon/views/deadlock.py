@@ -10,15 +10,16 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from ..calls.deadlocks import Pattern, patterns
 from ..groups import VIEW_PAGES
 from ..models import DeadlockEvent
 from . import words
-from .context import needs, page, rights, unreachable
-from .heart import ledger_sentence
+from .context import VAULT, needs, page, rights, unreachable
+from .heart import ledger_sentence, tried
 
 OTHERS = 20
 MOST_BOXES = 12
@@ -243,6 +244,15 @@ def _arrow(
     return Arrow(path, what, (begin[0] + tip[0]) / 2, (begin[1] + tip[1]) / 2 - 5, "middle")
 
 
+def _pattern(row: DeadlockEvent) -> Pattern | None:
+    """Return how often this deadlock happens; None where it is of no pattern, or that cannot be read."""
+    if not row.pattern_hash:
+        return None
+    with connections[VAULT].cursor() as cursor:
+        found = tried(lambda: patterns(cursor, row.pattern_hash, 1), VAULT)
+    return found[0] if found else None
+
+
 @needs(VIEW_PAGES)
 def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     """The page of one deadlock; ``key`` is the hex key of its hub."""
@@ -272,6 +282,7 @@ def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         row=row,
         people=people,
         ring=draw(row, people),
+        pattern=_pattern(row),
         others=others[:OTHERS],
         more_others=len(others) > OTHERS,
         ledger=ledger_sentence(),

@@ -18,13 +18,14 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from ..admin.filters import typed_moment
-from ..calls import losses
+from ..calls import deadlocks, losses
 from ..calls.losses import Loss
 from ..groups import VIEW_PAGES
 from ..models import LockWaitAnalysis, Tenant
-from ..tables import AnalysisTable, ContentionTable, LossTable
+from ..tables import AnalysisTable, ContentionTable, LossTable, PatternTable
 from . import words
 from .context import VAULT, needs, page, rights, unreachable
+from .heart import ledger_sentence
 from .svg import nice
 
 PERIODS = {"hour": 1, "day": 24, "week": 168, "month": 720}
@@ -268,6 +269,8 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         distribution = _distribution(lost.get("length", []))
         heat = _remembered("heat", since, until, lambda: _heat(since, until))
         analyses, trend = _analyses(since)
+        with connections[VAULT].cursor() as cursor:
+            patterns = PatternTable(deadlocks.patterns(cursor))
     except DatabaseError as error:
         return page(
             request, site, "lockmon/unreachable.html", "Insight", status=503, reason=unreachable(error)
@@ -295,5 +298,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         heat=heat,
         hours=range(24),
         analyses=analyses,
+        patterns=patterns,
+        ledger=ledger_sentence(),
         trend=trend,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 
 import psycopg
 import pytest
@@ -47,6 +49,20 @@ def test_on_the_list_and_on_a_deadlock_s_page(ledger: str) -> None:
     for path in ("/admin/lockmon/deadlockevent/", f"/admin/monitor/deadlock/{ledger}/"):
         assert SENTENCE in client.get(path).content.decode(), path
     assert "3 of 5 captured" in client.get("/admin/").content.decode()
+
+
+def test_patterns_over_time(ledger: str) -> None:
+    client = browser("viewer")
+    page = client.get(f"/admin/monitor/deadlock/{ledger}/").content.decode()
+    assert "1 of this pattern, the first" in page
+    assert "1 in the last 7 days, 0 in the 7 days before: <b>new</b>" in page
+    insight = client.get("/admin/monitor/insight/").content.decode()
+    assert "Deadlock patterns" in insight
+    assert SENTENCE in insight
+    link = re.search(r'href="(/admin/lockmon/deadlockevent/\?when=any&amp;pattern=[^"]+)"', insight)
+    assert link is not None
+    listed = client.get(html.unescape(link[1])).content.decode()
+    assert f"/admin/monitor/deadlock/{ledger}/" in listed
 
 
 def test_in_report_command_and_api(ledger: str) -> None:
