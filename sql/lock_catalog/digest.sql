@@ -27,13 +27,19 @@ BEGIN
       s AS (
         SELECT coalesce(sum(a.session_hash), 0) AS hash, coalesce(sum(a.session_hash) FILTER (WHERE a.old), 0) AS old_hash
           FROM a),
-      l AS (
-        SELECT coalesce(sum(k.row_hash), 0) AS hash, count(*) AS locks,
-               coalesce(sum(k.row_hash) FILTER (WHERE a.old OR k.pid IS NULL), 0) AS old_hash,
-               count(*) FILTER (WHERE a.old OR k.pid IS NULL) AS old_locks,
+      -- by session first, so that the locks, which are many, are gone through once and in the simplest way
+      k AS MATERIALIZED (
+        SELECT x.pid, sum(x.row_hash) AS hash, count(*) AS locks,
                -- asked of the locks: a waiter that wakes for its deadlock check shows no wait event for a moment
-               count(*) FILTER (WHERE NOT k.granted) AS waiting
-          FROM lock_catalog.locks k LEFT JOIN a ON a.pid = k.pid
+               count(*) FILTER (WHERE NOT x.granted) AS waiting
+          FROM lock_catalog.locks x
+         GROUP BY x.pid),
+      l AS (
+        SELECT coalesce(sum(k.hash), 0) AS hash, coalesce(sum(k.locks), 0)::integer AS locks,
+               coalesce(sum(k.hash) FILTER (WHERE a.old OR k.pid IS NULL), 0) AS old_hash,
+               coalesce(sum(k.locks) FILTER (WHERE a.old OR k.pid IS NULL), 0)::integer AS old_locks,
+               coalesce(sum(k.waiting), 0)::integer AS waiting
+          FROM k LEFT JOIN a ON a.pid = k.pid
          WHERE k.pid IS NULL OR a.pid IS NOT NULL)
       SELECT CASE WHEN p_everything OR l.waiting > 0 THEN s.hash + l.hash ELSE s.old_hash + l.old_hash END, l.waiting,
              CASE WHEN p_everything OR l.waiting > 0 THEN l.locks ELSE l.old_locks END

@@ -174,3 +174,14 @@ def test_hide_literals_hides_what_sql_hides(vault_db: str) -> None:
             ours = words.hide_literals(text)
             assert ours is not None
             assert ours.split() == str(found[0]).split(), text[:60]
+
+
+def test_a_sheet_that_is_full_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "XLSX_ROWS", 3)
+    answer = export._xlsx(["number"], ([number] for number in range(10)), "x.xlsx")
+    book = load_workbook(io.BytesIO(answer.getvalue()))
+    answer.close()
+    cells = [value for (value,) in book.active.values]
+    assert cells[:3] == ["number", 0, 1]
+    assert cells[3].startswith("Cut here: a sheet holds no more rows.")
+    assert len(cells) == 4

@@ -141,6 +141,12 @@ def fill(dsn: str, rows: int) -> str:
         assert rolled is not None
         print(f"{rolled[0]} past hours added up in {time.perf_counter() - began:.1f} s")
         connection.execute("VACUUM (ANALYZE) lock_engine.wait_rollup")
+        sizes = connection.execute(
+            "SELECT pg_database_size(current_database()) / 1e6,"
+            " pg_total_relation_size('lock_engine.wait_rollup') / 1e6"
+        ).fetchone()
+        assert sizes is not None
+        print(f"the database takes {sizes[0]:.0f} MB, of it the sums of past hours {sizes[1]:.1f} MB")
         found = connection.execute("SELECT encode(sha256(int4send(7)), 'hex')").fetchone()
     assert found is not None
     return str(found[0])

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils.http import urlencode
 from playwright.sync_api import Page
 
-from tests.support import scenes
+from lockmon import vault
+from lockmon.alerts.evaluate import AlertEvaluator
+from lockmon.calls import door
+from tests.support import doors, scenes
 from tests.support.hostile import fill
+from tests.support.servers import Server
 from tests.support.sessions import Session
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True, databases=["default", "vault"])]
@@ -39,6 +45,46 @@ def pages(keys: dict[str, str]) -> list[str]:
         "/admin/lockmon/lockwaitanalysis/",
         f"/admin/lockmon/lockactivity/{keys['lock_activity']}/change/",
         f"/admin/lockmon/blockingsession/{keys['blocking_session']}/change/",
+    ]
+
+
+def pages_of_people(server: Server, dsn: str, session: OpenSession) -> list[str]:
+    """The door's pages, policies, alerts and the stock lists, with something in each of them."""
+    doors.prepare(server, dsn)
+    holder = doors.hold(session, dsn)
+    waiter = doors.wait(session, dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        asked = doors.Door(connection).request("cancel", waiter.pid)
+        start = doors.Door(connection).identity(holder.pid)[0]
+    rules = {"action": "terminate", "min_severity": "HIGH", "min_blocked_seconds": 60}
+    with vault.admin_transaction() as cursor:
+        door.save_policy(cursor, "idle", rules, "ann")
+        door.backtest_policy(cursor, "idle", None, None, "ann")
+    evaluator = AlertEvaluator("vault")
+    evaluator.run_once()
+    evaluator.close()
+    with psycopg.connect(dsn) as connection:
+        alert = connection.execute("SELECT alert_key FROM monitoring.alert_overview LIMIT 1").fetchone()
+        event = connection.execute("SELECT event_key FROM monitoring.alert_event_list LIMIT 1").fetchone()
+        backtest = connection.execute("SELECT max(backtest_id) FROM lock_admin.policy_backtest").fetchone()
+    assert alert is not None and event is not None and backtest is not None
+    lists = ("alert", "alertevent", "alertmessage", "actionlog", "policy", "monitorstate", "apitoken")
+    identity = urlencode({"pid": holder.pid, "backend_start": start.isoformat()})
+    return [
+        *(f"/admin/lockmon/{name}/" for name in (*lists, "pastreport")),
+        f"/admin/lockmon/actionlog/stop/?{identity}",
+        f"/admin/lockmon/actionlog/{asked['action_id']}/",
+        "/admin/lockmon/policy/add/",
+        "/admin/lockmon/policy/of/idle/",
+        "/admin/lockmon/policy/of/idle/rules/",
+        f"/admin/lockmon/policy/backtest/{backtest[0]}/",
+        "/admin/lockmon/alert/add/",
+        *(f"/admin/lockmon/alert/{alert[0]}/{name}/" for name in ("change", "history", "copy")),
+        f"/admin/lockmon/alertevent/{event[0]}/change/",
+        f"/admin/lockmon/alertevent/act/acknowledge/?keys={event[0]}",
+        "/admin/lockmon/deadlockevent/import-log/",
+        "/admin/django_q/schedule/",
+        "/admin/password_change/",
     ]
 
 
@@ -73,6 +119,30 @@ def test_full_pages_have_no_serious_finding_in_either_theme(
             page.goto(path)
             wrong += [f"{scheme} {path} {line}" for line in findings(page)]
     assert wrong == []
+
+
+def test_the_door_s_and_the_alerts_pages_have_none_either(
+    visit: Visit, server: Server, vault_db: str, session: OpenSession
+) -> None:
+    wrong, wide = [], []
+    page = visit("dba", "/admin/", bypass_csp=True)
+    paths = pages_of_people(server, vault_db, session)
+    for path in paths:
+        answer = page.goto(path)
+        assert answer is not None and answer.status == 200, path
+        wrong += [f"{path} {line}" for line in findings(page)]
+    page = visit("dba", "/admin/", scheme="dark", width=390, bypass_csp=True)
+    for path in paths:
+        page.goto(path)
+        wrong += [f"dark {path} {line}" for line in findings(page)]
+        if page.evaluate("document.documentElement.scrollWidth") > 392:
+            wide.append(path)
+    stranger = visit("dba", "/admin/", bypass_csp=True)
+    stranger.context.clear_cookies()
+    stranger.goto("/admin/login/")
+    wrong += [f"/admin/login/ {line}" for line in findings(stranger)]
+    assert wrong == []
+    assert wide == []
 
 
 def test_no_page_breaks_its_own_content_policy(visit: Visit, vault_db: str) -> None:
