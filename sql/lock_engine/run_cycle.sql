@@ -33,16 +33,16 @@ BEGIN
                || upper(current_setting('transaction_isolation'));
     RETURN;
   END IF;
-  IF NOT pg_try_advisory_xact_lock(460, 1) THEN
-    outcome := 'skipped: another cycle is running'
-      || coalesce((SELECT format(' (pid %s)', l.pid) FROM lock_catalog.locks l
-                    WHERE l.lock_type = 'advisory' AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
-                      AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-                    LIMIT 1), '');
-    RETURN;
-  END IF;
-
   BEGIN
+    IF NOT pg_try_advisory_xact_lock(460, 1) THEN
+      outcome := 'skipped: another cycle is running'
+        || coalesce((SELECT format(' (pid %s)', l.pid) FROM lock_catalog.locks l
+                      WHERE l.lock_type = 'advisory' AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
+                        AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                      LIMIT 1), '');
+      RETURN;
+    END IF;
+
     v_own := lock_catalog.own_pids();
     v_min_age := make_interval(secs => (lock_admin.setting('capture.min_transaction_age_seconds') #>> '{}')::double precision);
     v_now := clock_timestamp();
@@ -93,9 +93,7 @@ BEGIN
      WHERE c.cycle_state_id = 1;
   EXCEPTION
     WHEN lock_not_available THEN
-      outcome := 'skipped: ' || coalesce(
-        (SELECT format('pid %s holds %s', b.pid, b.held) FROM lock_engine.cycle_blockers() b LIMIT 1),
-        'a table of the vault is locked by another session');
+      outcome := 'skipped: ' || lock_engine.cycle_blocker_named('a table of the vault is locked by another session');
   END;
 END
 $$;

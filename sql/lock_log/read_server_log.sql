@@ -57,9 +57,14 @@ BEGIN
       RETURN 0;
     END IF;
 
+    -- nothing from before this database and the monitor in it came to be; what a reading out of time left (file_size
+    -- NULL) is as old as what it read
+    IF s.file_size IS NULL THEN
+      v_since := lock_log.installed_since();
+    END IF;
     IF s.file_name IS NULL OR s.log_format <> f.log_format THEN
-      -- the first time: this file, from when this database and the monitor in it came to be
-      v_since := CASE WHEN s.file_name IS NULL THEN lock_log.installed_since() ELSE s.last_read_at - interval '1 minute' END;
+      -- the first time, or another format than before: the present file
+      v_since := greatest(v_since, s.last_read_at - interval '1 minute');
       v_position := greatest(0, f.file_size - c_first);
       v_skipped := v_position;
       s.file_name := f.file_name;

@@ -49,6 +49,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.check_tenant(bytea)', ARRAY['p_tenant_hk bytea', 'void']),
 ('function', 'lock_engine.collect_deadlocks()', ARRAY['', 'integer']),
 ('function', 'lock_engine.count_deadlocks()', ARRAY['', 'integer']),
+('function', 'lock_engine.cycle_blocker_named(text)', ARRAY['p_otherwise text', 'text']),
 ('function', 'lock_engine.cycle_blockers()', ARRAY['', 'TABLE(pid integer, user_name text, application_name text, state text, held text, since timestamp with time zone)']),
 ('function', 'lock_engine.deadlock_evidence(jsonb)', ARRAY['p_members jsonb', 'jsonb']),
 ('function', 'lock_engine.deadlock_ledger_summary(timestamp with time zone)', ARRAY['p_since timestamp with time zone DEFAULT NULL::timestamp with time zone', 'TABLE(database_name text, counted integer, captured integer, by_sampling integer, by_log integer, missed integer, not_yet_settled integer, first_window timestamp with time zone, last_window timestamp with time zone)']),

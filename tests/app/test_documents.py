@@ -36,6 +36,7 @@ ELSEWHERE = {
     r"^make (test|test-matrix|e2e|setup)$": "what runs these tests; .ci/run",
     r"^make bench": "benchmarks are for people: an hour of a quiet machine",
     r"^python -m tests\.bench\.": "a benchmark",
+    r"^python -m tests\.support\.expected$": "tests/sql/test_upgrade.py compares",
     r"^(python -m venv|\.venv/bin/pip|pip) ": "tests/support/fresh_clone.py",
     r"manage\.py (migrate|collectstatic|createsuperuser)\b": "tests/support/fresh_clone.py",
     r"manage\.py (qcluster|lockmon_monitor)$": "tests/app/test_production.py, by the units",

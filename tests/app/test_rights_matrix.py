@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLResolver, get_resolver
+from django_q.models import Schedule
 
 from lockmon.models.api_token import ApiToken
 from lockmon.models.report import PastReport
@@ -131,6 +132,9 @@ def places(vault_db: str) -> dict[str, str]:
         "alert": str(row[0]),
         "alertevent": "00" * 32,
         "apitoken": str(token.pk),
+        "user": str(owner.pk),
+        "group": str(Group.objects.create(name="there").pk),
+        "schedule": str(Schedule.objects.create(func="builtins.print").pk),
     }
     assert PastReport.objects.count() == 0
     return found

@@ -38,8 +38,7 @@ BEGIN
   EXCEPTION
     WHEN lock_not_available THEN
       RAISE EXCEPTION 'The vault cannot be read now: %.',
-        coalesce((SELECT format('pid %s holds %s', b.pid, b.held) FROM lock_engine.cycle_blockers() b LIMIT 1),
-                 'a table of it is locked by another session') USING ERRCODE = 'lock_not_available';
+        lock_engine.cycle_blocker_named('a table of it is locked by another session') USING ERRCODE = 'lock_not_available';
   END;
 END
 $$;
