@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -167,9 +166,10 @@ def test_looking_for_the_culprit_does_not_wait_either(
     stored.connection.execute("SET statement_timeout = '10s'")
     upgrade = session(scene)
     upgrade.run("LOCK TABLE lock_catalog.locks IN ACCESS EXCLUSIVE MODE")
-    assert stored.cycle()["monitoring_summary"] == "skipped: a table of the vault is locked by another session"
+    said = "skipped: a table of the vault is locked by another session"
+    assert stored.cycle()["monitoring_summary"] == said
     upgrade.run("SELECT pg_advisory_xact_lock(460, 1)")
-    assert stored.cycle()["monitoring_summary"] == "skipped: a table of the vault is locked by another session"
+    assert stored.cycle()["monitoring_summary"] == said
 
 
 def test_a_table_locked_in_the_middle_of_a_cycle_leaves_no_half_written_cycle(
