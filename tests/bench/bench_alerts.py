@@ -265,7 +265,11 @@ def run(server: Server, count: int, mail: Received, hook: Received) -> None:
 def main() -> None:
     """Run it."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    with throwaway({"max_connections": "200"}) as server, smtp_server() as mail, webhook() as hook:
+    with (
+        throwaway({"max_connections": "200"}, on_disk=True) as server,
+        smtp_server() as mail,
+        webhook() as hook,
+    ):
         run(server, count, mail, hook)
 
 

@@ -210,7 +210,7 @@ def linear(scenes: Scenes) -> None:
 def main() -> None:
     """Run the scenes named on the command line, or all."""
     chosen = set(sys.argv[1:]) or {"row", "trees", "ddl", "locks", "linear"}
-    with throwaway({"max_connections": "1200", "max_locks_per_transaction": "512"}) as server:
+    with throwaway({"max_connections": "1200", "max_locks_per_transaction": "512"}, on_disk=True) as server:
         dsn = server.dsn(server.create_database())
         vaults.install(dsn)
         server.execute("ALTER SYSTEM SET autovacuum_naptime = '5s'")

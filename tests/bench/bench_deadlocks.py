@@ -162,7 +162,7 @@ def run(options: argparse.Namespace) -> bool:
     settings = {"deadlock_timeout": options.timeout}
     if not logged:
         settings |= {"logging_collector": "off", "log_destination": "stderr"}
-    with throwaway(settings) as server:
+    with throwaway(settings, on_disk=True) as server:
         dsn = server.dsn(server.create_database())
         vaults.install(dsn)
         loop = start_process(dsn, server.dsn(server.create_database()))

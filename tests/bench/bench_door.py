@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> int:
     """Run both; 0 only if both figures are reached."""
     attempts = int(arguments[0]) if arguments else 10_000
     rounds = int(arguments[1]) if len(arguments) > 1 else 10
-    with throwaway({"log_min_messages": "warning"}) as server:
+    with throwaway({"log_min_messages": "warning"}, on_disk=True) as server:
         good = hammering(server, attempts) if attempts else True
         return int(not ((policy_latency(server, rounds) if rounds else True) and good))
 

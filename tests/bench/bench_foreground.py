@@ -108,7 +108,7 @@ def main() -> None:
     dice = random.Random(7)
     ratios: list[float] = []
     busy = watched = 0.0
-    with throwaway() as server:
+    with throwaway(on_disk=True) as server:
         dsn, web = server.dsn(server.create_database()), server.dsn(server.create_database())
         vaults.install(dsn)
         subprocess.run(

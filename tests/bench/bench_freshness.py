@@ -170,7 +170,7 @@ def figure(kind: str, book: Book, limit: str) -> str:
 def main() -> None:
     """Run it and print the figures."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
-    with throwaway() as server:
+    with throwaway(on_disk=True) as server:
         vault_dsn, web_dsn = server.dsn(server.create_database()), server.dsn(server.create_database())
         vaults.install(vault_dsn)
         with psycopg.connect(vault_dsn, autocommit=True) as connection:

@@ -62,7 +62,7 @@ def measure(dsn: str, label: str) -> None:
 
 def main() -> None:
     """Run both scenes on a throwaway server."""
-    with throwaway({"max_connections": "1100", "max_locks_per_transaction": "256"}) as server:
+    with throwaway({"max_connections": "1100", "max_locks_per_transaction": "256"}, on_disk=True) as server:
         name = server.create_database()
         dsn = server.dsn(name)
         vaults.install(dsn)

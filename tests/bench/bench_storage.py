@@ -70,7 +70,7 @@ def wait(dsn: str) -> None:
 def main() -> None:
     """Run it and print the growth."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 360
-    with throwaway({"autovacuum_naptime": "10s"}) as server:
+    with throwaway({"autovacuum_naptime": "10s"}, on_disk=True) as server:
         dsn, web = server.dsn(server.create_database()), server.dsn(server.create_database())
         vaults.install(dsn)
         subprocess.run(
