@@ -100,7 +100,7 @@ def free_port() -> int:
 
 
 def _in_memory() -> Path:
-    """A folder kept in memory if there is one with room, else /tmp; both have short paths, as a socket needs."""
+    """A folder kept in memory if there is one with room, else /tmp; a socket needs a short path."""
     memory = Path("/dev/shm")
     with contextlib.suppress(OSError):
         if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30:
@@ -121,8 +121,8 @@ def throwaway(settings: Mapping[str, str] | None = None, on_disk: bool = False) 
     """A fresh cluster with the monitor's settings, gone with all its data at the end.
 
     `settings` are further server settings, by name. Which PostgreSQL: see onevault.embedded.binaries. Kept in
-    memory where there is room, unless `on_disk`: a database for each test is made and dropped, and a disk's file
-    system takes a third of the time of all tests for that.
+    memory where there is room, unless `on_disk`: a database for each test is made and dropped, for which a disk's
+    file system takes a third of the time of all tests.
     """
     account = accounts.server_account()
     found = binaries.find(account)
