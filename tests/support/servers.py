@@ -121,8 +121,8 @@ def throwaway(settings: Mapping[str, str] | None = None, on_disk: bool = False) 
     """A fresh cluster with the monitor's settings, gone with all its data at the end.
 
     `settings` are further server settings, by name. Which PostgreSQL: see onevault.embedded.binaries. Kept in
-    memory where there is room, unless `on_disk`: a database for each test is made and dropped, for which a disk's
-    file system takes a third of the time of all tests.
+    memory where there is room, unless `on_disk`: a database for each test is made and dropped, for which a
+    disk's file system takes a third of the time of all tests.
     """
     account = accounts.server_account()
     found = binaries.find(account)
