@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
-import time
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +98,6 @@ def test_without_a_token_only_this_host_may(vault_db: str, settings: Settings) -
     assert get().status_code == 200
     assert get(REMOTE_ADDR="10.0.0.7").status_code == 403
     assert get(headers={"X-Forwarded-For": "10.0.0.7"}).status_code == 403
-
-
-def test_a_scrape_takes_less_than_fifty_milliseconds(vault_db: str) -> None:
-    rows(vault_db, "SELECT * FROM lock_monitoring.run_lock_monitoring()")
-    get()
-    times = []
-    for _ in range(20):
-        began = time.perf_counter()
-        get()
-        times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.05
 
 
 @pytest.mark.parametrize("name", ["dashboard.json", "rules.yml"])

