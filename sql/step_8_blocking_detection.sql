@@ -102,6 +102,7 @@ BEGIN;
 \ir lock_log/take.sql
 \ir lock_log/missing_rights.sql
 \ir lock_log/set_unreadable.sql
+\ir lock_log/first_position.sql
 \ir lock_log/read_server_log.sql
 \ir lock_log/status.sql
 \ir lock_log/ingest.sql

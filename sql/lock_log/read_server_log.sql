@@ -11,7 +11,6 @@ DECLARE
   c_chunk constant bigint := 1024 * 1024;
   c_largest_record constant bigint := 8 * 1024 * 1024;
   c_budget constant interval := interval '300 ms';
-  c_first constant bigint := 16 * 1024 * 1024;
   s lock_log.state;
   f record;
   t record;
@@ -65,8 +64,8 @@ BEGIN
     IF s.file_name IS NULL OR s.log_format <> f.log_format THEN
       -- the first time, or another format than before: the present file
       v_since := greatest(v_since, s.last_read_at - interval '1 minute');
-      v_position := greatest(0, f.file_size - c_first);
-      v_skipped := v_position;
+      SELECT p.first_byte, p.skipped_bytes INTO v_position, v_skipped
+        FROM lock_log.first_position(f.file_name, f.file_size, v_since, current_setting('log_timezone')) p;
       s.file_name := f.file_name;
     ELSE
       v_position := s.position;

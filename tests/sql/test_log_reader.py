@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -160,3 +166,41 @@ def test_what_was_logged_before_the_monitor_came_is_not_its_own(
     assert taken(monitor, pid) == 0
     assert one(monitor, of_before, made) == 0
     assert one(monitor, "SELECT position FROM lock_log.status()") > 0
+
+
+@pytest.fixture
+def old_log(server: Server) -> Iterator[Path]:
+    """A log file of another weekday: a record a second for 20,000 seconds up to 20:33:20."""
+    today = datetime.now(UTC).strftime("%a")
+    path = server.log_directory / f"postgresql-{'Mon' if today == 'Tue' else 'Tue'}.csv"
+    start = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
+    with path.open("w", encoding="utf-8") as file:
+        for second in range(20_000):
+            at = (start + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S.000 UTC")
+            # a text that looks like an older record at the beginning of a line
+            file.write(f'{at},"ann","shop",1,,,,,,,,LOG,00000,"é\n2020-01-01 00:00:00.000 UTC,x,{second}"\n')
+    shutil.chown(path, *(("postgres", "postgres") if os.geteuid() == 0 else (os.geteuid(), os.getegid())))
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("since", ["20:33:00", "20:00:00", "18:00:00", "15:00:00", "23:00:00", None])
+def test_a_first_reading_begins_no_further_back_than_it_must(
+    vault_db: str, connect: Connect, old_log: Path, since: str | None
+) -> None:
+    monitor = connect(vault_db)
+    whole = old_log.read_bytes()
+    moment = since and f"2026-01-05 {since} UTC"
+    row = monitor.execute(
+        "SELECT * FROM lock_log.first_position(%s, %s, %s, 'UTC')", [old_log.name, len(whole), moment]
+    ).fetchone()
+    assert row is not None
+    first, skipped = row
+    assert skipped == 0
+    if since in (None, "15:00:00"):
+        assert first == 0
+        return
+    assert whole[first - 1 : first] == b"\n" and re.match(rb"20\d\d-\d\d-\d\d ", whole[first:])
+    assert f"2026-01-05 {since}".encode() not in whole[:first]
+    wanted = len(whole) - whole.find(f"2026-01-05 {since}".encode()) if since != "23:00:00" else 0
+    assert len(whole) - first <= max(64 * 1024, 2 * wanted + 16 * 1024)

@@ -68,10 +68,12 @@ class Server:
     def create_database(self, template: str = "template0", name: str | None = None) -> str:
         """Make a database and return its name."""
         name = name or f"test_{next(_numbers)}"
+        # without fsync a copy of the files costs half of what the same costs by way of the WAL
+        how = sql.SQL("STRATEGY file_copy" if self.version >= 15 else "")
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(template)
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
+                    sql.Identifier(name), sql.Identifier(template), how
                 )
             )
         return name
