@@ -56,9 +56,9 @@ BEGIN
       RETURN 0;
     END IF;
 
-    -- nothing from before this database and the monitor in it came to be; what a reading out of time left (file_size
-    -- NULL) is as old as what it read
-    IF s.file_size IS NULL THEN
+    -- until a reading has come to the end of the log (modified_at): nothing from before this database and the monitor in
+    -- it came to be; what a first reading out of time leaves is as old as what it read
+    IF s.modified_at IS NULL THEN
       v_since := lock_log.installed_since();
     END IF;
     IF s.file_name IS NULL OR s.log_format <> f.log_format THEN
@@ -75,7 +75,8 @@ BEGIN
       SELECT s.file_name AS file_name, 0 AS n
       UNION ALL
       SELECT l.file_name, row_number() OVER (ORDER BY l.file_name = f.file_name, l.modified_at, l.file_name)
-        FROM lock_log.later_files(s.file_name, f.log_format, s.modified_at) l WHERE s.file_name <> f.file_name
+        FROM lock_log.later_files(s.file_name, f.log_format, coalesce(s.modified_at, s.last_read_at - interval '1 second')) l
+       WHERE s.file_name <> f.file_name
       ORDER BY 2
     LOOP
       IF v_file.n > 0 THEN
@@ -119,7 +120,8 @@ BEGIN
     INSERT INTO lock_log.state AS x (state_id, state, readable, since, file_name, log_format, position, file_size, modified_at,
       head_length, head_hash, last_read_at, last_record_at, records_taken, records_unreadable, skipped_bytes)
     VALUES (1, 'log readable', true, v_began, s.file_name, f.log_format, v_position,
-      CASE WHEN v_finished THEN f.file_size END, CASE WHEN v_finished THEN f.modified_at ELSE coalesce(s.modified_at, f.modified_at) END, s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped)
+      CASE WHEN v_finished THEN f.file_size END, CASE WHEN v_finished THEN f.modified_at ELSE s.modified_at END,
+      s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped)
     ON CONFLICT (state_id) DO UPDATE
        SET state = EXCLUDED.state, readable = true, what_to_do = NULL, retry_at = NULL,
            since = CASE WHEN x.readable THEN x.since ELSE EXCLUDED.since END,
