@@ -271,7 +271,7 @@ def pages(server: Server, name: str, episode: str) -> Client:
 def main(rows: int = 2_000_000) -> None:
     """Run the whole benchmark on a throwaway server."""
     setup_test_environment()
-    with throwaway(on_disk=True) as server:
+    with throwaway({"max_connections": "1100"}, on_disk=True) as server:
         name = server.create_database(name="bench_pages")
         vaults.install(server.dsn(name))
         began = time.perf_counter()
