@@ -142,20 +142,23 @@ def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]
     """Blocking episodes by roots, in their last version, latest first."""
     since = moment(request, "since", timezone.now() - timedelta(days=1))
     until = moment(request, "until", timezone.now())
-    rows = (
-        BlockingSession.objects.using(alias)
-        .filter(is_root=True, load_date__gte=since, load_date__lte=until)
-        .order_by("-satellite_id")[: limit(request) * 20]
+    known = BlockingSession.objects.using(alias)
+    versions = (
+        known.filter(is_root=True, load_date__gte=since, load_date__lte=until)
+        .order_by("-satellite_id")
+        .values_list("blocking_session_id", "satellite_id")[: limit(request) * 20]
     )
-    latest: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        key = str(row.blocking_session_id)
-        if key not in latest and len(latest) < limit(request):
-            query = row.current_query if see_text else words.hide_literals(row.current_query)
-            latest[key] = (
-                {"episode": key} | {name: getattr(row, name) for name in EPISODE_FIELDS} | {"query": query}
-            )
-    return {"since": since, "until": until, "episodes": list(latest.values())}
+    latest: dict[Any, int] = {}
+    for key, satellite in versions:
+        latest.setdefault(key, satellite)
+    wanted = list(latest.values())[: limit(request)]
+    found = [
+        {"episode": str(row.blocking_session_id)}
+        | {name: getattr(row, name) for name in EPISODE_FIELDS}
+        | {"query": row.current_query if see_text else words.hide_literals(row.current_query)}
+        for row in known.filter(satellite_id__in=wanted).order_by("-satellite_id")
+    ]
+    return {"since": since, "until": until, "episodes": found}
 
 
 @endpoint

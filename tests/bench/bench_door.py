@@ -5,7 +5,8 @@
 ATTEMPTS (10,000) with sessions that ended, pids given again, other transactions and statements, uncommitted
 requests and missing rights, every 50th the right one. To reach: 0 wrong sessions signalled (by the server's
 log), every attempt on the record. Then POLICY_ROUNDS (10), the loop at its defaults: from an armed policy's
-condition becoming true until the blocked session runs again, under 5 s.
+condition becoming true until the blocked session runs again, under 5 s. And what a round costs while all of
+them are off, under 1 ms.
 """
 
 from __future__ import annotations
@@ -123,11 +124,29 @@ def policy_latency(server: Server, rounds: int) -> bool:
     return max(latencies) < 5
 
 
+def all_off(server: Server) -> None:
+    """Print what a round of the policies costs while every one of them is off."""
+    dsn = server.dsn(server.create_database())
+    vaults.install(dsn)
+    doors.prepare(server, dsn)
+    tooks: list[float] = []
+    with psycopg.connect(dsn, user=doors.KEEPER, autocommit=True) as connection:
+        with connection.cursor() as cursor:
+            rules = {"action": "terminate", "min_severity": "LOW", "min_blocked_seconds": 5}
+            calls.save_policy(cursor, "bench", rules, "ann")
+        for _ in range(200):
+            began = time.perf_counter()
+            connection.execute("SELECT * FROM lock_admin.run_policies()").fetchall()
+            tooks.append((time.perf_counter() - began) * 1000)
+    print(f"all policies off: a round takes {statistics.median(tooks):.2f} ms (to reach: under 1 ms)")
+
+
 def main(arguments: list[str]) -> int:
-    """Run both; 0 only if both figures are reached."""
+    """Run all; 0 only if the figures of safety and latency are reached."""
     attempts = int(arguments[0]) if arguments else 10_000
     rounds = int(arguments[1]) if len(arguments) > 1 else 10
     with throwaway({"log_min_messages": "warning"}, on_disk=True) as server:
+        all_off(server)
         good = hammering(server, attempts) if attempts else True
         return int(not ((policy_latency(server, rounds) if rounds else True) and good))
 
