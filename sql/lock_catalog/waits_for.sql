@@ -50,7 +50,9 @@ BEGIN
       FROM lock_catalog.locks x WHERE x.mode_bit <> 0),
   -- waiters -----------------------------------------------------------------------------------------------------
   w AS MATERIALIZED (
-    SELECT l.*, s.node, coalesce(l.wait_start, s.query_start) AS began, l.wait_start IS NULL AS began_is_bound
+    -- a process that has reported no statement yet, or never does, waits since its start at the earliest
+    SELECT l.*, s.node, coalesce(l.wait_start, s.query_start, s.backend_start) AS began,
+           l.wait_start IS NULL AS began_is_bound
       FROM l JOIN s ON s.pid = l.pid
      WHERE NOT l.granted AND l.pid <> ALL (v_own_pids)),
   contended AS MATERIALIZED (

@@ -47,7 +47,7 @@ BEGIN
            x.object_hash, x.row_hash
       FROM lock_catalog.locks x WHERE p_anyone_waits),
   wanted AS MATERIALIZED (
-    SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start)) AS since
+    SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start, s.backend_start)) AS since
       FROM queued k JOIN s ON s.pid = k.pid
      WHERE NOT k.granted
      GROUP BY k.object_hash, k.mode_bit),
@@ -69,7 +69,7 @@ BEGIN
     SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
            g.relation_oid AS row_relation, g.database_oid AS row_database,
-           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.query_start)
+           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.query_start, s.backend_start)
                 WHEN k.pid IS NULL THEN px.prepared END AS began,
            CASE WHEN k.granted THEN b.waiters END AS waiters, CASE WHEN k.granted THEN b.seconds END AS seconds,
            coalesce(s.session_epoch, 0) AS session_epoch,
