@@ -393,7 +393,7 @@ def test_a_prepared_transaction_is_recorded_as_a_blocker_until_it_is_decided(
 
 
 def test_a_session_whose_first_statement_waits_can_be_stored(scene: str, stored: Stored) -> None:
-    """Seen among the sessions before it said anything, among the locks when it waits: PostgreSQL 13 then tells
+    """Seen among the sessions before it said a word, among the locks when it waits: PostgreSQL 13 then tells
     neither when the wait nor when a statement began, and the session's start is the earliest possible moment.
     """
     holder = stored.connection
