@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Connect, OpenSession
+from tests.support.poll import poll
 from tests.support.servers import Server
 from tests.support.stored import VAULT_TABLES, Stored
 from tests.support.tangle import prepare
@@ -51,7 +52,17 @@ def block_and_end(stored: Stored, dsn: str, session: OpenSession) -> None:
     root.run("COMMIT")
     waiter.result()
     waiter.run("COMMIT")
-    stored.capture()
+
+    def closed() -> bool:
+        stored.capture()
+        return bool(
+            stored.value(
+                "SELECT count(*) = 0 FROM lock_monitoring.lock_activity_s WHERE load_end_date IS NULL"
+            )
+        )
+
+    # a session of the test before this one may still be on its way out
+    poll(closed, 10, "nothing open")
 
 
 def test_what_ended_long_ago_goes_with_links_and_hubs(
