@@ -104,6 +104,7 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         picture=_picture(versions, start, end or now, actions, now),
         time_url=link("lockmon_time"),
         lost=words.duration(lost_seconds(versions, now)),
+        counted_from=_counted_from(start, versions[0].load_date),
         lasted=words.duration(words.seconds_between(start, end or now)),
         most=max((row.blocked_sessions_count or 0 for row in versions), default=0),
         severity=words.worst(row.blocking_severity for row in versions),
@@ -114,6 +115,12 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         advice=words.visible(last.recommended_action, 800),
         kind=words.article(last.kind),
     )
+
+
+def _counted_from(start: datetime, first_seen: datetime) -> datetime | None:
+    """When the time lost began to count, if that was more than a cycle after the first wait began: until then
+    somebody else was ahead of the session."""
+    return first_seen if first_seen - start > timedelta(seconds=3) else None
 
 
 def _title(row: BlockingSession) -> str:

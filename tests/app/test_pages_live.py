@@ -250,5 +250,10 @@ def test_the_time_machine_keeps_then_and_later_apart(vault_db: str, session: Ope
     assert episode is not None
     story = text_of(client, episode.group())
     assert "first waiter" in story and "the blocking ends" in story and "Blocked:" in story
+    with psycopg.connect(vault_db) as connection:
+        connection.execute(
+            "UPDATE lock_monitoring.blocking_session_s SET blocking_since = blocking_since - interval '9 s'"
+        )
+    assert "when it was first seen at the head of the queue" in text_of(client, episode.group())
     assert client.get("/admin/monitor/episode/zz/").status_code == 404
     assert client.get("/admin/monitor/episode/abcd/").status_code == 404
