@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from ..views import words
+from ..views.svg import Bar
 
 register = template.Library()
 
@@ -54,6 +57,17 @@ def xy(value: float) -> str:
 def iso(value: datetime) -> str:
     """A moment for an address."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@register.simple_tag
+def slots(bars: Sequence[Bar], link_to: str) -> SafeString:
+    """The clickable slots of a picture, up to 300 of them: a template's loop takes four times as long."""
+    return format_html_join(
+        "",
+        '<a href="{}?at={}" tabindex="-1" aria-label="{}">'
+        '<rect class="slot" x="{}" y="8" width="{}" height="132"><title>{}</title></rect></a>',
+        ((link_to, iso(bar.moment), bar.title, xy(bar.x), xy(bar.width), bar.title) for bar in bars),
+    )
 
 
 @register.filter

@@ -31,7 +31,6 @@ class Bar:
     width: float
     title: str
     moment: datetime
-    empty: bool
 
 
 @dataclass(frozen=True)
@@ -93,13 +92,16 @@ def area(
     peak = max((slot.waiting for slot in slots), default=0.0)
     scale = nice(peak)
     points, bars = [f"M{left:.1f},{base:.1f}"], []
+    zone = timezone.get_current_timezone()
     for index, slot in enumerate(slots):
         end = slots[index + 1].start if index + 1 < len(slots) else until
         x = x_of(max(slot.start, since))
         step = x_of(max(min(end, until), since)) - x
         y = base - (base - top) * slot.waiting / scale
         points.append(f"L{x:.1f},{y:.1f}L{x + step:.1f},{y:.1f}")
-        local = timezone.localtime(slot.start)
+        if slot.blocked < 0.5:
+            continue
+        local = slot.start.astimezone(zone)
         title = f"{local:%d %b %H:%M}: on average {slot.waiting:.1f} waiting, {slot.blocked:.0f} s of waiting"
         bars.append(
             Bar(
@@ -107,7 +109,6 @@ def area(
                 round(step, 2),
                 title,
                 slot.start + (end - slot.start) / 2,
-                slot.blocked < 0.5,
             )
         )
     points.append(f"L{right:.1f},{base:.1f}Z")
@@ -121,7 +122,7 @@ def area(
         height,
         base,
         "".join(points),
-        [bar for bar in bars if not bar.empty],
+        bars,
         pins,
         _time_ticks(since, until, x_of),
         [Tick(base, "0"), Tick(top + 8, f"{scale:g}")],
