@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 import shutil
@@ -11,8 +12,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-import psutil
 import psycopg
 from psycopg import sql
 
@@ -110,11 +111,20 @@ def _in_memory() -> Path:
     return Path("/tmp")
 
 
+def _claim(base: Path) -> IO[str]:
+    """Lock a file in a cluster's folder for as long as this process lives; nobody sees it unlocked."""
+    claim = (base / "owner.making").open("w", encoding="ascii")
+    fcntl.flock(claim, fcntl.LOCK_EX)
+    (base / "owner.making").rename(base / "owner")
+    return claim
+
+
 def _sweep(folder: Path) -> None:
     """Remove what tests left in a folder when they were killed: nobody else would give that memory back."""
-    for left in folder.glob(f"{_PREFIX}*-*"):
-        owner = left.name.removeprefix(_PREFIX).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+    for left in folder.glob(f"{_PREFIX}*"):
+        # in use, not ours to touch, or just being made
+        with contextlib.suppress(OSError), (left / "owner").open(encoding="ascii") as claim:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -130,7 +140,8 @@ def throwaway(settings: Mapping[str, str] | None = None, on_disk: bool = False) 
     found = binaries.find(account)
     folder = Path("/tmp") if on_disk else _in_memory()
     _sweep(folder)
-    base = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=folder))
+    base = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    claim = _claim(base)
     accounts.give(base, account)
     cluster = Cluster(
         base=base,
@@ -156,3 +167,4 @@ def throwaway(settings: Mapping[str, str] | None = None, on_disk: bool = False) 
     finally:
         cluster.stop()
         shutil.rmtree(base, ignore_errors=True)
+        claim.close()
