@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -14,8 +12,6 @@ from tests.support.poll import poll
 from tests.support.servers import Server
 from tests.support.stored import Row, Stored
 from tests.support.tangle import prepare
-
-GAVE_UP = psycopg.errors.LockNotAvailable
 
 
 @pytest.fixture
@@ -389,38 +385,4 @@ def test_a_prepared_transaction_is_recorded_as_a_blocker_until_it_is_decided(
     stored.capture()
     assert stored.episodes(-xid)[-1]["ended_how"] == "released"
     assert {row["resolution_action"] for row in stored.locks(0)} == {"released"}
-    stored.check_rules()
-
-
-def test_a_session_whose_first_statement_waits_can_be_stored(scene: str, stored: Stored) -> None:
-    """Seen among the sessions before it said a word, among the locks when it waits: PostgreSQL 13 then tells
-    neither when the wait nor when a statement began, and the session's start is the earliest possible moment.
-    """
-    holder = stored.connection
-    as_waiter = psycopg.conninfo.make_conninfo(scene, options="-c lock_timeout=15ms")
-    ended = threading.Event()
-    errors: list[BaseException] = []
-
-    def come_and_go() -> None:
-        try:
-            while not ended.is_set():
-                with psycopg.connect(as_waiter, autocommit=True) as brief, suppress(GAVE_UP):
-                    brief.execute("SELECT pg_advisory_lock(8, 8)")
-        except BaseException as error:
-            errors.append(error)
-
-    holder.execute("SELECT pg_advisory_lock(8, 8)")
-    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(80):
-            stored.capture()
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    assert errors == []
-    waits = stored.rows("SELECT * FROM lock_monitoring.lock_activity_s WHERE NOT lock_granted")
-    assert waits and all(row["wait_start"] >= row["backend_start"] for row in waits)
     stored.check_rules()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -175,3 +176,41 @@ def test_the_rules_hold_under_churn_with_two_monitors(vault_db: str, connect: Co
     }
     assert {"released", "granted"} <= set(ends), ends
     assert stored.value("SELECT count(*) FROM lock_monitoring.lock_blocking_l") > 0
+
+
+def test_a_session_whose_first_statement_waits_can_be_stored(vault_db: str, connect: Connect) -> None:
+    """Seen among the sessions before it said a word, among the locks when it waits: PostgreSQL 13 then tells
+    neither when the wait nor when a statement began, and the session's start is the earliest possible moment.
+    """
+    stored = Stored(connect(vault_db))
+    holder = stored.connection
+    as_waiter = psycopg.conninfo.make_conninfo(vault_db, options="-c lock_timeout=15ms")
+    ended = threading.Event()
+    errors: list[BaseException] = []
+
+    def come_and_go() -> None:
+        try:
+            while not ended.is_set():
+                with (
+                    psycopg.connect(as_waiter, autocommit=True) as brief,
+                    suppress(psycopg.errors.LockNotAvailable),
+                ):
+                    brief.execute("SELECT pg_advisory_lock(8, 8)")
+        except BaseException as error:
+            errors.append(error)
+
+    holder.execute("SELECT pg_advisory_lock(8, 8)")
+    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(500):  # on PostgreSQL 13 about one in a hundred meets such a session
+            stored.capture()
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert errors == []
+    waits = stored.rows("SELECT * FROM lock_monitoring.lock_activity_s WHERE NOT lock_granted")
+    assert waits and all(row["wait_start"] >= row["backend_start"] for row in waits)
+    stored.check_rules()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from onevault.embedded import account as accounts
 from tests.conftest import Connect
 from tests.support.poll import poll
 from tests.support.rings import Arena
@@ -181,7 +180,7 @@ def old_log(server: Server) -> Iterator[Path]:
             at = (start + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S.000 UTC")
             # a text that looks like an older record at the beginning of a line
             file.write(f'{at},"ann","shop",1,,,,,,,,LOG,00000,"é\n2020-01-01 00:00:00.000 UTC,x,{second}"\n')
-    shutil.chown(path, *(("postgres", "postgres") if os.geteuid() == 0 else (os.geteuid(), os.getegid())))
+    accounts.give(path, server.cluster.account)
     yield path
     path.unlink()
 
