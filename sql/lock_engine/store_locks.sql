@@ -17,6 +17,7 @@ SET plan_cache_mode = force_generic_plan
 SET enable_nestloop = off
 SET enable_mergejoin = off
 SET enable_seqscan = off
+SET enable_sort = off
 SET work_mem = '32MB'
 AS $$
 #variable_conflict use_column
@@ -31,21 +32,26 @@ DECLARE
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   WITH
+  everybody AS MATERIALIZED (SELECT x.* FROM lock_catalog.sessions x),
   s AS MATERIALIZED (
     SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node, x.user_name::varchar(100) AS stored_user,
            x.database_name::varchar(100) AS stored_database, x.application_name::varchar(200) AS stored_application,
            coalesce(date_part('epoch', x.backend_start) * 1000000, 0)::bigint AS session_epoch,
            to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id
-      FROM lock_catalog.sessions x
+      FROM everybody x
      -- by login too: a session of the monitor may have come since its pids were read
      WHERE x.pid <> ALL (p_own_pids) AND (x.user_name IS NULL OR x.user_name <> ALL (v_own_logins))),
-  g AS MATERIALIZED (SELECT n.* FROM lock_catalog.graph n WHERE p_anyone_waits),
-  -- read once: kept aside where they are gone through twice, as they come where nobody waits
+  -- read once: kept aside where they are gone through more than once, as they come where nobody waits
   queued AS MATERIALIZED (
     SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
-           x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
-           x.object_hash, x.row_hash
+           x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.object_hash, x.row_hash,
+           CASE WHEN NOT x.granted THEN x.object_key END AS object_key, x.mode_bit, x.conflict_bits
       FROM lock_catalog.locks x WHERE p_anyone_waits),
+  g AS MATERIALIZED (
+    SELECT n.*
+      FROM lock_catalog.graph_of(p_own_pids, ARRAY(SELECT x::lock_catalog.sessions FROM everybody x),
+                                 ARRAY(SELECT x::lock_catalog.locks FROM queued x)) n
+     WHERE p_anyone_waits),
   wanted AS MATERIALIZED (
     SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start, s.backend_start)) AS since
       FROM queued k JOIN s ON s.pid = k.pid
@@ -76,7 +82,10 @@ BEGIN
            k.row_hash # coalesce(s.session_epoch, 0) # (CASE WHEN k.granted THEN coalesce(b.waiters, 0) ELSE 0 END::bigint * 1000003)
              # CASE WHEN g.run_position = 1
                     THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END AS print
-      FROM (SELECT x.* FROM queued x
+      FROM (SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
+                   x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
+                   x.object_hash, x.row_hash
+              FROM queued x
             UNION ALL
             SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
                    x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
@@ -89,13 +98,13 @@ BEGIN
      WHERE (s.pid IS NOT NULL OR (k.pid IS NULL AND px.transactionid IS NOT NULL))
        AND (p_everything OR NOT k.granted OR b.waiters > 0
             OR coalesce(s.xact_start, s.backend_start, px.prepared) < v_old)),
+  -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
-    SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.fingerprint, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
-           o.query_start, o.held_since_at_least
-      FROM lock_monitoring.lock_activity_s o WHERE o.load_end_date IS NULL),
-  unchanged AS MATERIALIZED (
-    SELECT o.lock_activity_hk, o.refresh_at, k.print
-      FROM open_rows o JOIN kept k ON k.print = o.fingerprint WHERE o.refresh_at > p_now),
+    SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
+           o.query_start, o.held_since_at_least, k.print AS unchanged
+      FROM lock_monitoring.lock_activity_s o
+      LEFT JOIN kept k ON k.print = CASE WHEN o.refresh_at > p_now THEN o.fingerprint END
+     WHERE o.load_end_date IS NULL),
   -- what is new or changed, with its key and all that is stored of it
   timed AS MATERIALIZED (
     SELECT r.*,
@@ -129,14 +138,14 @@ BEGIN
                                      ELSE concat_ws(':', k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple,
                                                     k.classid, k.objid, k.objsubid, k.transactionid) END AS object_key
                               FROM kept k
-                             WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.print = k.print)
+                             WHERE NOT EXISTS (SELECT 1 FROM open_rows u WHERE u.unchanged = k.print)
                             -- OFFSET 0, here and twice below: each text and hash is made once, and only of what is left
                             OFFSET 0) n
                         OFFSET 0) b
                     OFFSET 0) h
                   LEFT JOIN open_rows o ON o.lock_activity_hk = h.hk
                  -- PostgreSQL may show one lock twice (fast path and main table)
-                 WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = h.hk)
+                 WHERE o.unchanged IS NULL
                  ORDER BY h.hk, h.granted) f) y) r),
   claims AS MATERIALIZED (
     SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, px.user_name), s.application_name) AS tenant_hk
@@ -169,8 +178,7 @@ BEGIN
      WHERE a.step = 'signal' AND a.logged_at > p_now - interval '10 minutes'
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
-    SELECT o.* FROM open_rows o
-     WHERE NOT EXISTS (SELECT 1 FROM unchanged u WHERE u.lock_activity_hk = o.lock_activity_hk)),
+    SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL),
   endings AS MATERIALIZED (
     SELECT o.place,
            CASE
@@ -249,7 +257,7 @@ BEGIN
              AND g.roots && ARRAY(SELECT r.node FROM g r WHERE r.severity = 'CRITICAL'))::integer,
          (SELECT count(*) FROM g WHERE g.is_waiting)::integer,
          ((SELECT count(*) FROM ended) + (SELECT count(*) FROM hubs) + (SELECT count(*) FROM satellites))::integer,
-         least((SELECT min(u.refresh_at) FROM unchanged u), (SELECT min(t.next_refresh) FROM timed t)),
+         least((SELECT min(o.refresh_at) FROM open_rows o WHERE o.unchanged IS NOT NULL), (SELECT min(t.next_refresh) FROM timed t)),
          ARRAY(SELECT g::lock_catalog.graph FROM g WHERE g.blocked_total > 0)
     INTO locks, blocking, critical, waiting, written, refresh_at, blockers;
 END

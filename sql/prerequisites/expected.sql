@@ -40,6 +40,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_catalog.deadlock_cycles()', ARRAY['OUT waiters integer, OUT wait_starts timestamp with time zone[], OUT check_starts timestamp with time zone[], OUT cycles jsonb', 'record']),
 ('function', 'lock_catalog.deadlock_members(integer[],integer[],bigint[])', ARRAY['p_cycle integer[], p_wait_pids integer[], p_wait_objects bigint[]', 'jsonb']),
 ('function', 'lock_catalog.digest(interval,boolean,integer[])', ARRAY['p_min_age interval, p_everything boolean, p_own_pids integer[], OUT digest numeric, OUT waiting integer, OUT locks integer', 'record']),
+('function', 'lock_catalog.graph_of(integer[],lock_catalog.sessions[],lock_catalog.locks[])', ARRAY['p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[]', 'SETOF lock_catalog.graph']),
 ('function', 'lock_catalog.object_name(text,text,text,"char",oid,integer,integer,text,bigint,oid,oid,integer)', ARRAY['p_lock_type text, p_schema text, p_relation_name text, p_relkind "char", p_relation oid, p_page integer, p_tuple integer, p_virtualxid text, p_transactionid bigint, p_classid oid, p_objid oid, p_objsubid integer', 'text']),
 ('function', 'lock_catalog.own_pids()', ARRAY['', 'integer[]']),
 ('function', 'lock_catalog.remembered_waits(integer[],bigint[])', ARRAY['p_pids integer[], p_objects bigint[]', 'timestamp with time zone[]']),

@@ -1,0 +1,283 @@
+-- The waits-for graph, exact and cheap, of the sessions and locks given; where they are NULL they are read now.
+--
+-- Truth is pg_blocking_pids(): hard blocks (a conflicting lock is held) and soft blocks (a conflicting request queues
+-- ahead). One call costs the square of the queue, so it is made once for each class of like waiters only:
+--   class = same object, same mode, same number of conflicting requests of other modes ahead in the queue.
+-- All members of a class have the blockers of its head, plus, where the mode conflicts with itself, the members ahead.
+-- The queue's order is the order of wait_start. Where that cannot be relied on (a waiter that already holds a lock on
+-- the object jumps the queue; wait_start unknown or closer than 20 ms between conflicting modes), each waiter is a
+-- class of its own. More than 40 classes on one object: from there on the hard blockers follow from the conflict
+-- table and of the soft ones only the head of the class ahead is named, so that the cost stays linear.
+CREATE OR REPLACE FUNCTION lock_catalog.graph_of(
+  p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[])
+RETURNS SETOF lock_catalog.graph
+LANGUAGE plpgsql
+VOLATILE
+ROWS 100
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+SET enable_mergejoin = off
+-- hash tables are made as large as this at once wherever a recursive part is estimated too high
+SET work_mem = '4MB'
+AS $$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+BEGIN
+  RETURN QUERY
+  WITH RECURSIVE
+  s AS MATERIALIZED (
+    SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node
+      FROM (SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
+            UNION ALL
+            SELECT y.* FROM unnest(p_sessions) y) x),
+  l AS MATERIALIZED (
+    SELECT x.pid, x.lock_type, x.lock_mode, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid,
+           x.transactionid, x.classid, x.objid, x.objsubid, x.virtualtransaction, x.granted, x.wait_start,
+           x.object_hash, x.mode_bit, x.conflict_bits, CASE WHEN NOT x.granted THEN x.object_key END AS object_key
+      FROM (SELECT y.* FROM lock_catalog.locks y WHERE p_locks IS NULL
+            UNION ALL
+            SELECT y.* FROM unnest(p_locks) y) x
+     WHERE x.mode_bit <> 0),
+  -- waiters -----------------------------------------------------------------------------------------------------
+  w AS MATERIALIZED (
+    -- a process that has reported no statement yet, or never does, waits since its start at the earliest
+    SELECT l.*, s.node, coalesce(l.wait_start, s.query_start, s.backend_start) AS began,
+           l.wait_start IS NULL AS began_is_bound
+      FROM l JOIN s ON s.pid = l.pid
+     WHERE NOT l.granted AND l.pid <> ALL (p_own_pids)),
+  contended AS MATERIALIZED (
+    SELECT w.object_hash, count(*) AS queue_length, min(w.mode_bit) <> max(w.mode_bit) AS mixed,
+           bool_or(w.began_is_bound) AS unordered
+      FROM w GROUP BY w.object_hash),
+  held AS MATERIALIZED (
+    SELECT l.object_hash, coalesce(s.node, -p.transactionid) AS node, l.pid, bit_or(l.mode_bit) AS mode_bits
+      FROM l JOIN contended c ON c.object_hash = l.object_hash
+      LEFT JOIN s ON s.pid = l.pid
+      LEFT JOIN l p ON l.pid IS NULL AND p.pid IS NULL AND p.lock_type = 'transactionid'
+                   AND p.virtualtransaction = l.virtualtransaction
+     WHERE l.granted
+     GROUP BY l.object_hash, coalesce(s.node, -p.transactionid), l.pid),
+  close_calls AS (
+    SELECT DISTINCT o.object_hash
+      FROM (SELECT w.object_hash, w.mode_bit, w.began,
+                   lag(w.began) OVER q AS before_began, lag(w.conflict_bits) OVER q AS before_conflicts,
+                   lag(w.mode_bit) OVER q AS before_mode
+              FROM w JOIN contended c ON c.object_hash = w.object_hash AND c.mixed
+            WINDOW q AS (PARTITION BY w.object_hash ORDER BY w.began, w.pid)) o
+     WHERE o.before_mode <> o.mode_bit AND o.before_conflicts & o.mode_bit <> 0
+       AND o.began - o.before_began < interval '20 milliseconds'),
+  each_alone AS MATERIALIZED (
+    SELECT c.object_hash FROM contended c
+     WHERE c.queue_length <= 64
+       AND ((c.mixed AND c.unordered)
+            OR EXISTS (SELECT 1 FROM close_calls k WHERE k.object_hash = c.object_hash)
+            OR EXISTS (SELECT 1 FROM w JOIN held h ON h.object_hash = w.object_hash AND h.pid = w.pid
+                        WHERE w.object_hash = c.object_hash))),
+  -- requests of other, conflicting modes ahead: one running count a mode, only where modes are mixed
+  ahead AS (
+    SELECT w.pid, 0::bigint AS conflicting
+      FROM w JOIN contended c ON c.object_hash = w.object_hash AND NOT c.mixed
+    UNION ALL
+    SELECT m.pid,
+           CASE WHEN m.conflict_bits & 2 <> 0 AND m.mode_bit <> 2 THEN m.n1 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 4 <> 0 AND m.mode_bit <> 4 THEN m.n2 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 8 <> 0 AND m.mode_bit <> 8 THEN m.n3 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 16 <> 0 AND m.mode_bit <> 16 THEN m.n4 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 32 <> 0 AND m.mode_bit <> 32 THEN m.n5 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 64 <> 0 AND m.mode_bit <> 64 THEN m.n6 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 128 <> 0 AND m.mode_bit <> 128 THEN m.n7 ELSE 0 END
+         + CASE WHEN m.conflict_bits & 256 <> 0 AND m.mode_bit <> 256 THEN m.n8 ELSE 0 END
+      FROM (SELECT w.pid, w.mode_bit, w.conflict_bits,
+                   count(*) FILTER (WHERE w.mode_bit = 2) OVER q AS n1, count(*) FILTER (WHERE w.mode_bit = 4) OVER q AS n2,
+                   count(*) FILTER (WHERE w.mode_bit = 8) OVER q AS n3, count(*) FILTER (WHERE w.mode_bit = 16) OVER q AS n4,
+                   count(*) FILTER (WHERE w.mode_bit = 32) OVER q AS n5, count(*) FILTER (WHERE w.mode_bit = 64) OVER q AS n6,
+                   count(*) FILTER (WHERE w.mode_bit = 128) OVER q AS n7, count(*) FILTER (WHERE w.mode_bit = 256) OVER q AS n8
+              FROM w JOIN contended c ON c.object_hash = w.object_hash AND c.mixed
+            WINDOW q AS (PARTITION BY w.object_hash ORDER BY w.began, w.pid
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) m),
+  classed AS (
+    SELECT w.*, CASE WHEN a.object_hash IS NOT NULL THEN w.pid END AS alone,
+           CASE WHEN a.object_hash IS NULL THEN x.conflicting END AS conflicting
+      FROM w JOIN ahead x ON x.pid = w.pid LEFT JOIN each_alone a ON a.object_hash = w.object_hash),
+  q AS MATERIALIZED (
+    SELECT c.*, first_value(c.pid) OVER k AS head_pid, row_number() OVER k AS run_position
+      FROM classed c
+    WINDOW k AS (PARTITION BY c.object_hash, c.mode_bit, c.alone, c.conflicting ORDER BY c.began, c.pid)),
+  class AS MATERIALIZED (
+    SELECT q.head_pid, q.object_hash, q.mode_bit, q.conflict_bits, count(DISTINCT q.node) AS members,
+           min(q.began) AS began, sum(extract(epoch FROM v_now - q.began))::numeric AS seconds,
+           row_number() OVER (PARTITION BY q.object_hash ORDER BY min(q.began), q.head_pid) AS class_no,
+           bool_or(q.alone IS NOT NULL) AS alone
+      FROM q GROUP BY q.head_pid, q.object_hash, q.mode_bit, q.conflict_bits),
+  -- blockers of each class ------------------------------------------------------------------------------------------
+  blocker AS (
+    SELECT c.head_pid, c.object_hash, c.conflict_bits, b.pid AS blocker_pid, s.node
+      FROM class c
+      CROSS JOIN LATERAL (SELECT DISTINCT u.pid FROM unnest(pg_blocking_pids(c.head_pid)) AS u(pid)) b
+      LEFT JOIN s ON s.pid = b.pid
+     WHERE c.class_no <= 40 OR c.alone
+    UNION ALL
+    SELECT c.head_pid, c.object_hash, c.conflict_bits, coalesce(h.pid, 0), h.node
+      FROM class c JOIN held h ON h.object_hash = c.object_hash AND h.mode_bits & c.conflict_bits <> 0
+     WHERE c.class_no > 40 AND NOT c.alone
+    UNION ALL
+    SELECT c.head_pid, c.object_hash, c.conflict_bits, d.head_pid, s.node
+      FROM class c JOIN class d ON d.object_hash = c.object_hash AND d.class_no = c.class_no - 1
+                               AND d.mode_bit & c.conflict_bits <> 0
+      JOIN s ON s.pid = d.head_pid
+     WHERE c.class_no > 40 AND NOT c.alone),
+  edge AS MATERIALIZED (
+    SELECT e.head_pid, e.node, bool_or(e.is_hard) AS is_hard
+      FROM (SELECT b.head_pid, coalesce(b.node, h.node, b.blocker_pid::bigint) AS node,
+                   h.node IS NOT NULL AS is_hard
+              FROM blocker b
+              LEFT JOIN held h ON h.object_hash = b.object_hash AND h.mode_bits & b.conflict_bits <> 0
+                              AND (h.node = b.node OR (b.blocker_pid = 0 AND h.node < 0))) e
+     WHERE NOT EXISTS (SELECT 1 FROM q WHERE q.head_pid = e.head_pid AND q.node = e.node)
+     GROUP BY e.head_pid, e.node
+    -- always true; lets the planner expect few edges and make the hash tables of what follows small
+    HAVING count(*) > 0 AND min(e.head_pid) > 0),
+  member AS MATERIALIZED (SELECT DISTINCT q.node, q.head_pid FROM q),
+  reach (head_pid, node) AS (
+    SELECT e.head_pid, e.node FROM edge e
+    UNION
+    SELECT r.head_pid, e.node FROM reach r JOIN member m ON m.node = r.node JOIN edge e ON e.head_pid = m.head_pid),
+  reached AS MATERIALIZED (
+    SELECT r.head_pid, r.node, m.node IS NOT NULL AS waits, bool_or(coalesce(m.head_pid = r.head_pid, false)) AS cyclic
+      FROM reach r LEFT JOIN member m ON m.node = r.node
+     GROUP BY r.head_pid, r.node, m.node IS NOT NULL),
+  class_roots AS MATERIALIZED (
+    SELECT r.head_pid,
+           coalesce(array_agg(r.node ORDER BY r.node) FILTER (WHERE NOT r.waits),
+                    array_agg(r.node ORDER BY r.node)) AS roots
+      FROM reached r GROUP BY r.head_pid),
+  deadlocked AS (SELECT DISTINCT r.node FROM reached r WHERE r.cyclic),
+  class_edges AS MATERIALIZED (
+    SELECT e.head_pid,
+           array_agg(e.node ORDER BY e.node) FILTER (WHERE e.is_hard) AS hard,
+           array_agg(e.node ORDER BY e.node) FILTER (WHERE NOT e.is_hard) AS soft
+      FROM edge e GROUP BY e.head_pid),
+  -- shown under: the one queued ahead, else the holder; those who wait for a row's tuple lock stand beside the one that
+  -- holds it, under whom that one waits for
+  class_parent AS MATERIALIZED (
+    SELECT ce.head_pid,
+           coalesce(ce.soft[array_upper(ce.soft, 1)],
+                    CASE WHEN w.lock_type = 'tuple' THEN coalesce(up.hard[1], up.soft[1]) END,
+                    ce.hard[1]) AS parent
+      FROM class_edges ce
+      JOIN w ON w.pid = ce.head_pid
+      LEFT JOIN member m ON m.node = ce.hard[1]
+      LEFT JOIN class_edges up ON up.head_pid = m.head_pid),
+  -- what stands behind each blocker -----------------------------------------------------------------------------------
+  impact AS MATERIALIZED (
+    SELECT r.node, sum(c.members)::integer AS total,
+           sum(c.members) FILTER (WHERE EXISTS (SELECT 1 FROM edge e WHERE e.head_pid = r.head_pid AND e.node = r.node))::integer
+             AS directly,
+           min(c.began) AS since, round(sum(c.seconds), 3) AS seconds
+      FROM reached r JOIN class c ON c.head_pid = r.head_pid
+     GROUP BY r.node),
+  holding AS (
+    SELECT coalesce(s.node, -p.transactionid) AS node, count(*)::integer AS locks,
+           (count(*) FILTER (WHERE l.mode_bit & l.conflict_bits <> 0
+                               AND l.lock_type NOT IN ('virtualxid', 'transactionid')))::integer AS exclusive
+      FROM l LEFT JOIN s ON s.pid = l.pid
+      LEFT JOIN l p ON l.pid IS NULL AND p.pid IS NULL AND p.lock_type = 'transactionid'
+                   AND p.virtualtransaction = l.virtualtransaction
+     WHERE l.granted GROUP BY 1),
+  wait AS MATERIALIZED (
+    SELECT DISTINCT ON (q.node) q.*, n.page AS row_page, n.tuple AS row_tuple, n.relation_oid AS row_relation,
+           n.database_oid AS row_database
+      FROM q
+      LEFT JOIN (SELECT DISTINCT ON (t.pid) t.pid, t.page, t.tuple, t.relation_oid, t.database_oid
+                   FROM l t WHERE t.lock_type = 'tuple' AND t.granted) n
+        ON n.pid = CASE WHEN q.lock_type = 'transactionid' THEN q.pid END
+     ORDER BY q.node, q.began, q.pid),
+  nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
+  facts AS (
+    SELECT n.node, (CASE WHEN n.node < 0 THEN 0 ELSE n.node END)::integer AS pid, s.backend_start,
+           coalesce(s.user_name, px.owner::text) AS user_name, s.is_superuser,
+           coalesce(s.database_name, px.database::text) AS database_name, s.application_name, s.client_addr,
+           s.client_hostname, s.backend_type, s.state, s.state_change, s.xact_start, s.query_start, s.query,
+           s.query_truncated, s.query_id, coalesce(s.backend_xid, CASE WHEN n.node < 0 THEN -n.node END) AS backend_xid,
+           px.gid AS prepared_gid, px.prepared AS prepared_at,
+           w.node IS NOT NULL AS waits, w.lock_type, w.lock_mode, w.mode_bit, w.began, w.began_is_bound, w.transactionid,
+           w.head_pid, w.run_position, w.mode_bit & w.conflict_bits <> 0 AS self_conflict, w.object_hash,
+           coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
+           coalesce(w.row_tuple, -1) AS row_tuple,
+           i.directly, i.total, i.since, i.seconds, coalesce(h.locks, 0) AS locks, coalesce(h.exclusive, 0) AS exclusive,
+           EXISTS (SELECT 1 FROM deadlocked d WHERE d.node = n.node) AS in_deadlock
+      FROM nodes n
+      LEFT JOIN s ON s.pid = n.node
+      LEFT JOIN pg_prepared_xacts px ON n.node < 0 AND px.transaction::text::bigint = -n.node
+      LEFT JOIN wait w ON w.node = n.node
+      LEFT JOIN impact i ON i.node = n.node
+      LEFT JOIN holding h ON h.node = n.node),
+  -- each object is named once, however many wait for it
+  object AS MATERIALIZED (
+    SELECT o.*, c.nspname AS schema_name, c.relname AS relation_name,
+           lock_catalog.object_name(o.lock_type, c.nspname, c.relname, c.relkind, o.relation_oid,
+                                    o.page, o.tuple, o.virtualxid, o.transactionid, o.classid, o.objid,
+                                    o.objsubid) AS object_name
+      FROM (SELECT DISTINCT ON (w.object_hash, w.row_relation, w.row_page, w.row_tuple)
+                   w.object_hash, coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
+                   coalesce(w.row_tuple, -1) AS row_tuple, w.object_key, w.lock_type, w.virtualxid, w.transactionid,
+                   w.classid, w.objid, w.objsubid, coalesce(w.row_page, w.page) AS page, coalesce(w.row_tuple, w.tuple) AS tuple,
+                   coalesce(w.row_relation, w.relation_oid) AS relation_oid,
+                   coalesce(w.row_database, w.database_oid) AS database_oid
+              FROM wait w) o
+      -- a look-up for each (OFFSET 0), whatever the size of pg_class
+      LEFT JOIN LATERAL (SELECT x.relname::text AS relname, x.relkind, n.nspname::text AS nspname
+                           FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace
+                          WHERE x.oid = o.relation_oid AND o.database_oid IN (0, v_database)
+                         OFFSET 0) c ON true),
+  described AS (
+    SELECT f.*, o.object_key, o.object_name, o.schema_name, o.relation_name, o.relation_oid, o.database_oid, o.page,
+           o.tuple,
+           CASE
+             WHEN f.node < 0 THEN 'prepared_transaction'
+             WHEN f.backend_type = 'autovacuum worker' THEN 'autovacuum'
+             WHEN f.waits AND f.total IS NOT NULL AND f.lock_type = 'relation' AND f.mode_bit >= 16 THEN 'queued_ddl'
+             WHEN f.waits THEN 'waiting'
+             WHEN f.backend_type IS NOT NULL AND f.backend_type NOT IN ('client backend', 'parallel worker')
+               THEN 'background'
+             WHEN f.state = 'idle in transaction' THEN 'idle_in_transaction'
+             WHEN f.state = 'idle in transaction (aborted)' THEN 'idle_in_transaction_aborted'
+             WHEN f.state = 'idle' THEN 'idle_session_lock'
+             WHEN f.state = 'active' AND f.query ~* '^\s*(alter|create|drop|truncate|reindex|cluster|vacuum|lock|refresh)\M'
+               THEN 'running_ddl'
+             WHEN f.state = 'active' AND f.query_start < v_now - interval '1 minute' THEN 'long_query'
+             ELSE 'active'
+           END AS kind
+      FROM facts f
+      LEFT JOIN object o ON o.object_hash = f.object_hash AND o.row_relation = f.row_relation
+                        AND o.row_page = f.row_page AND o.row_tuple = f.row_tuple)
+  SELECT d.node, d.pid, d.backend_start, d.user_name, d.is_superuser, d.database_name, d.application_name,
+         d.client_addr, d.client_hostname, d.backend_type, d.state, d.state_change, d.xact_start, d.query_start, d.query,
+         d.query_truncated, d.query_id, d.backend_xid, d.prepared_gid, d.prepared_at,
+         d.waits, d.total IS NOT NULL AND NOT d.waits, d.in_deadlock,
+         d.lock_type, d.lock_mode, d.object_key, d.object_name, d.schema_name, d.relation_name, d.relation_oid,
+         d.database_oid, d.page, d.tuple, d.transactionid, d.began, CASE WHEN d.waits THEN d.began_is_bound END,
+         coalesce(ce.hard, '{}'), coalesce(ce.soft, '{}'), hs.node, d.run_position::integer, d.self_conflict,
+         CASE WHEN d.waits THEN cp.parent END,
+         CASE WHEN d.waits THEN coalesce(cr.roots, '{}') ELSE '{}' END,
+         coalesce(d.directly, 0), coalesce(d.total, 0), d.since, d.seconds,
+         CASE WHEN d.total IS NOT NULL THEN
+           lock_engine.severity(d.total, extract(epoch FROM v_now - d.since)::numeric) END, d.kind,
+         CASE WHEN d.total IS NOT NULL THEN
+           lock_engine.recommended_action(d.kind, d.pid, d.prepared_gid, d.backend_xid IS NOT NULL, d.query,
+                                          d.lock_mode || ' on ' || d.object_name) END,
+         d.locks, d.exclusive
+    FROM described d
+    LEFT JOIN class_edges ce ON ce.head_pid = d.head_pid
+    LEFT JOIN class_parent cp ON cp.head_pid = d.head_pid
+    LEFT JOIN class_roots cr ON cr.head_pid = d.head_pid
+    LEFT JOIN s hs ON hs.pid = d.head_pid
+   WHERE NOT (d.total IS NULL AND d.head_pid IS NULL);
+END
+$$;
+COMMENT ON FUNCTION lock_catalog.graph_of(integer[], lock_catalog.sessions[], lock_catalog.locks[]) IS
+  'The waits-for graph of these sessions and locks (NULL: as they are now), without the waits of p_own_pids. object_key is '
+  'needed of the locks that are waited for only. See lock_catalog.waits_for().';
