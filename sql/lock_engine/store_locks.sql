@@ -67,37 +67,46 @@ BEGIN
      GROUP BY w.object_hash, m.mode_bit
     -- always true; lets the planner expect few rows and hash this side, not the locks
     HAVING sum(w.waiters) > 0 AND min(w.waiters) > 0),
+  of_prepared AS MATERIALIZED (
+    SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
+           x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit, x.row_hash,
+           x.object_hash
+      FROM lock_catalog.locks x WHERE v_any_prepared AND x.pid IS NULL),
   prepared AS MATERIALIZED (
-    SELECT k.virtualtransaction, k.transactionid, p.prepared, p.owner::varchar(100) AS user_name, p.database::varchar(100) AS database_name
-      FROM lock_catalog.locks k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
-     WHERE k.pid IS NULL AND k.lock_type = 'transactionid' AND v_any_prepared),
+    SELECT k.virtualtransaction, p.prepared, p.owner::varchar(100) AS user_name, p.database::varchar(100) AS database_name
+      FROM of_prepared k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
+     WHERE k.lock_type = 'transactionid'),
   kept AS MATERIALIZED (
+    -- nobody waits: as they come
     SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
-           g.relation_oid AS row_relation, g.database_oid AS row_database,
-           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.query_start, s.backend_start)
-                WHEN k.pid IS NULL THEN px.prepared END AS began,
-           CASE WHEN k.granted THEN b.waiters END AS waiters, CASE WHEN k.granted THEN b.seconds END AS seconds,
-           coalesce(s.session_epoch, 0) AS session_epoch,
-           k.row_hash # coalesce(s.session_epoch, 0) # (CASE WHEN k.granted THEN coalesce(b.waiters, 0) ELSE 0 END::bigint * 1000003)
+           NULL::oid AS row_relation, NULL::oid AS row_database, NULL::varchar(100) AS prepared_by,
+           NULL::varchar(100) AS prepared_in,
+           CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.query_start, s.backend_start) END AS began,
+           NULL::integer AS waiters, NULL::numeric AS seconds, s.session_epoch, k.row_hash # s.session_epoch AS print
+      FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
+     WHERE NOT p_anyone_waits AND (p_everything OR NOT k.granted OR coalesce(s.xact_start, s.backend_start) < v_old)
+    UNION ALL
+    SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
+           k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
+           g.relation_oid, g.database_oid, NULL, NULL,
+           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.query_start, s.backend_start) END,
+           b.waiters, b.seconds, s.session_epoch,
+           k.row_hash # s.session_epoch # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
-                    THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END AS print
-      FROM (SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
-                   x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
-                   x.object_hash, x.row_hash
-              FROM queued x
-            UNION ALL
-            SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
-                   x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit,
-                   x.object_hash, x.row_hash
-              FROM lock_catalog.locks x WHERE NOT p_anyone_waits) k
-      LEFT JOIN s ON s.pid = k.pid
-      LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN p_anyone_waits THEN k.object_hash END
-      LEFT JOIN prepared px ON px.virtualtransaction = CASE WHEN k.pid IS NULL THEN k.virtualtransaction END
+                    THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END
+      FROM queued k JOIN s ON s.pid = k.pid
+      LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN k.granted THEN k.object_hash END
       LEFT JOIN g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND g.is_waiting
-     WHERE (s.pid IS NOT NULL OR (k.pid IS NULL AND px.transactionid IS NOT NULL))
-       AND (p_everything OR NOT k.granted OR b.waiters > 0
-            OR coalesce(s.xact_start, s.backend_start, px.prepared) < v_old)),
+     WHERE p_everything OR NOT k.granted OR b.waiters > 0 OR coalesce(s.xact_start, s.backend_start) < v_old
+    UNION ALL
+    SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
+           k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
+           NULL, NULL, p.user_name, p.database_name, p.prepared, b.waiters, b.seconds, 0,
+           k.row_hash # (coalesce(b.waiters, 0)::bigint * 1000003)
+      FROM of_prepared k JOIN prepared p ON p.virtualtransaction = k.virtualtransaction
+      LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = k.object_hash
+     WHERE p_everything OR b.waiters > 0 OR p.prepared < v_old),
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
     SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
@@ -148,11 +157,11 @@ BEGIN
                  WHERE o.unchanged IS NULL
                  ORDER BY h.hk, h.granted) f) y) r),
   claims AS MATERIALIZED (
-    SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, px.user_name), s.application_name) AS tenant_hk
-      FROM (SELECT DISTINCT coalesce(t.pid, 0) AS pid, CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END AS prepared
+    SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, c.prepared_by), s.application_name) AS tenant_hk
+      FROM (SELECT DISTINCT coalesce(t.pid, 0) AS pid, CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END AS prepared,
+                   t.prepared_by
               FROM timed t WHERE t.replaces IS NULL) c
-      LEFT JOIN s ON s.pid = c.pid
-      LEFT JOIN prepared px ON px.virtualtransaction = c.prepared),
+      LEFT JOIN s ON s.pid = c.pid),
   -- one look-up for each relation, whatever the size of pg_class
   relation AS MATERIALIZED (
     SELECT d.rel_oid, d.nspname::varchar(100) AS nspname, (d.nspname || '.' || d.relname)::varchar(200) AS name,
@@ -227,8 +236,8 @@ BEGIN
       query_id, query_fingerprint, fingerprint, refresh_at)
     SELECT t.hk, p_now, NULL, int8send(t.print) || int4send(t.step),
            t.lock_type, t.lock_mode, coalesce(c.name, g.object_name::varchar(200)), c.kind,
-           coalesce(s.stored_database, px.database_name), c.nspname, c.table_name, c.index_name,
-           coalesce(t.pid, 0), s.session_id, coalesce(s.stored_user, px.user_name), s.stored_application, s.client_addr,
+           coalesce(s.stored_database, t.prepared_in), c.nspname, c.table_name, c.index_name,
+           coalesce(t.pid, 0), s.session_id, coalesce(s.stored_user, t.prepared_by), s.stored_application, s.client_addr,
            s.query, s.query_start, CASE WHEN t.just_granted THEN p_now END, floor(t.seconds_so_far)::integer,
            s.wait_event_type, s.wait_event, t.granted, t.fastpath, t.virtualtransaction, t.transactionid,
            CASE WHEN NOT t.granted THEN greatest(coalesce(g.hard_blockers[1], g.soft_blockers[array_upper(g.soft_blockers, 1)]), 0) END,
@@ -245,21 +254,20 @@ BEGIN
            t.next_refresh
       FROM timed t
       LEFT JOIN s ON s.pid = t.pid
-      LEFT JOIN prepared px ON t.pid IS NULL AND px.virtualtransaction = t.virtualtransaction
-      LEFT JOIN g ON NOT t.granted AND g.node = s.node AND g.is_waiting
+      LEFT JOIN g ON g.node = CASE WHEN NOT t.granted THEN s.node END AND g.is_waiting
       LEFT JOIN text_print x ON x.query = CASE WHEN t.matters THEN s.query END
       LEFT JOIN relation c ON c.rel_oid = t.rel_oid AND t.rel_database IN (0, v_current_database)
      WHERE (SELECT count(*) FROM ended) >= 0
     RETURNING 1)
-  SELECT (SELECT count(*) FROM kept)::integer,
-         (SELECT count(*) FROM kept n WHERE n.waiters > 0)::integer,
+  SELECT n.locks, n.blocking,
          (SELECT count(*) FROM g WHERE g.is_waiting
              AND g.roots && ARRAY(SELECT r.node FROM g r WHERE r.severity = 'CRITICAL'))::integer,
          (SELECT count(*) FROM g WHERE g.is_waiting)::integer,
          ((SELECT count(*) FROM ended) + (SELECT count(*) FROM hubs) + (SELECT count(*) FROM satellites))::integer,
          least((SELECT min(o.refresh_at) FROM open_rows o WHERE o.unchanged IS NOT NULL), (SELECT min(t.next_refresh) FROM timed t)),
          ARRAY(SELECT g::lock_catalog.graph FROM g WHERE g.blocked_total > 0)
-    INTO locks, blocking, critical, waiting, written, refresh_at, blockers;
+    INTO locks, blocking, critical, waiting, written, refresh_at, blockers
+    FROM (SELECT count(*)::integer AS locks, (count(*) FILTER (WHERE k.waiters > 0))::integer AS blocking FROM kept k) n;
 END
 $$;
 COMMENT ON FUNCTION lock_engine.store_locks(timestamptz, interval, boolean, integer[], boolean) IS
