@@ -43,8 +43,7 @@ BEGIN
      WHERE x.mode_bit <> 0),
   -- waiters -----------------------------------------------------------------------------------------------------
   w AS MATERIALIZED (
-    -- a process that has reported no statement yet, or never does, waits since its start at the earliest
-    SELECT l.*, s.node, coalesce(l.wait_start, s.query_start, s.backend_start) AS began,
+    SELECT l.*, s.node, coalesce(l.wait_start, s.earliest_wait) AS began,
            l.wait_start IS NULL AS began_is_bound
       FROM l JOIN s ON s.pid = l.pid
      WHERE NOT l.granted AND l.pid <> ALL (p_own_pids)),

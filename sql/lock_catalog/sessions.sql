@@ -30,7 +30,9 @@ BEGIN
             OR (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 4)
                 AND octet_length(a.query) <> length(a.query))) AS query_truncated,
            %s AS query_id,
-           a.backend_type
+           a.backend_type,
+           -- a process that has reported no statement yet, or never does, waits since its start at the earliest
+           coalesce(a.query_start, a.backend_start) AS earliest_wait
       FROM pg_catalog.pg_stat_activity a
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
   $view$,
@@ -43,5 +45,7 @@ COMMENT ON VIEW lock_catalog.sessions IS
   'Server processes now (pg_stat_activity with resolved names). Texts of other roles need pg_read_all_stats.';
 COMMENT ON COLUMN lock_catalog.sessions.query_truncated IS
   'true where PostgreSQL cut the text at track_activity_query_size.';
+COMMENT ON COLUMN lock_catalog.sessions.earliest_wait IS
+  'What a wait counts from while PostgreSQL does not tell when it began: it cannot have begun before.';
 COMMENT ON COLUMN lock_catalog.sessions.query_id IS
   'NULL before PostgreSQL 14, or while compute_query_id is off and no module computes it.';

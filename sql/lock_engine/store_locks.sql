@@ -53,7 +53,7 @@ BEGIN
                                  ARRAY(SELECT x::lock_catalog.locks FROM queued x)) n
      WHERE p_anyone_waits),
   wanted AS MATERIALIZED (
-    SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.query_start, s.backend_start)) AS since
+    SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.earliest_wait)) AS since
       FROM queued k JOIN s ON s.pid = k.pid
      WHERE NOT k.granted
      GROUP BY k.object_hash, k.mode_bit),
@@ -82,7 +82,7 @@ BEGIN
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
            NULL::oid AS row_relation, NULL::oid AS row_database, NULL::varchar(100) AS prepared_by,
            NULL::varchar(100) AS prepared_in,
-           CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.query_start, s.backend_start) END AS began,
+           CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.earliest_wait) END AS began,
            NULL::integer AS waiters, NULL::numeric AS seconds, s.session_epoch, k.row_hash # s.session_epoch AS print
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
      WHERE NOT p_anyone_waits AND (p_everything OR NOT k.granted OR coalesce(s.xact_start, s.backend_start) < v_old)
@@ -90,7 +90,7 @@ BEGIN
     SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
            g.relation_oid, g.database_oid, NULL, NULL,
-           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.query_start, s.backend_start) END,
+           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.earliest_wait) END,
            b.waiters, b.seconds, s.session_epoch,
            k.row_hash # s.session_epoch # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1

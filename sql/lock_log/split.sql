@@ -73,12 +73,13 @@ BEGIN
     records := records || coalesce(v_some, '{}');
     EXIT WHEN v_bad IS NULL;
     unreadable := unreadable + 1;
-    SELECT min(x.n) INTO v_from
-      FROM generate_series(coalesce(v_before, v_bad) + 1, v_last) x(n) WHERE v_lines[x.n] ~ c_csv;
+    v_before := coalesce(v_before, v_bad);
+    SELECT min(x.n) + v_before INTO v_from
+      FROM unnest(v_lines[v_before + 1:v_last]) WITH ORDINALITY x(line, n) WHERE x.line ~ c_csv;
     EXIT WHEN v_from IS NULL;
   END LOOP;
   IF v_bad IS NULL AND v_open IS NOT NULL THEN
-    rest := rest + (SELECT sum(length(v_lines[x.n]) + 1) FROM generate_series(v_open, v_last) x(n))::integer;
+    rest := rest + length(array_to_string(v_lines[v_open:v_last], E'\n')) + 1;
   END IF;
 END
 $$;
