@@ -4,7 +4,9 @@
 
 Prints, for each scene, run_lock_monitoring() against `count(*)` of pg_lock_status() plus of
 pg_stat_get_activity(NULL): with nothing changed since the last cycle (and the WAL it wrote), with 5
-% changed, and a first capture of everything. Measurements are taken in turn on one connection; the
+% changed, and a first capture of everything; of 5,000 locks also what the rows of a first capture cost
+when two plain INSERTs write them again, which no capture can undercut: the contract's keys and indexes
+alone. Measurements are taken in turn on one connection; the
 figure is the ratio of the medians. On a busy machine the larger one suffers more: run it on a quiet
 one.
 """
@@ -115,6 +117,39 @@ class Bench:
             tooks.append(milliseconds(self.connection, CYCLE)[0])
         self.report("first capture", tooks, raws, limit, "")
 
+    def rows_alone(self, empty: Callable[[], None], rounds: int = 9) -> None:
+        """Write what the last first capture stored again, from a copy."""
+        for table in ("lock_activity_h", "lock_activity_s"):
+            self.connection.execute(
+                f"CREATE TEMP TABLE {table}_copy AS"
+                f" SELECT * FROM lock_monitoring.{table} ORDER BY lock_activity_hk"
+            )
+        self.connection.execute("ALTER TABLE lock_activity_s_copy DROP COLUMN satellite_id")
+        columns = ", ".join(
+            name
+            for (name,) in self.connection.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = 'lock_activity_s_copy'::regclass"
+                " AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+            )
+        )
+        hubs = "INSERT INTO lock_monitoring.lock_activity_h SELECT * FROM lock_activity_h_copy RETURNING 1"
+        satellites = (
+            f"INSERT INTO lock_monitoring.lock_activity_s ({columns})"
+            " SELECT * FROM lock_activity_s_copy RETURNING 1"
+        )
+        tooks: list[float] = []
+        raws: list[float] = []
+        for _ in range(rounds):
+            empty()
+            raws.append(self.raw())
+            tooks.append(
+                sum(
+                    milliseconds(self.connection, f"WITH x AS ({insert}) SELECT count(*) FROM x")[0]
+                    for insert in (hubs, satellites)
+                )
+            )
+        self.report("its rows alone", tooks, raws, None, "")
+
 
 def empty_vault(scenes: Scenes) -> Callable[[], None]:
     """What empties the vault."""
@@ -170,6 +205,7 @@ def granted_scene(scenes: Scenes, limit: float) -> None:
         time.sleep(1.2)  # older than the second from which granted locks are kept
         bench = Bench(scenes.dsn, "5,000 granted locks")
         bench.first(45, empty_vault(scenes))
+        bench.rows_alone(empty_vault(scenes))
         bench.unchanged(limit)
 
         def other_locks() -> None:

@@ -41,8 +41,8 @@ def one_vault() -> Iterator[Server]:
         yield server
 
 
-# The tests of a file may be run by several processes, each with a server of its own: each takes the steps that its tests
-# build upon.
+# Several processes may share the tests of this file, each with a server of its own: each takes the steps
+# that its tests build upon.
 @pytest.fixture(scope="module")
 def step_1(one_vault: Server) -> subprocess.CompletedProcess[str]:
     """The guide's step 1, done."""
