@@ -386,3 +386,27 @@ def test_a_prepared_transaction_is_recorded_as_a_blocker_until_it_is_decided(
     assert stored.episodes(-xid)[-1]["ended_how"] == "released"
     assert {row["resolution_action"] for row in stored.locks(0)} == {"released"}
     stored.check_rules()
+
+
+def test_a_prepared_transactions_locks_are_recorded_while_nobody_waits(
+    scene: str, stored: Stored, session: OpenSession
+) -> None:
+    maker = session(scene)
+    maker.run("UPDATE app.t0 SET n = 1 WHERE id = 1")
+    xid = int(maker.run("SELECT pg_current_xact_id()::text")[0][0])
+    maker.run("PREPARE TRANSACTION 'forgotten'")
+    (prepared_at,) = stored.connection.execute("SELECT prepared FROM pg_prepared_xacts").fetchone() or (None,)
+    stored.capture()
+    held = {(row["lock_type"], row["relation_name"]): row for row in stored.locks(0)}
+    assert [row["lock_transactionid"] for (kind, _), row in held.items() if kind == "transactionid"] == [xid]
+    table = held["relation", "app.t0"]
+    assert (table["lock_mode"], table["user_name"]) == ("RowExclusiveLock", "postgres")
+    assert table["database_name"] == stored.connection.info.dbname
+    assert table["session_id"] is None and table["query_text"] is None
+    assert table["held_since_at_least"] == prepared_at, "since then at the latest"
+    stored.capture()
+    assert len(stored.locks(0)) == len(held), "nothing has changed"
+    stored.connection.execute("COMMIT PREPARED 'forgotten'")
+    stored.capture()
+    assert {row["resolution_action"] for row in stored.locks(0)} == {"released"}
+    stored.check_rules()

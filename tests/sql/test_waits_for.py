@@ -264,6 +264,41 @@ def test_a_prepared_transaction_is_a_root_without_a_session(
     assert nodes[waiter.pid]["roots"] == [-xid]
 
 
+def test_the_graph_of_what_was_read_before_is_the_graph(
+    scene: str, connect: Connect, session: OpenSession
+) -> None:
+    look = connect(scene)
+    maker, holder = session(scene), session(scene)
+    maker.run("UPDATE app.t0 SET n = 1 WHERE id = 1")
+    maker.run("PREPARE TRANSACTION 'order 67'")
+    holder.run("SELECT * FROM app.t1")
+    for statement in ("DELETE FROM app.t0 WHERE id = 1", "LOCK TABLE app.t1", "SELECT * FROM app.t1"):
+        waiter = session(scene)
+        waiter.start(statement)
+        waiter.wait_blocked()
+    given = (
+        "SELECT g.* FROM lock_catalog.graph_of(lock_catalog.own_pids(),"
+        " ARRAY(SELECT s FROM lock_catalog.sessions s), ARRAY(SELECT l FROM lock_catalog.locks l)) g"
+    )
+
+    def both() -> tuple[Graph, Graph]:
+        with look.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(given).fetchall()
+        return {row["node"]: row for row in rows}, graph(look)
+
+    def the_same() -> bool:
+        of_these, now = both()
+        # what counts the time goes on between the two
+        for row in (*of_these.values(), *now.values()):
+            row["blocked_seconds"] = None
+        return len(now) == 5 and of_these == now
+
+    poll(the_same, 15, "both graphs of a scene at rest")
+    with look.cursor() as cursor:
+        cursor.execute(given.replace("ARRAY(SELECT l FROM lock_catalog.locks l)", "'{}'"))
+        assert cursor.fetchall() == [], "of no locks nobody waits: what was given is what counts"
+
+
 def test_an_index_built_concurrently_waits_for_a_virtual_transaction(
     scene: str, connect: Connect, session: OpenSession
 ) -> None:
