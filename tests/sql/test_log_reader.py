@@ -154,7 +154,7 @@ def test_what_was_logged_before_the_monitor_came_is_not_its_own(
 ) -> None:
     # a copy made in the second of the template's own install cannot be told from the install itself
     with psycopg.connect(server.dsn(template_vault), autocommit=True) as template:
-        older = "SELECT clock_timestamp() > min(installed_at) + interval '2 seconds' FROM lock_engine.installation"
+        older = "SELECT clock_timestamp() - min(installed_at) > interval '2 s' FROM lock_engine.installation"
         poll(lambda: one(template, older), 10, "a template older than the copy")
     before = Arena(server.dsn(server.create_database()), 1, 2)
     pid = lock_timeout(before.connections[0], before)
