@@ -29,6 +29,7 @@ DECLARE
   v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
+  v_aside boolean := p_anyone_waits OR v_any_prepared;
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   WITH
@@ -41,21 +42,21 @@ BEGIN
       FROM everybody x
      -- by login too: a session of the monitor may have come since its pids were read
      WHERE x.pid <> ALL (p_own_pids) AND (x.user_name IS NULL OR x.user_name <> ALL (v_own_logins))),
-  -- read once: kept aside where they are gone through more than once, as they come where nobody waits
-  queued AS MATERIALIZED (
+  -- read once: kept aside where they are gone through more than once, else as they come
+  aside AS MATERIALIZED (
     SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
            x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.object_hash, x.row_hash,
            CASE WHEN NOT x.granted THEN x.object_key END AS object_key, x.mode_bit, x.conflict_bits
-      FROM lock_catalog.locks x WHERE p_anyone_waits),
+      FROM lock_catalog.locks x WHERE v_aside),
   g AS MATERIALIZED (
     SELECT n.*
       FROM lock_catalog.graph_of(p_own_pids, ARRAY(SELECT x::lock_catalog.sessions FROM everybody x),
-                                 ARRAY(SELECT x::lock_catalog.locks FROM queued x)) n
+                                 ARRAY(SELECT x::lock_catalog.locks FROM aside x)) n
      WHERE p_anyone_waits),
   wanted AS MATERIALIZED (
     SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.earliest_wait)) AS since
-      FROM queued k JOIN s ON s.pid = k.pid
-     WHERE NOT k.granted
+      FROM aside k JOIN s ON s.pid = k.pid
+     WHERE p_anyone_waits AND NOT k.granted
      GROUP BY k.object_hash, k.mode_bit),
   -- what waits behind a lock held in each of the eight modes
   behind AS MATERIALIZED (
@@ -67,17 +68,12 @@ BEGIN
      GROUP BY w.object_hash, m.mode_bit
     -- always true; lets the planner expect few rows and hash this side, not the locks
     HAVING sum(w.waiters) > 0 AND min(w.waiters) > 0),
-  of_prepared AS MATERIALIZED (
-    SELECT x.lock_type, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid, x.transactionid, x.classid, x.objid,
-           x.objsubid, x.virtualtransaction, x.pid, x.lock_mode, x.granted, x.fastpath, x.wait_start, x.mode_bit, x.row_hash,
-           x.object_hash
-      FROM lock_catalog.locks x WHERE v_any_prepared AND x.pid IS NULL),
   prepared AS MATERIALIZED (
     SELECT k.virtualtransaction, p.prepared, p.owner::varchar(100) AS user_name, p.database::varchar(100) AS database_name
-      FROM of_prepared k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
-     WHERE k.lock_type = 'transactionid'),
+      FROM aside k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
+     WHERE v_any_prepared AND k.pid IS NULL AND k.lock_type = 'transactionid'),
   kept AS MATERIALIZED (
-    -- nobody waits: as they come
+    -- nobody waits, nothing is prepared
     SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
            NULL::oid AS row_relation, NULL::oid AS row_database, NULL::varchar(100) AS prepared_by,
@@ -85,28 +81,23 @@ BEGIN
            CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.earliest_wait) END AS began,
            NULL::integer AS waiters, NULL::numeric AS seconds, s.session_epoch, k.row_hash # s.session_epoch AS print
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
-     WHERE NOT p_anyone_waits AND (p_everything OR NOT k.granted OR coalesce(s.xact_start, s.backend_start) < v_old)
+     WHERE NOT v_aside AND (p_everything OR NOT k.granted OR coalesce(s.xact_start, s.backend_start) < v_old)
     UNION ALL
     SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
            k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
-           g.relation_oid, g.database_oid, NULL, NULL,
-           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.earliest_wait) END,
-           b.waiters, b.seconds, s.session_epoch,
-           k.row_hash # s.session_epoch # (coalesce(b.waiters, 0)::bigint * 1000003)
+           g.relation_oid, g.database_oid, p.user_name, p.database_name,
+           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.earliest_wait) ELSE p.prepared END,
+           b.waiters, b.seconds, coalesce(s.session_epoch, 0),
+           k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
                     THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END
-      FROM queued k JOIN s ON s.pid = k.pid
+      FROM aside k
+      LEFT JOIN s ON s.pid = k.pid
+      LEFT JOIN prepared p ON p.virtualtransaction = CASE WHEN k.pid IS NULL THEN k.virtualtransaction END
       LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN k.granted THEN k.object_hash END
       LEFT JOIN g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND g.is_waiting
-     WHERE p_everything OR NOT k.granted OR b.waiters > 0 OR coalesce(s.xact_start, s.backend_start) < v_old
-    UNION ALL
-    SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
-           k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
-           NULL, NULL, p.user_name, p.database_name, p.prepared, b.waiters, b.seconds, 0,
-           k.row_hash # (coalesce(b.waiters, 0)::bigint * 1000003)
-      FROM of_prepared k JOIN prepared p ON p.virtualtransaction = k.virtualtransaction
-      LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = k.object_hash
-     WHERE p_everything OR b.waiters > 0 OR p.prepared < v_old),
+     WHERE (s.pid IS NOT NULL OR p.prepared IS NOT NULL)
+       AND (p_everything OR NOT k.granted OR b.waiters > 0 OR coalesce(s.xact_start, s.backend_start, p.prepared) < v_old)),
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
     SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
