@@ -5,10 +5,9 @@
 Prints, for each scene, run_lock_monitoring() against `count(*)` of pg_lock_status() plus of
 pg_stat_get_activity(NULL): with nothing changed since the last cycle (and the WAL it wrote), with 5
 % changed, and a first capture of everything; of 5,000 locks also what the rows of a first capture cost
-when two plain INSERTs write them again, which no capture can undercut: the contract's keys and indexes
-alone. Measurements are taken in turn on one connection; the
-figure is the ratio of the medians. On a busy machine the larger one suffers more: run it on a quiet
-one.
+when two plain INSERTs write them again, which no capture can undercut: keys and indexes alone.
+Measurements are taken in turn on one connection; the figure is the ratio of the medians. On a busy
+machine the larger one suffers more: run it on a quiet one.
 """
 
 from __future__ import annotations
@@ -107,17 +106,23 @@ class Bench:
             tooks.append(took)
         self.report("5 % changed", tooks, raws, limit, "")
 
-    def first(self, limit: float | None, empty: Callable[[], None], rounds: int = 9) -> None:
-        """First captures into an empty vault."""
+    def into_empty(
+        self, what: str, limit: float | None, empty: Callable[[], None], write: Callable[[], float]
+    ) -> None:
+        """What `write` takes, in milliseconds, into a vault that was emptied."""
         tooks: list[float] = []
         raws: list[float] = []
-        for _ in range(rounds):
+        for _ in range(9):
             empty()
             raws.append(self.raw())
-            tooks.append(milliseconds(self.connection, CYCLE)[0])
-        self.report("first capture", tooks, raws, limit, "")
+            tooks.append(write())
+        self.report(what, tooks, raws, limit, "")
 
-    def rows_alone(self, empty: Callable[[], None], rounds: int = 9) -> None:
+    def first(self, limit: float | None, empty: Callable[[], None]) -> None:
+        """First captures into an empty vault."""
+        self.into_empty("first capture", limit, empty, lambda: milliseconds(self.connection, CYCLE)[0])
+
+    def rows_alone(self, empty: Callable[[], None]) -> None:
         """Write what the last first capture stored again, from a copy."""
         for table in ("lock_activity_h", "lock_activity_s"):
             self.connection.execute(
@@ -137,18 +142,14 @@ class Bench:
             f"INSERT INTO lock_monitoring.lock_activity_s ({columns})"
             " SELECT * FROM lock_activity_s_copy RETURNING 1"
         )
-        tooks: list[float] = []
-        raws: list[float] = []
-        for _ in range(rounds):
-            empty()
-            raws.append(self.raw())
-            tooks.append(
-                sum(
-                    milliseconds(self.connection, f"WITH x AS ({insert}) SELECT count(*) FROM x")[0]
-                    for insert in (hubs, satellites)
-                )
+
+        def write() -> float:
+            return sum(
+                milliseconds(self.connection, f"WITH x AS ({insert}) SELECT count(*) FROM x")[0]
+                for insert in (hubs, satellites)
             )
-        self.report("its rows alone", tooks, raws, None, "")
+
+        self.into_empty("its rows alone", None, empty, write)
 
 
 def empty_vault(scenes: Scenes) -> Callable[[], None]:

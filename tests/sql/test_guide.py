@@ -200,7 +200,7 @@ def test_test_3_the_dashboards_answer(dba: psycopg.Connection[Any]) -> None:
 
 
 def test_test_4_times_a_capture(dba: psycopg.Connection[Any]) -> None:
-    # the 100 ms that it promises are the benchmark's, tests/bench/bench_cycle.py
+    # how long a capture takes is the benchmarks' business, tests/bench/bench_cycle.py
     dba.execute("SELECT * FROM lock_monitoring.capture_lock_activity()")
     (statement,) = block("Test 4").statements()
     plan = "\n".join(line for (line,) in dba.execute(statement))

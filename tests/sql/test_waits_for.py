@@ -18,10 +18,10 @@ from tests.support.tangle import Tangle, Truth, prepare, reachable
 Graph = dict[int, dict[str, Any]]
 
 
-def graph(connection: psycopg.Connection[Any]) -> Graph:
-    """waits_for() by node."""
+def graph(connection: psycopg.Connection[Any], source: str = "lock_catalog.waits_for()") -> Graph:
+    """The graph by node."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute("SELECT * FROM lock_catalog.waits_for()").fetchall()
+        rows = cursor.execute(f"SELECT * FROM {source}").fetchall()
     found = {row["node"]: row for row in rows}
     assert len(found) == len(rows), "one row a node"
     return found
@@ -276,27 +276,20 @@ def test_the_graph_of_what_was_read_before_is_the_graph(
         waiter = session(scene)
         waiter.start(statement)
         waiter.wait_blocked()
-    given = (
-        "SELECT g.* FROM lock_catalog.graph_of(lock_catalog.own_pids(),"
-        " ARRAY(SELECT s FROM lock_catalog.sessions s), ARRAY(SELECT l FROM lock_catalog.locks l)) g"
-    )
 
-    def both() -> tuple[Graph, Graph]:
-        with look.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(given).fetchall()
-        return {row["node"]: row for row in rows}, graph(look)
+    def graph_of(locks: str) -> Graph:
+        sessions = "ARRAY(SELECT s FROM lock_catalog.sessions s)"
+        return graph(look, f"lock_catalog.graph_of(lock_catalog.own_pids(), {sessions}, {locks})")
 
     def the_same() -> bool:
-        of_these, now = both()
+        of_these, now = graph_of("ARRAY(SELECT l FROM lock_catalog.locks l)"), graph(look)
         # what counts the time goes on between the two
         for row in (*of_these.values(), *now.values()):
             row["blocked_seconds"] = None
         return len(now) == 5 and of_these == now
 
     poll(the_same, 15, "both graphs of a scene at rest")
-    with look.cursor() as cursor:
-        cursor.execute(given.replace("ARRAY(SELECT l FROM lock_catalog.locks l)", "'{}'"))
-        assert cursor.fetchall() == [], "of no locks nobody waits: what was given is what counts"
+    assert graph_of("'{}'") == {}, "of no locks nobody waits: what was given is what counts"
 
 
 def test_an_index_built_concurrently_waits_for_a_virtual_transaction(

@@ -1,4 +1,4 @@
-"""The evaluator against a real vault: events, messages, killed connections, the site's own tables."""
+"""The evaluator against a real vault: events, what people do with them, and messages."""
 
 from __future__ import annotations
 
