@@ -29,6 +29,7 @@ DECLARE
   v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
+  v_any_hub boolean := EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_h);
   v_aside boolean := p_anyone_waits OR v_any_prepared;
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
@@ -74,23 +75,23 @@ BEGIN
      WHERE v_any_prepared AND k.pid IS NULL AND k.lock_type = 'transactionid'),
   kept AS MATERIALIZED (
     -- nobody waits, nothing is prepared
-    SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
-           k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
-           NULL::oid AS row_relation, NULL::oid AS row_database, NULL::varchar(100) AS prepared_by,
-           NULL::varchar(100) AS prepared_in,
-           CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.earliest_wait) END AS began,
-           NULL::integer AS waiters, NULL::numeric AS seconds, s.session_epoch, k.row_hash # s.session_epoch AS print
+    SELECT k.row_hash # s.session_epoch AS print, NULL::integer AS waiters, k.granted, k.fastpath, k.mode_bit, k.pid,
+           k.relation_oid AS rel_oid, k.database_oid AS rel_database, s.session_epoch,
+           CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.earliest_wait) END AS began, NULL::numeric AS seconds,
+           k.lock_type, k.lock_mode, k.virtualtransaction, k.database_oid, k.relation_oid, k.page, k.tuple, k.classid, k.objid,
+           k.objsubid, k.transactionid, k.virtualxid, k.wait_start, NULL::varchar(100) AS prepared_by,
+           NULL::varchar(100) AS prepared_in
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
      WHERE NOT v_aside AND (p_everything OR NOT k.granted OR coalesce(s.xact_start, s.backend_start) < v_old)
     UNION ALL
-    SELECT k.lock_type, k.database_oid, k.relation_oid, k.page, k.tuple, k.virtualxid, k.transactionid, k.classid, k.objid,
-           k.objsubid, k.virtualtransaction, k.pid, k.lock_mode, k.granted, k.fastpath, k.wait_start, k.mode_bit,
-           g.relation_oid, g.database_oid, p.user_name, p.database_name,
-           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.earliest_wait) ELSE p.prepared END,
-           b.waiters, b.seconds, coalesce(s.session_epoch, 0),
-           k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
+    SELECT k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
-                    THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END
+                    THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END,
+           b.waiters, k.granted, k.fastpath, k.mode_bit, k.pid, coalesce(g.relation_oid, k.relation_oid),
+           coalesce(g.database_oid, k.database_oid), coalesce(s.session_epoch, 0),
+           CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.earliest_wait) ELSE p.prepared END, b.seconds,
+           k.lock_type, k.lock_mode, k.virtualtransaction, k.database_oid, k.relation_oid, k.page, k.tuple, k.classid, k.objid,
+           k.objsubid, k.transactionid, k.virtualxid, k.wait_start, p.user_name, p.database_name
       FROM aside k
       LEFT JOIN s ON s.pid = k.pid
       LEFT JOIN prepared p ON p.virtualtransaction = CASE WHEN k.pid IS NULL THEN k.virtualtransaction END
@@ -107,17 +108,19 @@ BEGIN
      WHERE o.load_end_date IS NULL),
   -- what is new or changed, with its key and all that is stored of it
   timed AS MATERIALIZED (
-    SELECT r.*,
+    -- what is looked at often comes first: reading a column of a row kept aside costs all that stand before it
+    SELECT r.pid, r.rel_oid, r.rel_database, r.matters, r.granted, r.just_granted, r.fastpath, r.mode_bit, r.step, r.replaces,
            -- locks that neither wait nor block are refreshed from one minute on
            CASE WHEN r.since >= p_now AND NOT r.matters THEN v_first_refresh
-                ELSE r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] END AS next_refresh
+                ELSE r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] END AS next_refresh,
+           r.hk, r.bk, r.virtualtransaction, r.prepared_by, r.prepared_in, r.print, r.since, r.seconds_so_far, r.waiters, r.seconds,
+           r.lock_type, r.lock_mode, r.object_key, r.page, r.tuple, r.transactionid, r.wait_start
       FROM (
         -- most are seen for the first time now: no arithmetic for them
         SELECT y.*, CASE WHEN y.since >= p_now THEN 0 ELSE date_part('epoch', p_now - y.since) END AS seconds_so_far,
                CASE WHEN y.since >= p_now THEN 1 ELSE width_bucket(date_part('epoch', p_now - y.since), v_steps) END AS step
           FROM (
-            SELECT f.*, coalesce(f.row_relation, f.relation_oid) AS rel_oid, coalesce(f.row_database, f.database_oid) AS rel_database,
-                   NOT f.granted OR f.waiters > 0 AS matters,
+            SELECT f.*, NOT f.granted OR f.waiters > 0 AS matters,
                    CASE WHEN NOT f.granted THEN f.began
                         WHEN f.just_granted OR f.replaces IS NULL THEN coalesce(f.began, p_now)
                         ELSE coalesce(f.was_held, p_now) END AS since
@@ -145,7 +148,8 @@ BEGIN
                     OFFSET 0) h
                   LEFT JOIN open_rows o ON o.lock_activity_hk = h.hk
                  -- PostgreSQL may show one lock twice (fast path and main table)
-                 WHERE o.unchanged IS NULL
+                 -- so written that the planner does not expect next to nothing
+                 WHERE CASE WHEN o.unchanged IS NULL THEN true END
                  ORDER BY h.hk, h.granted) f) y) r),
   claims AS MATERIALIZED (
     SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, c.prepared_by), s.application_name) AS tenant_hk
@@ -211,9 +215,10 @@ BEGIN
       FROM timed t
       JOIN claims c ON c.pid = coalesce(t.pid, 0)
                    AND c.prepared = CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END
-     -- a look-up each: ON CONFLICT would search both unique indexes for every row
+     -- a look-up each: ON CONFLICT would search both unique indexes for every row; none where there is nothing to find
      WHERE t.replaces IS NULL
-       AND (SELECT h.tenant_hk FROM lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = t.hk) IS NULL
+       AND CASE WHEN v_any_hub
+                THEN (SELECT h.tenant_hk FROM lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = t.hk) END IS NULL
     RETURNING 1),
   satellites AS (
     INSERT INTO lock_monitoring.lock_activity_s (

@@ -19,6 +19,16 @@ DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_restarted timestamptz := pg_postmaster_start_time();
 BEGIN
+  -- the usual case, without the price of the statement below
+  IF coalesce(cardinality(p_blockers), 0) = 0
+     AND NOT EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s x WHERE x.load_end_date IS NULL) THEN
+    blockers := 0;
+    roots := 0;
+    critical := 0;
+    written := 0;
+    RETURN;
+  END IF;
+
   WITH
   b AS MATERIALIZED (
     SELECT g.*, date_part('epoch', p_now - g.blocking_since) AS seconds_so_far,
