@@ -124,32 +124,39 @@ class Bench:
 
     def rows_alone(self, empty: Callable[[], None]) -> None:
         """Write what the last first capture stored again, from a copy."""
+        self.into_empty("its rows alone", None, empty, Rows(self.connection).write)
+
+
+class Rows:
+    """A copy of what is stored of the locks, to be written again by two plain INSERTs."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
         for table in ("lock_activity_h", "lock_activity_s"):
-            self.connection.execute(
+            connection.execute(
                 f"CREATE TEMP TABLE {table}_copy AS"
                 f" SELECT * FROM lock_monitoring.{table} ORDER BY lock_activity_hk"
             )
-        self.connection.execute("ALTER TABLE lock_activity_s_copy DROP COLUMN satellite_id")
+        connection.execute("ALTER TABLE lock_activity_s_copy DROP COLUMN satellite_id")
         columns = ", ".join(
             name
-            for (name,) in self.connection.execute(
+            for (name,) in connection.execute(
                 "SELECT attname FROM pg_attribute WHERE attrelid = 'lock_activity_s_copy'::regclass"
                 " AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
             )
         )
-        hubs = "INSERT INTO lock_monitoring.lock_activity_h SELECT * FROM lock_activity_h_copy RETURNING 1"
-        satellites = (
+        self.inserts = (
+            "INSERT INTO lock_monitoring.lock_activity_h SELECT * FROM lock_activity_h_copy RETURNING 1",
             f"INSERT INTO lock_monitoring.lock_activity_s ({columns})"
-            " SELECT * FROM lock_activity_s_copy RETURNING 1"
+            " SELECT * FROM lock_activity_s_copy RETURNING 1",
         )
 
-        def write() -> float:
-            return sum(
-                milliseconds(self.connection, f"WITH x AS ({insert}) SELECT count(*) FROM x")[0]
-                for insert in (hubs, satellites)
-            )
-
-        self.into_empty("its rows alone", None, empty, write)
+    def write(self) -> float:
+        """Write them into an emptied vault; milliseconds."""
+        return sum(
+            milliseconds(self.connection, f"WITH x AS ({insert}) SELECT count(*) FROM x")[0]
+            for insert in self.inserts
+        )
 
 
 def empty_vault(scenes: Scenes) -> Callable[[], None]:
@@ -172,6 +179,18 @@ def replace_waiters(
             crowd.leave(waiting[-1 - number * 7])
             start(number)
         until(lambda: scenes.waiting() >= waiters, "the new waiters wait")
+
+    return replace
+
+
+def other_locks(scenes: Scenes, crowd: Crowd) -> Callable[[], None]:
+    """What replaces the locks of three of the 50 transactions by new ones."""
+
+    def replace() -> None:
+        for member in crowd.members[:3]:
+            crowd.run(member, "ROLLBACK")
+            scenes.hold(crowd, member, 100)
+        time.sleep(1.1)
 
     return replace
 
@@ -208,14 +227,7 @@ def granted_scene(scenes: Scenes, limit: float) -> None:
         bench.first(45, empty_vault(scenes))
         bench.rows_alone(empty_vault(scenes))
         bench.unchanged(limit)
-
-        def other_locks() -> None:
-            for member in crowd.members[:3]:
-                crowd.run(member, "ROLLBACK")
-                scenes.hold(crowd, member, 100)
-            time.sleep(1.1)
-
-        bench.changed(15, other_locks)
+        bench.changed(15, other_locks(scenes, crowd))
         bench.close()
     empty_vault(scenes)()
 

@@ -1,0 +1,147 @@
+"""What a monitoring cycle costs in instructions, which no noise of the machine touches.
+
+    python -m tests.bench.bench_instructions
+
+The scene is that of `bench_cycle locks`: 5,000 granted locks in 50 transactions, nobody waiting. The server
+runs under valgrind's callgrind (Debian's package valgrind), some fifty times slower, which counts the
+instructions in user space of the session that looks: of one raw reading (`count(*)` of pg_lock_status()
+plus of pg_stat_get_activity(NULL)), of a first capture, of that capture's rows alone, written again by two
+plain INSERTs, of a cycle with nothing changed and of one with 5 % changed. The same code gives the same
+figures on any machine of one architecture. The ratio of the times, of bench_cycle, has been seen 30 % below
+these and 15 % above them: what a processor makes of writing against reading differs. Takes three to five
+minutes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psycopg
+
+from onevault.embedded import account as accounts
+from tests.bench.bench_cycle import CYCLE, RAW, Rows, empty_vault, milliseconds, other_locks
+from tests.bench.crowd import Crowd, Scenes
+from tests.support import vaults
+from tests.support.servers import Server, throwaway
+
+MARK = "pg_jit_available"
+"""A function of PostgreSQL that nothing else calls: callgrind writes its counts whenever it is entered."""
+
+
+def restart_under_valgrind(server: Server, counts: Path) -> None:
+    """Restart the server so that each of its processes counts its instructions into `counts`."""
+    start = accounts.start
+    valgrind = [
+        "valgrind",
+        "--tool=callgrind",
+        f"--dump-before={MARK}",
+        f"--callgrind-out-file={counts}/%p",
+    ]
+
+    def start_counting(command: list[str], **more: Any) -> Any:
+        return start([*valgrind, *command], **more)
+
+    server.cluster.stop()
+    with mock.patch.object(accounts, "start", start_counting):
+        server.cluster.start(deadline_seconds=180)
+
+
+class Counter:
+    """One connection like the loop's, and the instructions of what it runs."""
+
+    def __init__(self, dsn: str, counts: Path) -> None:
+        self.connection = psycopg.connect(dsn, autocommit=True)
+        self.connection.prepare_threshold = 0
+        self.counts = counts
+        self.raw = 0
+
+    def mark(self) -> None:
+        """Have what was counted so far written down, and begin at 0."""
+        milliseconds(self.connection, f"SELECT {MARK}()")
+
+    def of(self, call: Callable[[], object]) -> int:
+        """Instructions that the session's server process executed for `call`."""
+        self.mark()
+        call()
+        self.mark()
+        files = self.counts.glob(f"{self.connection.info.backend_pid}.*")
+        last = max(files, key=lambda path: int(path.suffix[1:]))
+        found = re.search(r"^(?:summary|totals): (\d+)", last.read_text(errors="replace"), re.MULTILINE)
+        assert found is not None, f"callgrind wrote no sum into {last}"
+        return int(found[1])
+
+    def report(self, what: str, call: Callable[[], object], limit: float | None) -> None:
+        """Print one line."""
+        instructions = self.of(call)
+        wanted = f"at most {limit}" if limit else "no limit given"
+        print(
+            f"{what:16} {instructions / self.raw:6.2f} x raw ({wanted});"
+            f" {instructions / 1e6:.1f} million instructions",
+            flush=True,
+        )
+
+
+def count(dsn: str, counts: Path, limit: float) -> None:
+    """Print the instructions of everything in the scene."""
+    scenes = Scenes(dsn)
+    with Crowd(dsn) as crowd:
+        scenes.granted(crowd, 5000, 50)
+        time.sleep(1.2)  # older than the second from which granted locks are kept
+        counter = Counter(dsn, counts)
+        connection = counter.connection
+        empty, change = empty_vault(scenes), other_locks(scenes, crowd)
+
+        def cycle() -> None:
+            milliseconds(connection, CYCLE)
+
+        for _ in range(2):
+            milliseconds(connection, RAW)
+            empty()
+            cycle()
+        counter.raw = counter.of(lambda: milliseconds(connection, RAW))
+        print(f"raw: {counter.raw / 1e6:.1f} million instructions", flush=True)
+        empty()
+        counter.report("first capture", cycle, 45)
+        rows = Rows(connection)
+        empty()
+        counter.report("its rows alone", rows.write, None)
+        empty()
+        cycle()
+        cycle()
+        counter.report("unchanged", cycle, limit)
+        change()
+        cycle()
+        change()
+        counter.report("5 % changed", cycle, 15)
+        connection.close()
+    scenes.close()
+
+
+def main() -> None:
+    """Run the benchmark on a throwaway server."""
+    if shutil.which("valgrind") is None:
+        print("skipped: this benchmark needs valgrind, install it (Debian: apt-get install valgrind)")
+        return
+    settings = {"max_connections": "120", "max_locks_per_transaction": "512", "autovacuum": "off"}
+    with throwaway(settings, on_disk=True) as server:
+        dsn = server.dsn(server.create_database())
+        vaults.install(dsn)
+        print(f"PostgreSQL {server.version}")
+        with tempfile.TemporaryDirectory(prefix="onevault-counts-") as folder:
+            counts = Path(folder)
+            if server.cluster.account is not None:
+                accounts.give(counts, server.cluster.account)
+            restart_under_valgrind(server, counts)
+            count(dsn, counts, 2.5 if server.version >= 14 else 3.5)
+            server.cluster.stop()
+
+
+if __name__ == "__main__":
+    main()
