@@ -29,7 +29,6 @@ DECLARE
   v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
-  v_any_hub boolean := EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_h);
   v_aside boolean := p_anyone_waits OR v_any_prepared;
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
@@ -147,8 +146,8 @@ BEGIN
                         OFFSET 0) b
                     OFFSET 0) h
                   LEFT JOIN open_rows o ON o.lock_activity_hk = h.hk
-                 -- PostgreSQL may show one lock twice (fast path and main table)
-                 -- so written that the planner does not expect next to nothing
+                 -- PostgreSQL may show one lock twice (fast path and main table); a CASE, because of a bare IS NULL the
+                 -- planner expects next to no row
                  WHERE CASE WHEN o.unchanged IS NULL THEN true END
                  ORDER BY h.hk, h.granted) f) y) r),
   claims AS MATERIALIZED (
@@ -217,7 +216,7 @@ BEGIN
                    AND c.prepared = CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END
      -- a look-up each: ON CONFLICT would search both unique indexes for every row; none where there is nothing to find
      WHERE t.replaces IS NULL
-       AND CASE WHEN v_any_hub
+       AND CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_h)
                 THEN (SELECT h.tenant_hk FROM lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = t.hk) END IS NULL
     RETURNING 1),
   satellites AS (
