@@ -43,6 +43,22 @@ BEGIN;
 \ir lock_admin/seed/analysis.sql
 \ir lock_engine/tables/cycle_state.sql
 \ir lock_engine/tables/tenant_claim.sql
+\ir lock_engine/coverage.sql
+\ir lock_engine/coverage_gap.sql
+\ir lock_engine/heartbeat.sql
+\ir lock_engine/tables/watch_state.sql
+\ir lock_engine/watch_bounds.sql
+\ir lock_engine/unwatched_spans.sql
+\ir lock_engine/watched_spans.sql
+\ir lock_engine/watched_share.sql
+\ir lock_engine/watched_at.sql
+\ir lock_engine/free_of_gaps.sql
+\ir lock_engine/record_look.sql
+\ir lock_engine/note_look.sql
+\ir lock_engine/begin_watching.sql
+\ir lock_engine/name_gap.sql
+\ir lock_engine/record_coverage_gap.sql
+\ir lock_engine/keep_after_all.sql
 \ir lock_engine/system_tenant.sql
 \ir lock_engine/tenant_of.sql
 \ir lock_engine/check_tenant.sql
@@ -63,12 +79,8 @@ BEGIN;
 
 \ir lock_catalog/waiting_by_activity.sql
 \ir lock_catalog/waiting_by_locks.sql
-\ir lock_engine/coverage.sql
-\ir lock_engine/coverage_gap.sql
-\ir lock_engine/heartbeat.sql
 \ir lock_engine/record_heartbeat.sql
 \ir lock_engine/record_coverage.sql
-\ir lock_engine/record_coverage_gap.sql
 \ir lock_engine/forget_coverage.sql
 \ir lock_engine/transaction_counters.sql
 \ir lock_engine/cycle_blockers.sql

@@ -1,4 +1,5 @@
--- Times in which nobody watched: written by the loop when it is back, from the state it had kept meanwhile.
+-- Times in which nobody watched: written with the first look afterwards (lock_engine.record_look), from the last one
+-- before. Whatever row stands here is cut out of what counts as watched.
 CREATE TABLE IF NOT EXISTS lock_engine.coverage_gap (
   coverage_gap_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   gap_start timestamptz NOT NULL,
@@ -10,5 +11,5 @@ CREATE TABLE IF NOT EXISTS lock_engine.coverage_gap (
 CREATE INDEX IF NOT EXISTS coverage_gap_end ON lock_engine.coverage_gap (gap_end DESC);
 COMMENT ON TABLE lock_engine.coverage_gap IS
   'Times in which the monitor did not watch, each with its reason in words (restart, connection refused, killed ...).';
-GRANT SELECT, INSERT, DELETE ON lock_engine.coverage_gap TO lock_vault_owner;
+GRANT SELECT, INSERT, UPDATE, DELETE ON lock_engine.coverage_gap TO lock_vault_owner;
 GRANT SELECT ON lock_engine.coverage_gap TO lock_monitoring_role;

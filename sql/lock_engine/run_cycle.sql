@@ -23,6 +23,7 @@ DECLARE
   v_min_age interval;
   v_locks record;
   v_sessions record;
+  v_unseen timestamptz;
 BEGIN
   IF pg_is_in_recovery() THEN
     RAISE EXCEPTION 'This server is a standby and cannot be written to; run the monitor against the primary.'
@@ -46,6 +47,17 @@ BEGIN
     v_own := lock_catalog.own_pids();
     v_min_age := make_interval(secs => (lock_admin.setting('capture.min_transaction_age_seconds') #>> '{}')::double precision);
     v_now := clock_timestamp();
+    -- a stored cycle is a look: it is written with what it stores, or not at all
+    UPDATE lock_engine.watch_state w
+       SET last_look_at = v_now, by_loop = coalesce(w.looker_pid = pg_backend_pid(), false)
+     WHERE w.watch_state_id = 1
+       AND v_now BETWEEN w.last_look_at AND w.last_look_at
+             + CASE WHEN w.by_loop OR w.looker_pid = pg_backend_pid() THEN w.patience ELSE make_interval(
+                 secs => (lock_admin.setting('watch.max_look_spacing_seconds') #>> '{}')::double precision) END
+    RETURNING w.unseen_since INTO v_unseen;
+    IF NOT FOUND THEN
+      v_unseen := lock_engine.record_look(v_now, NULL);
+    END IF;
     PERFORM pg_stat_clear_snapshot();
     SELECT d.* INTO v_seen FROM lock_catalog.digest(v_min_age, p_everything OR v_min_age = interval '0', v_own) d;
     SELECT c.* INTO v_state FROM lock_engine.cycle_state c WHERE c.cycle_state_id = 1;

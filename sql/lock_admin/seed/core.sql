@@ -6,3 +6,9 @@ VALUES
     ('monitor.own_logins', '[]',
      'Login names of the monitor itself: their sessions are shown only when they block somebody else.')
 ON CONFLICT (name) DO NOTHING;
+INSERT INTO lock_admin.setting (name, value, description) VALUES
+    ('watch.max_look_spacing_seconds', '330',
+     'Without the resident loop (cron): cycles at most this many seconds apart count as watching, a longer pause is a gap.'),
+    ('compare.min_watched_share', '0.8',
+     'Periods of which less than this share was watched (0 to 1) are not compared.')
+ON CONFLICT (name) DO NOTHING;
