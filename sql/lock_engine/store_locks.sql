@@ -38,7 +38,9 @@ BEGIN
     SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node, x.user_name::varchar(100) AS stored_user,
            x.database_name::varchar(100) AS stored_database, x.application_name::varchar(200) AS stored_application,
            coalesce(date_part('epoch', x.backend_start) * 1000000, 0)::bigint AS session_epoch,
-           to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id
+           to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id,
+           -- 18 shows a backend that has not logged in yet: what it holds is nobody's
+           coalesce(x.state = 'starting', false) AS starting
       FROM everybody x
      -- by login too: a session of the monitor may have come since its pids were read
      WHERE x.pid <> ALL (p_own_pids) AND (x.user_name IS NULL OR x.user_name <> ALL (v_own_logins))),
@@ -81,7 +83,7 @@ BEGIN
            k.objsubid, k.transactionid, k.virtualxid, k.wait_start, NULL::varchar(100) AS prepared_by,
            NULL::varchar(100) AS prepared_in
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
-     WHERE NOT v_aside AND (p_everything OR NOT k.granted OR coalesce(s.xact_start, s.backend_start) < v_old)
+     WHERE NOT v_aside AND (NOT k.granted OR NOT s.starting AND (p_everything OR coalesce(s.xact_start, s.backend_start) < v_old))
     UNION ALL
     SELECT k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
@@ -97,7 +99,8 @@ BEGIN
       LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN k.granted THEN k.object_hash END
       LEFT JOIN g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND g.is_waiting
      WHERE (s.pid IS NOT NULL OR p.prepared IS NOT NULL)
-       AND (p_everything OR NOT k.granted OR b.waiters > 0 OR coalesce(s.xact_start, s.backend_start, p.prepared) < v_old)),
+       AND (NOT k.granted OR b.waiters > 0
+            OR s.starting IS NOT TRUE AND (p_everything OR coalesce(s.xact_start, s.backend_start, p.prepared) < v_old))),
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
     SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import Any
 
 import psycopg
@@ -310,6 +312,9 @@ def test_captures_in_one_transaction_see_what_happens_between_them(
     holder.run("LOCK TABLE app.t1 IN SHARE MODE")
     monitor.run("SELECT * FROM lock_monitoring.capture_lock_activity()")
     holder.close()
+    # a session frees its locks a moment before it is gone
+    gone = "SELECT count(*) = 0 FROM pg_stat_get_activity(%s) WHERE pid IS NOT NULL"
+    poll(lambda: stored.value(gone, holder.pid), what="the holder's end")
     monitor.run("SELECT * FROM lock_monitoring.capture_lock_activity()")
     monitor.run(
         "DO $$ BEGIN FOR i IN 1..5 LOOP PERFORM lock_monitoring.capture_lock_activity(); END LOOP; END $$"
@@ -361,6 +366,27 @@ def test_the_monitors_own_logins_are_not_recorded(scene: str, stored: Stored, se
     assert stored.locks(stored.connection.info.backend_pid) == []
     # By login, not by name: anybody can call himself like the monitor.
     assert on_table(stored, named_like_it.pid)
+
+
+def test_what_a_connection_holds_before_it_has_logged_in_is_nobodys(
+    server: Server, scene: str, stored: Stored, session: OpenSession
+) -> None:
+    """18 shows a backend that still asks for the password, without a user: it may be the monitor's own."""
+    holder = session(scene)
+    holder.run("LOCK TABLE app.t0 IN SHARE MODE")
+    pids = "SELECT l.pid FROM pg_locks l WHERE l.pid IS NOT NULL AND l.locktype = 'virtualxid'"
+    known = {row["pid"] for row in stored.rows(pids)}
+    with socket.create_connection(("127.0.0.1", server.port)) as knocking:
+        words = b"user\0onevault_app\0database\0postgres\0\0"
+        knocking.sendall(struct.pack("!ii", 8 + len(words), 3 << 16) + words)
+        assert knocking.recv(1) == b"R", "the server asks for a password"
+        new = [row["pid"] for row in stored.rows(pids) if row["pid"] not in known]
+        if server.version >= 18:
+            (state,) = stored.rows("SELECT state, usename FROM pg_stat_activity WHERE pid = %s", new[0])
+            assert state == {"state": "starting", "usename": None}
+        stored.capture()
+        assert on_table(stored, holder.pid)
+        assert [stored.locks(pid) for pid in new] == [[] for _ in new] != []
 
 
 def test_a_prepared_transaction_is_recorded_as_a_blocker_until_it_is_decided(
