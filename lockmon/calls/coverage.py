@@ -41,6 +41,7 @@ class MonitorStatus:
     largest_gap_ms_today: Decimal | None
     busy_ms_today: Decimal | None
     unsampled_transactions_today: int | None
+    first_look_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -158,11 +159,36 @@ def record_coverage(cursor: Cursor, period: Period) -> int | None:
 
 
 def record_coverage_gap(cursor: Cursor, start: datetime, end: datetime, reason: str) -> float | None:
-    """lock_engine.record_coverage_gap(): seconds of the gap that nobody else watched, None if nothing is
-    left of it."""
+    """lock_engine.record_coverage_gap(): seconds of it that were no gap before, None if nothing is left."""
     cursor.execute("SELECT lock_engine.record_coverage_gap(%s, %s, %s)", [start, end, reason])
     row = cursor.fetchone()
     return None if row is None or row[0] is None else float(row[0])
+
+
+def begin_watching(cursor: Cursor) -> datetime | None:
+    """lock_engine.begin_watching(): this session's cycles are the loop's; the last look before, None if
+    there was none."""
+    cursor.execute("SELECT lock_engine.begin_watching()")
+    before: datetime | None = cursor.fetchone()[0]
+    return before
+
+
+def note_look(cursor: Cursor, patience: float) -> datetime | None:
+    """lock_engine.note_look(): the loop watches now, a longer pause than ``patience`` seconds is a gap.
+
+    Returns the server's time, None where another cycle was writing.
+    """
+    cursor.execute("SELECT lock_engine.note_look(%s::double precision)", [patience])
+    noted: datetime | None = cursor.fetchone()[0]
+    return noted
+
+
+def name_gap(cursor: Cursor, reason: str, within: float) -> float | None:
+    """lock_engine.name_gap(): say why the gaps stored within the last seconds came to be; their seconds,
+    None if there are none."""
+    cursor.execute("SELECT lock_engine.name_gap(%s, %s::double precision)", [reason, within])
+    value = cursor.fetchone()[0]
+    return None if value is None else float(value)
 
 
 def forget_coverage(cursor: Cursor, retention_days: int) -> int:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 import psycopg
 
 from lockmon.models.monitor_state import MonitorState
-from lockmon.views.words import duration
 
 from .connection import CannotWatchError, LoopConnection, describe_failure, open_connection
 from .coverage import Ledger, ServerClock
@@ -113,20 +112,25 @@ class MonitorLoop:
         role = leadership.take()
         if role is Role.SURPLUS:
             return role
+        otherwise = "no loop was running"
         if role is Role.STANDBY:
             log.info("Standing by for %s: another loop watches it.", opened.facts.database)
             since = self._now()
             self._failures, self._missing_since, self._reason = 0, None, ""
+            otherwise = "another loop ended, and this one took over"
             while role is Role.STANDBY:
                 self._report(MonitorState.State.STANDBY, since)
                 if self._stop.wait(self._options.standby_poll):
                     return role
                 role = leadership.take()
-        self._watch(opened)
+        self._watch(opened, otherwise)
         return Role.LEADER
 
-    def _watch(self, opened: LoopConnection) -> None:
-        """Be the leader until stopped, or the life is over and a standby there, or the connection is lost."""
+    def _watch(self, opened: LoopConnection, otherwise: str) -> None:
+        """Be the leader until stopped, or the life is over and a standby there, or the connection is lost.
+
+        otherwise: why nobody watched before, where this loop itself knows of no outage.
+        """
         assert self._clock is not None
         if self._ledger is None:
             self._ledger = Ledger(socket.gethostname(), self._clock)
@@ -138,11 +142,7 @@ class MonitorLoop:
             opened.facts.version_num // 10000,
             opened.facts.backend_pid,
         )
-        missed = watch.begin(since, self._missing_since, self._reason)
-        if missed:
-            log.warning(
-                "Watching again. %s are missing: %s.", duration(missed), self._reason or "no loop was running"
-            )
+        watch.begin(since, self._missing_since, self._reason or otherwise)
         self._failures, self._missing_since, self._reason = 0, None, ""
         if self._helpers is not None:
             self._helpers.start(watch.facts_of_last_cycle)

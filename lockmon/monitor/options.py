@@ -16,7 +16,8 @@ class LoopOptions:
     full_interval: at the latest so long after the last full cycle the next one runs, waiting or not.
     standby_poll: how often a standby asks for the leader's lock.
     skip_alarm: after so long without a full cycle the session that prevents it is named.
-    gap_threshold: a time without a look that is longer than this is recorded as a gap.
+    gap_threshold: a pause between two stored looks that is longer than this is a gap. A slow cycle makes it
+    longer.
     """
 
     tick: float = 1.0
@@ -24,7 +25,7 @@ class LoopOptions:
     standby_poll: float = 0.3
     coverage_period: float = 30.0
     skip_alarm: float = 5.0
-    gap_threshold: float = 5.0
+    gap_threshold: float = 1.5
     backoff_first: float = 0.2
     backoff_longest: float = 5.0
     statement_timeout_ms: int = 10_000

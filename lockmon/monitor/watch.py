@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 
@@ -20,6 +20,7 @@ from .coverage import Ledger
 from .cycle import Outcome, name_blockers, run_cycle
 from .deadlocks import DeadlockWatch
 from .options import LoopOptions
+from .presence import Presence
 from .tick import QuietLook
 
 log = logging.getLogger("lockmon.monitor")
@@ -57,12 +58,12 @@ class Watch:
         self._options = options
         self._stop = stop
         self._look = QuietLook(self._connection)
+        self._presence = Presence(self._connection, ledger, options)
         self._deadlocks = DeadlockWatch(self._connection.cursor)
         self._deadlocks_from = 0.0
         self._young = False
         self._pending = 0
         self._waited = False
-        self._looked_before = False
         self._watching_since = ledger.clock.now()
         self._last_cycle: datetime | None = None
         self._last_cycle_steady = float("-inf")
@@ -85,24 +86,17 @@ class Watch:
         """What the last full cycle found; safe to call from other threads."""
         return self._facts
 
-    def begin(self, since: datetime, missing_since: datetime | None, reason: str) -> float | None:
-        """Open the books: record the gap before this moment, if there was one. Returns its seconds, None
-        if none."""
+    def begin(self, since: datetime, missing_since: datetime | None, reason: str) -> None:
+        """Open the books. missing_since: since when this loop knows of an outage. reason: why nobody
+        watched before."""
         self._watching_since = since
-        missed: float | None = None
         with self._connection.cursor() as cursor:
             try:
-                before = missing_since or coverage.monitor_status(cursor).last_look_at
-                if before is not None:
-                    self._ledger.resume_from(before)
-                    if missing_since or (since - before).total_seconds() > self._options.gap_threshold:
-                        missed = coverage.record_coverage_gap(
-                            cursor, before, since, reason or "no loop was running"
-                        )
+                before = self._presence.begin(reason, missing_since)
+                self._ledger.resume_from(missing_since or before)
                 self._ledger.begin(cursor)
             except psycopg.Error as error:
                 self._tolerate(error, "the coverage could not be read")
-        return missed
 
     def tick(self) -> None:
         """One look, and what follows from it."""
@@ -110,13 +104,13 @@ class Watch:
         try:
             waiting = self._look.look()
         except psycopg.Error as error:
+            self._presence.looked(well=False)
             self._tolerate(error, "the look failed")
+            self._presence.explain(f"the look failed ({describe_failure(error)})")
             self._ledger.failed_cycle(time.perf_counter() - began)
             return
-        gap = self._ledger.looked(time.perf_counter() - began)
-        if gap > self._options.gap_threshold and self._looked_before:
-            self._note_own_gap(gap)
-        self._looked_before = True
+        self._ledger.looked(time.perf_counter() - began)
+        self._presence.looked(well=True)
         overdue = (
             time.monotonic() - self._last_cycle_steady
             >= self._options.full_interval - self._options.tick / 20
@@ -129,6 +123,7 @@ class Watch:
             self._full_cycle()
         elif self._pending:
             self._settle()
+        self._mark_if_due()
         self._waited = waiting
         self._young = False
         if waiting:
@@ -144,17 +139,16 @@ class Watch:
             left = self._next_tick - time.monotonic()
             if left <= 0:
                 return
-            if self._young:
-                nap = self._deadlocks.young_wait_interval()
-                if nap < left:
-                    self._stop.wait(nap)
-                    self._look_for_deadlocks()
-                    continue
-            self._stop.wait(left)
+            nap = self._deadlocks.young_wait_interval() if self._young else left
+            self._stop.wait(max(min(nap, left, self._presence.seconds_to_mark()), 0.001))
+            self._mark_if_due()
+            if self._young and nap < left:
+                self._look_for_deadlocks()
 
     def finish(self) -> None:
         """Close the books; nothing is raised, because the loop is about to end anyway."""
         try:
+            self._presence.mark()
             with self._connection.cursor() as cursor:
                 self._ledger.close(cursor)
             self._beat()
@@ -177,13 +171,16 @@ class Watch:
             self._last_cycle = self._ledger.clock.now()
             self._last_cycle_steady = time.monotonic()
             self._over()
+            self._note_cycle(result.seconds)
             if result.cycle is not None:
                 self._announce(result.cycle)
         elif result.outcome is Outcome.SKIPPED:
             self._ledger.skipped_cycle(result.seconds)
+            self._presence.cycle_failed(result.reason.removeprefix("skipped: "))
             self._skipping()
         else:
             self._ledger.failed_cycle(result.seconds)
+            self._presence.cycle_failed(result.reason)
             # a cycle that cannot work is tried again at the full interval, not every second
             self._last_cycle_steady = time.monotonic()
             self._say_trouble(f"the full cycle failed: {result.reason}")
@@ -254,18 +251,19 @@ class Watch:
             self._tolerate(error, "a deadlock could not be stored")
         self._ledger.other_statement(time.perf_counter() - began)
 
-    def _note_own_gap(self, gap: float) -> None:
-        end = self._ledger.clock.now()
-        start = end - timedelta(seconds=gap)
-        reason = "the loop was held up (its host was suspended or overloaded, or a statement took that long)"
+    def _note_cycle(self, seconds: float) -> None:
         try:
-            with self._connection.cursor() as cursor:
-                missed = coverage.record_coverage_gap(cursor, start, end, reason)
+            self._presence.cycle_ran(seconds)
         except psycopg.Error as error:
-            self._tolerate(error, "a gap could not be stored")
+            self._tolerate(error, "a gap could not be named")
+
+    def _mark_if_due(self) -> None:
+        if self._presence.seconds_to_mark() > 0:
             return
-        if missed:
-            log.warning("The loop was held up: %.1f s are missing since %s.", missed, f"{start:%H:%M:%S}")
+        try:
+            self._presence.mark()
+        except psycopg.Error as error:
+            self._tolerate(error, "the look could not be stored")
 
     def _keep_books(self) -> None:
         now = time.monotonic()

@@ -18,11 +18,14 @@ BEGIN
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   DELETE FROM lock_engine.coverage_gap WHERE gap_end < v_before;
   GET DIAGNOSTICS v_gaps = ROW_COUNT;
+  UPDATE lock_engine.watch_state w SET forgotten_until = v_before
+   WHERE w.watch_state_id = 1 AND v_before > greatest(w.first_look_at, w.forgotten_until);
   RETURN v_rows + v_gaps;
 END
 $function$;
 COMMENT ON FUNCTION lock_engine.forget_coverage(integer) IS
-  'Deletes coverage and gaps older than so many days (at least 1); returns how many rows.';
+  'Deletes coverage and gaps older than so many days (at least 1), before which it is not known any more what was watched; returns '
+  'how many rows.';
 ALTER FUNCTION lock_engine.forget_coverage(integer) OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_engine.forget_coverage(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_engine.forget_coverage(integer) TO lock_admin_role;

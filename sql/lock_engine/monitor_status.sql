@@ -1,5 +1,6 @@
--- The monitor's own state for pages, health checks and alerts, one row always. The last look is the later of the
--- written heartbeat and the start of the leader session's last statement, which costs no write and cannot be stale.
+-- The monitor's own state for pages, health checks and alerts, one row always. The last look is the latest of
+-- what the loop has stored and, while it stores nothing, the start of its session's last statement; a new leader's first
+-- statement is no look.
 CREATE OR REPLACE VIEW lock_engine.monitor_status AS
 WITH moment AS (
   SELECT clock_timestamp() AS now, date_trunc('day', clock_timestamp()) AS today
@@ -17,9 +18,10 @@ WITH moment AS (
    WHERE c.period_end >= m.today
 ), gaps AS (
   SELECT count(*)::integer AS gaps,
-         coalesce(sum(date_part('epoch', g.gap_end - greatest(g.gap_start, m.today))), 0)::numeric(12,3) AS gap_seconds
-    FROM lock_engine.coverage_gap g, moment m
-   WHERE g.gap_end >= m.today
+         coalesce(sum(date_part('epoch', u.span_end - u.span_start)), 0)::numeric(12,3) AS gap_seconds
+    FROM moment m
+   CROSS JOIN LATERAL lock_engine.watch_bounds(m.now) b
+   CROSS JOIN LATERAL lock_engine.unwatched_spans(greatest(m.today, least(b.known_from, m.now)), m.now) u
 )
 SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 'skipping'
             WHEN o.leader_pid IS NOT NULL THEN 'watching'
@@ -39,16 +41,20 @@ SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 
        g.gaps AS gaps_today, g.gap_seconds AS gap_seconds_today,
        c.looks AS looks_today, c.cycles_run AS cycles_run_today, c.cycles_skipped AS cycles_skipped_today,
        c.cycles_failed AS cycles_failed_today, c.largest_gap_ms AS largest_gap_ms_today, c.busy_ms AS busy_ms_today,
-       c.unsampled_transactions AS unsampled_transactions_today
+       c.unsampled_transactions AS unsampled_transactions_today,
+       w.first_look_at
   FROM moment m
  CROSS JOIN holder o
  CROSS JOIN covered c
  CROSS JOIN gaps g
   LEFT JOIN lock_engine.heartbeat h ON h.heartbeat_id = 1
-  LEFT JOIN lock_catalog.sessions s ON s.pid = o.leader_pid
- CROSS JOIN LATERAL (SELECT greatest(h.last_look_at, s.query_start) AS last_look_at) l;
+  LEFT JOIN lock_engine.watch_state w ON w.watch_state_id = 1
+  LEFT JOIN lock_catalog.sessions s ON s.pid = CASE WHEN o.leader_pid = h.leader_pid THEN o.leader_pid END
+ CROSS JOIN LATERAL (SELECT greatest(h.last_look_at, w.last_look_at, s.query_start) AS last_look_at) l;
 COMMENT ON VIEW lock_engine.monitor_status IS
   'One row: is the loop watching, since when, when it looked last, what it skips and why, and its coverage of today.';
 COMMENT ON COLUMN lock_engine.monitor_status.state IS 'watching, skipping (looks, but cannot store), not watching, never started.';
-COMMENT ON COLUMN lock_engine.monitor_status.gap_seconds_today IS 'Seconds of today in which nobody watched, gaps that have ended.';
+COMMENT ON COLUMN lock_engine.monitor_status.gap_seconds_today IS
+  'Seconds of today, since the first look of this vault, in which nobody watched.';
+COMMENT ON COLUMN lock_engine.monitor_status.first_look_at IS 'Since when anything is known; NULL: never looked.';
 GRANT SELECT ON lock_engine.monitor_status TO lock_monitoring_role;
