@@ -212,9 +212,7 @@ def test_what_vanishes_with_its_session_says_so(scene: str, stored: Stored, sess
     holder.run("LOCK TABLE app.t0 IN SHARE MODE")
     stored.capture()
     stored.value("SELECT pg_terminate_backend(%s)", holder.pid)
-    poll(
-        lambda: not stored.rows("SELECT 1 FROM pg_stat_get_activity(%s)", holder.pid), 10, "the session's end"
-    )
+    stored.wait_gone(holder.pid)
     stored.capture()
     (row,) = on_table(stored, holder.pid)
     assert row["resolution_action"] == "session gone"
@@ -312,9 +310,7 @@ def test_captures_in_one_transaction_see_what_happens_between_them(
     holder.run("LOCK TABLE app.t1 IN SHARE MODE")
     monitor.run("SELECT * FROM lock_monitoring.capture_lock_activity()")
     holder.close()
-    # a session frees its locks a moment before it is gone
-    gone = "SELECT count(*) = 0 FROM pg_stat_get_activity(%s) WHERE pid IS NOT NULL"
-    poll(lambda: stored.value(gone, holder.pid), what="the holder's end")
+    stored.wait_gone(holder.pid)
     monitor.run("SELECT * FROM lock_monitoring.capture_lock_activity()")
     monitor.run(
         "DO $$ BEGIN FOR i IN 1..5 LOOP PERFORM lock_monitoring.capture_lock_activity(); END LOOP; END $$"

@@ -136,6 +136,8 @@ def test_when_cycles_stop_the_dead_are_not_shown_and_the_living_are(
     first.result()
     first.close()
     second.result()
+    for pid in (root.pid, first.pid):
+        stored.wait_gone(pid)
     stop_cycles(stored)
     assert stored.value(
         "SELECT count(*) FROM lock_monitoring.blocking_session_s WHERE load_end_date IS NULL"

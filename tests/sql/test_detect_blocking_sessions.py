@@ -137,6 +137,7 @@ def test_a_blocker_that_dies_ends_its_episode(scene: str, stored: Stored, sessio
     blockers(stored, 1)
     root.close()
     waiter.result()
+    stored.wait_gone(root.pid)
     assert detect(stored) == []
     assert stored.episodes(root.pid)[-1]["ended_how"] == "session gone"
     stored.check_rules()

@@ -112,24 +112,15 @@ def _mark_programs(folder: Path) -> None:
 
 
 def run(major: int) -> Outcome:
-    """Run the SQL tests on one version; what they print goes to a file, and from there to the terminal.
-
-    Tests of real concurrency may be disturbed by another load on the machine: what failed is run once more,
-    by itself, and the table says so.
-    """
+    """Run the SQL tests on one version; what they print goes to a file, and from there to the terminal."""
     environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
     began = time.monotonic()
     cache = f"cache_dir={CACHE.parent / f'pytest-{major}'}"
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e", "-o", cache, "tests/sql"]
-    several = ["-n", os.environ.get("PROCESSES", "4"), "--dist", "worksteal"]
-    exit_code, said = _pytest([*command, *several], environment)
-    closing = _closing(said)
-    if exit_code == 1:
-        exit_code, again = _pytest([*command, "--last-failed"], environment)
-        said += f"\n\n--- PostgreSQL {major}: what failed, once more\n{again}"
-        closing = f"{closing}; once more: {_closing(again)}"
+    command += ["-n", os.environ.get("PROCESSES", "4"), "--dist", "worksteal"]
+    exit_code, said = _pytest(command, environment)
     print(f"--- PostgreSQL {major} ({VERSIONS[major]})\n{said}\n", flush=True)
-    return Outcome(major, exit_code, closing, time.monotonic() - began)
+    return Outcome(major, exit_code, _closing(said), time.monotonic() - began)
 
 
 def _pytest(command: list[str], environment: dict[str, str]) -> tuple[int, str]:

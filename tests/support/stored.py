@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.support.poll import poll
+
 Row = dict[str, Any]
 
 VAULT_TABLES = (
@@ -80,6 +82,11 @@ class Stored:
     def value(self, question: str, *values: Any) -> Any:
         """The only value of a question."""
         return next(iter(self.one(question, *values).values()))
+
+    def wait_gone(self, pid: int) -> None:
+        """Wait for a session's end: it frees its locks a moment before it is gone."""
+        alive = "SELECT 1 FROM pg_stat_get_activity(%s)"
+        poll(lambda: not self.rows(alive, pid), 10, f"the end of session {pid}")
 
     def capture(self) -> Row:
         """capture_lock_activity(): everything, also the youngest locks."""
