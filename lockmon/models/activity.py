@@ -89,6 +89,7 @@ class LockActivity(VaultModel):
     query_fingerprint = models.TextField(null=True, blank=True)
     fingerprint = models.BigIntegerField(null=True, blank=True)
     refresh_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.DateTimeField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_activity_s")

@@ -84,6 +84,7 @@ class BlockingSession(VaultModel):
     ended_at = models.DateTimeField(null=True, blank=True)
     fingerprint = models.BigIntegerField(null=True, blank=True)
     refresh_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.DateTimeField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("blocking_session_s")

@@ -62,7 +62,8 @@ BEGIN
     SELECT d.* INTO v_seen FROM lock_catalog.digest(v_min_age, p_everything OR v_min_age = interval '0', v_own) d;
     SELECT c.* INTO v_state FROM lock_engine.cycle_state c WHERE c.cycle_state_id = 1;
 
-    IF v_state.digest = v_seen.digest AND v_state.everything = p_everything AND v_state.server_started = pg_postmaster_start_time()
+    -- after a gap each open row is compared, however much things look the same
+    IF v_unseen IS NULL AND v_state.digest = v_seen.digest AND v_state.everything = p_everything AND v_state.server_started = pg_postmaster_start_time()
        AND (v_state.refresh_at IS NULL OR v_state.refresh_at > v_now) THEN
       IF v_state.checked_at < v_now - interval '5 seconds' THEN
         UPDATE lock_engine.cycle_state c SET checked_at = v_now WHERE c.cycle_state_id = 1;
@@ -80,10 +81,15 @@ BEGIN
     END IF;
 
     SELECT s.* INTO v_locks
-      FROM lock_engine.store_locks(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_seen.waiting > 0) s;
-    SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(v_now, v_locks.blockers) s;
+      FROM lock_engine.store_locks(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_seen.waiting > 0,
+                                   v_unseen) s;
+    SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(v_now, v_locks.blockers, v_unseen) s;
     IF v_locks.waiting > 0 AND v_locks.written > 0 THEN
       PERFORM lock_engine.store_links(v_now);
+    END IF;
+
+    IF v_unseen IS NOT NULL THEN
+      UPDATE lock_engine.watch_state w SET unseen_since = NULL WHERE w.watch_state_id = 1;
     END IF;
 
     outcome := 'stored';

@@ -3,8 +3,12 @@
 -- duration has not reached the next step. Of a queue of like waiters only the head carries its blockers in its
 -- fingerprint, so that one waiter leaving does not rewrite all that stand behind it (lock_engine.waits_for_at rebuilds
 -- the rest).
+-- p_unseen_since: nobody has looked since then. What is not there any more, or cannot be proven to be the same lock of the
+-- same transaction (and the same wait), ended somewhere between: its row ends with the last sight, ended_by is now.
+-- A row never ends before it began, and never begins before the one that it replaces ended, wherever the clock was set.
 CREATE OR REPLACE FUNCTION lock_engine.store_locks(
   p_now timestamptz, p_min_age interval, p_everything boolean, p_own_pids integer[], p_anyone_waits boolean,
+  p_unseen_since timestamptz,
   OUT locks integer, OUT blocking integer, OUT critical integer, OUT waiting integer, OUT written integer,
   OUT refresh_at timestamptz, OUT blockers lock_catalog.graph[])
 LANGUAGE plpgsql
@@ -115,7 +119,7 @@ BEGIN
            -- locks that neither wait nor block are refreshed from one minute on
            CASE WHEN r.since >= p_now AND NOT r.matters THEN v_first_refresh
                 ELSE r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] END AS next_refresh,
-           r.hk, r.bk, r.virtualtransaction, r.prepared_by, r.prepared_in, r.print, r.since, r.seconds_so_far, r.waiters, r.seconds,
+           r.hk, r.bk, r.proven, r.virtualtransaction, r.prepared_by, r.prepared_in, r.print, r.since, r.seconds_so_far, r.waiters, r.seconds,
            r.lock_type, r.lock_mode, r.object_key, r.page, r.tuple, r.transactionid, r.wait_start
       FROM (
         -- most are seen for the first time now: no arithmetic for them
@@ -125,10 +129,16 @@ BEGIN
             SELECT f.*, NOT f.granted OR f.waiters > 0 AS matters,
                    CASE WHEN NOT f.granted THEN f.began
                         WHEN f.just_granted OR f.replaces IS NULL THEN coalesce(f.began, p_now)
+                        WHEN NOT f.proven THEN p_now
                         ELSE coalesce(f.was_held, p_now) END AS since
               FROM (
                 SELECT DISTINCT ON (h.hk) h.*, o.load_date AS replaces, o.held_since_at_least AS was_held,
-                       o.load_date IS NOT NULL AND NOT o.lock_granted AND h.granted AS just_granted
+                       o.load_date IS NOT NULL AND NOT o.lock_granted AND h.granted AS just_granted,
+                       CASE WHEN p_unseen_since IS NULL THEN true
+                            ELSE (h.granted OR h.began <= p_unseen_since)
+                                 AND EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s q
+                                              WHERE q.ctid = o.place AND q.lock_virtualtransaction = h.virtualtransaction)
+                            END AS proven
                   FROM (
                     SELECT b.*, sha256(convert_to(b.bk, 'UTF8')) AS hk
                       FROM (
@@ -186,13 +196,17 @@ BEGIN
   gone AS MATERIALIZED (
     SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL),
   endings AS MATERIALIZED (
-    SELECT o.place,
+    SELECT o.place, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at,
+           CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
+                THEN greatest(p_unseen_since, o.load_date) END AS last_sight,
            CASE
-             WHEN f.just_granted THEN 'granted'
-             WHEN f.hk IS NOT NULL THEN NULL
+             WHEN f.just_granted AND f.proven THEN 'granted'
+             WHEN f.proven THEN NULL
              WHEN o.load_date < v_restarted THEN 'server restarted'
+             WHEN s.pid IS NULL AND 'terminate' = ANY (d.actions) THEN 'terminated'
+             WHEN p_unseen_since IS NOT NULL THEN 'unknown'
              WHEN o.lock_pid = 0 THEN 'released'
-             WHEN s.pid IS NULL THEN CASE WHEN 'terminate' = ANY (d.actions) THEN 'terminated' ELSE 'session gone' END
+             WHEN s.pid IS NULL THEN 'session gone'
              WHEN o.lock_granted THEN 'released'
              WHEN s.state = 'idle in transaction (aborted)' OR 'cancel' = ANY (d.actions) THEN 'cancelled'
              -- the statement that waited goes on, or has ended without failing its transaction
@@ -204,8 +218,9 @@ BEGIN
       LEFT JOIN door d ON d.target_pid = o.lock_pid AND d.target_backend_start = o.backend_start),
   ended AS (
     UPDATE lock_monitoring.lock_activity_s o
-       SET load_end_date = p_now, resolution_action = e.how,
-           resolution_timestamp = CASE WHEN e.how IS NOT NULL THEN p_now END
+       SET load_end_date = coalesce(e.last_sight, e.changes_at), resolution_action = e.how,
+           resolution_timestamp = CASE WHEN e.how IS NOT NULL THEN coalesce(e.last_sight, e.changes_at) END,
+           ended_by = CASE WHEN e.last_sight IS NOT NULL THEN CASE WHEN e.how = 'server restarted' THEN v_restarted ELSE e.changes_at END END
       FROM endings e
      -- by place: the rows were found in this very statement, and finding them again would read all open ones
      WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place
@@ -232,7 +247,7 @@ BEGIN
       held_since_at_least, blocking_nodes, soft_blocking_nodes, root_nodes, run_head, queue_position, database_oid,
       relation_oid, row_page, row_tuple, object_key, object_name, session_state, transaction_start, query_truncated,
       query_id, query_fingerprint, fingerprint, refresh_at)
-    SELECT t.hk, p_now, NULL, int8send(t.print) || int4send(t.step),
+    SELECT t.hk, greatest(p_now, t.replaces + interval '1 microsecond'), NULL, int8send(t.print) || int4send(t.step),
            t.lock_type, t.lock_mode, coalesce(c.name, g.object_name::varchar(200)), c.kind,
            coalesce(s.stored_database, t.prepared_in), c.nspname, c.table_name, c.index_name,
            coalesce(t.pid, 0), s.session_id, coalesce(s.stored_user, t.prepared_by), s.stored_application, s.client_addr,
@@ -268,6 +283,6 @@ BEGIN
     FROM (SELECT count(*)::integer AS locks, (count(*) FILTER (WHERE k.waiters > 0))::integer AS blocking FROM kept k) n;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.store_locks(timestamptz, interval, boolean, integer[], boolean) IS
+COMMENT ON FUNCTION lock_engine.store_locks(timestamptz, interval, boolean, integer[], boolean, timestamptz) IS
   'Stores what changed among the locks since the last cycle: closes what ended (and how), opens what is new. Called by '
   'lock_engine.run_cycle under the cycle''s advisory lock only. blockers: the nodes of the graph that block somebody.';

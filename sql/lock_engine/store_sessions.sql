@@ -1,8 +1,10 @@
 -- Compares the blockers of the waits-for graph with the open blocking episodes and stores the difference. An episode
 -- begins with the first wait behind a session and ends when nobody waits behind it any more; its hub is keyed by the
 -- session and that beginning.
+-- p_unseen_since: nobody has looked since then. An episode lasted through if somebody behind it has waited from before on;
+-- any other ended somewhere between: its row ends with the last sight, ended_by is now.
 CREATE OR REPLACE FUNCTION lock_engine.store_sessions(
-  p_now timestamptz, p_blockers lock_catalog.graph[],
+  p_now timestamptz, p_blockers lock_catalog.graph[], p_unseen_since timestamptz,
   OUT blockers integer, OUT roots integer, OUT critical integer, OUT written integer,
   OUT refresh_at timestamptz, OUT recommendations text[])
 LANGUAGE plpgsql
@@ -45,7 +47,8 @@ BEGIN
   paired AS MATERIALIZED (
     SELECT b.node, o.blocking_session_hk, o.load_date, o.refresh_at,
            o.fingerprint = b.print AND o.refresh_at > p_now AS unchanged
-      FROM b JOIN o ON o.node = b.node AND o.session_start_time IS NOT DISTINCT FROM b.backend_start),
+      FROM b JOIN o ON o.node = b.node AND o.session_start_time IS NOT DISTINCT FROM b.backend_start
+                   AND (p_unseen_since IS NULL OR b.blocking_since <= p_unseen_since)),
   fresh AS MATERIALIZED (
     SELECT b.*, p.load_date AS replaces, k.bk,
            coalesce(p.blocking_session_hk, sha256(convert_to(k.bk, 'UTF8'))) AS hk,
@@ -64,20 +67,30 @@ BEGIN
   gone AS MATERIALIZED (
     SELECT o.*, CASE
              WHEN o.load_date < v_restarted THEN 'server restarted'
+             WHEN s.pid IS NULL AND 'terminate' = ANY (d.actions) THEN 'terminated'
+             WHEN p_unseen_since IS NOT NULL THEN 'unknown'
              WHEN o.node < 0 THEN 'released'
-             WHEN s.pid IS NULL THEN CASE WHEN 'terminate' = ANY (d.actions) THEN 'terminated' ELSE 'session gone' END
+             WHEN s.pid IS NULL THEN 'session gone'
              WHEN 'cancel' = ANY (d.actions) THEN 'cancelled'
              WHEN s.xact_start IS NOT DISTINCT FROM o.transaction_start THEN 'waiters gone'
              ELSE 'released' END AS how
       FROM o
       LEFT JOIN session s ON s.pid = o.session_pid AND s.backend_start = o.session_start_time
       LEFT JOIN door d ON d.target_pid = o.session_pid AND d.target_backend_start = o.session_start_time
-     WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.node = o.node AND b.backend_start IS NOT DISTINCT FROM o.session_start_time)),
+     WHERE NOT EXISTS (SELECT 1 FROM paired p WHERE p.blocking_session_hk = o.blocking_session_hk)),
   ended AS (
     UPDATE lock_monitoring.blocking_session_s x
-       SET load_end_date = p_now, ended_how = e.how, ended_at = CASE WHEN e.how IS NOT NULL THEN p_now END
-      FROM (SELECT f.hk, f.replaces AS load_date, NULL::text AS how FROM fresh f WHERE f.replaces IS NOT NULL
-            UNION ALL SELECT n.blocking_session_hk, n.load_date, n.how FROM gone n) e
+       SET load_end_date = e.until, ended_how = e.how, ended_at = CASE WHEN e.how IS NOT NULL THEN e.until END,
+           ended_by = CASE WHEN e.how IS NOT NULL AND p_unseen_since IS NOT NULL
+                           THEN CASE WHEN e.how = 'server restarted' THEN v_restarted ELSE greatest(p_now, e.until) END END
+      FROM (SELECT f.hk, f.replaces AS load_date, NULL::text AS how,
+                   greatest(p_now, f.replaces + interval '1 microsecond') AS until
+              FROM fresh f WHERE f.replaces IS NOT NULL
+            UNION ALL
+            SELECT n.blocking_session_hk, n.load_date, n.how,
+                   CASE WHEN p_unseen_since IS NULL THEN greatest(p_now, n.load_date + interval '1 microsecond')
+                        ELSE greatest(p_unseen_since, n.load_date) END
+              FROM gone n) e
      WHERE x.blocking_session_hk = e.hk AND x.load_date = e.load_date AND x.load_end_date IS NULL
     RETURNING 1),
   hubs AS (
@@ -99,7 +112,7 @@ BEGIN
       connection_count_from_client, is_superuser, backend_type, record_source, node, is_root, kind, recommended_action,
       blocking_since, blocked_seconds, directly_blocked_count, hard_blockers, soft_blockers, root_nodes, wait_start,
       waits_for, prepared_gid, backend_xid, query_truncated, query_id, query_fingerprint, fingerprint, refresh_at)
-    SELECT f.hk, p_now, NULL,
+    SELECT f.hk, greatest(p_now, f.replaces + interval '1 microsecond'), NULL,
            sha256(int8send(f.print) || int4send(width_bucket(greatest(f.seconds_so_far, 0), v_steps))),
            f.pid, f.backend_start, left(f.user_name, 100), left(f.database_name, 100), left(f.application_name, 200),
            f.client_addr, left(f.client_hostname, 200), left(f.state, 20), f.query, f.query_start, f.xact_start,
@@ -130,5 +143,5 @@ BEGIN
     INTO blockers, roots, critical, written, refresh_at, recommendations;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[]) IS
+COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[], timestamptz) IS
   'Stores what changed among the blocking sessions since the last cycle. Called by lock_engine.run_cycle only.';

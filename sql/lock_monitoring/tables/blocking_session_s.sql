@@ -55,7 +55,8 @@ CALL pg_temp.add_columns('lock_monitoring.blocking_session_s', ARRAY[
     'ended_how text',
     'ended_at timestamp with time zone',
     'fingerprint bigint',
-    'refresh_at timestamp with time zone'
+    'refresh_at timestamp with time zone',
+    'ended_by timestamp with time zone'
 ]);
 
 COMMENT ON TABLE lock_monitoring.blocking_session_s IS
@@ -74,3 +75,5 @@ COMMENT ON COLUMN lock_monitoring.blocking_session_s.blocked_seconds IS
     'Seconds that sessions behind it have waited so far, summed.';
 COMMENT ON COLUMN lock_monitoring.blocking_session_s.ended_how IS
     'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';
+COMMENT ON COLUMN lock_monitoring.blocking_session_s.ended_by IS
+    'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between ended_at (last sight) and this.';

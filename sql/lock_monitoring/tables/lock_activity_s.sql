@@ -61,7 +61,8 @@ CALL pg_temp.add_columns('lock_monitoring.lock_activity_s', ARRAY[
     'query_id bigint',
     'query_fingerprint text',
     'fingerprint bigint',
-    'refresh_at timestamp with time zone'
+    'refresh_at timestamp with time zone',
+    'ended_by timestamp with time zone'
 ]);
 
 COMMENT ON TABLE lock_monitoring.lock_activity_s IS
@@ -96,3 +97,5 @@ COMMENT ON COLUMN lock_monitoring.lock_activity_s.refresh_at IS
     'Next moment at which an unchanged row gets a new version, on a geometric scale.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.resolution_action IS
     'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.ended_by IS
+    'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between resolution_timestamp (last sight) and this.';
