@@ -43,6 +43,10 @@ BEGIN;
 \ir lock_admin/seed/analysis.sql
 \ir lock_engine/tables/cycle_state.sql
 \ir lock_engine/tables/tenant_claim.sql
+\ir lock_engine/tables/part_state.sql
+\ir lock_engine/ends_all.sql
+\ir lock_engine/part_failed.sql
+\ir lock_engine/part_ok.sql
 \ir lock_engine/coverage.sql
 \ir lock_engine/coverage_gap.sql
 \ir lock_engine/heartbeat.sql

@@ -42,6 +42,7 @@ class MonitorStatus:
     busy_ms_today: Decimal | None
     unsampled_transactions_today: int | None
     first_look_at: datetime | None
+    failing_parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)

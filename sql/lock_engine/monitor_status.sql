@@ -42,7 +42,9 @@ SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 
        c.looks AS looks_today, c.cycles_run AS cycles_run_today, c.cycles_skipped AS cycles_skipped_today,
        c.cycles_failed AS cycles_failed_today, c.largest_gap_ms AS largest_gap_ms_today, c.busy_ms AS busy_ms_today,
        c.unsampled_transactions AS unsampled_transactions_today,
-       w.first_look_at
+       w.first_look_at,
+       ARRAY(SELECT p.part FROM lock_engine.part_state p WHERE p.failures_in_a_row >= 2 ORDER BY p.failing_since, p.part)
+         AS failing_parts
   FROM moment m
  CROSS JOIN holder o
  CROSS JOIN covered c
@@ -56,5 +58,7 @@ COMMENT ON VIEW lock_engine.monitor_status IS
 COMMENT ON COLUMN lock_engine.monitor_status.state IS 'watching, skipping (looks, but cannot store), not watching, never started.';
 COMMENT ON COLUMN lock_engine.monitor_status.gap_seconds_today IS
   'Seconds of today, since the first look of this vault, in which nobody watched.';
+COMMENT ON COLUMN lock_engine.monitor_status.failing_parts IS
+  'Parts that have failed twice in a row or more (lock_engine.part_state says why): it watches without them.';
 COMMENT ON COLUMN lock_engine.monitor_status.first_look_at IS 'Since when anything is known; NULL: never looked.';
 GRANT SELECT ON lock_engine.monitor_status TO lock_monitoring_role;
