@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
+
+from lockmon import session
 
 ADMIN_ROLE = "lock_admin_role"
 APPLICATION = "one_vault_lockmon"
@@ -22,14 +24,11 @@ _KEEPALIVES = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-_DIRECT_OPTIONS = (
-    "-c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
-    "-c idle_in_transaction_session_timeout=30000 "
-    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-)
-# Options of Django's own in a database's OPTIONS, not of libpq.
+_IDLE_IN_TRANSACTION_MS = 30_000
+# Options of Django's own, and of our backend, in a database's OPTIONS, not of libpq.
 _DJANGO_ONLY = frozenset(
     {"pool", "server_side_binding", "assume_role", "isolation_level", "options", "application_name"}
+    | {"session_options", "session_role"}
 )
 
 
@@ -66,7 +65,7 @@ def direct_parameters(alias: str, purpose: str) -> dict[str, Any]:
     site named a login for the monitor (VAULT_MONITOR_DATABASE_URL) it is used for everything but "admin".
     """
     place = connections.databases[alias]
-    logins = settings.VAULT_DIRECT.get(alias, {})
+    logins = django_settings.VAULT_DIRECT.get(alias, {})
     place = logins.get("admin" if purpose == "admin" else "monitor", place)
     options = {key: value for key, value in place.get("OPTIONS", {}).items() if key not in _DJANGO_ONLY}
     named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
@@ -81,12 +80,23 @@ def direct_connection(
     autocommit: bool = True,
     statement_timeout_ms: int = 10_000,
     lock_timeout_ms: int = 1_000,
+    settings: session.Settings | None = None,
 ) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection of the caller's own; the caller closes it, in the process that opened it.
 
-    Call it after any fork: a child's close() of an inherited connection ends the parent's session. Raises
+    settings: what its session sets otherwise than lockmon.session says, besides the two timeouts. Call it
+    after any fork: a child's close() of an inherited connection ends the parent's session. Raises
     psycopg.OperationalError where the database cannot be reached within 5 s.
     """
     parameters = direct_parameters(alias, purpose)
-    limits = _DIRECT_OPTIONS.format(statement_ms=statement_timeout_ms, lock_ms=lock_timeout_ms)
-    return psycopg.connect(**parameters, options=limits, autocommit=autocommit)
+    limits = {
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(lock_timeout_ms),
+        "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
+    }
+    opened, _pid = session.connect(
+        lambda options: psycopg.connect(**parameters, options=options, autocommit=autocommit),
+        session.place(parameters),
+        session.Session.of(limits, settings or {}, role=session.READING_ROLE),
+    )
+    return opened

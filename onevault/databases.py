@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from lockmon import session
 from onevault import env
 
 BACKEND = "onevault.postgresql"
@@ -28,8 +29,9 @@ EMBEDDED_PORT = 54329
 
 Database = dict[str, Any]
 
-# A page may wait this long for a statement, and this long for a lock, before PostgreSQL ends it.
-_WEB_OPTIONS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+_PAGE_LIMITS = " ".join(f"-c {name}={value}" for name, value in session.LIMITS.items())
+# Where Django's own tables are, unless the URL says otherwise: what PostgreSQL looks through by itself.
+_WEB_SEARCH_PATH = '-c search_path="$user",public'
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ def read(local: Path) -> Databases:
     vault = parse("VAULT_DATABASE_URL", vault_url, "onevault_web")
     schema = None
     if web_url:
-        web = parse("DATABASE_URL", web_url, "onevault_web")
+        web = parse("DATABASE_URL", web_url, "onevault_web", _WEB_SEARCH_PATH)
     else:
         schema = WEB_SCHEMA
-        web = parse("VAULT_DATABASE_URL", vault_url, "onevault_web")
-        web["OPTIONS"]["options"] += f" -c role=none -c search_path={schema}"
+        web = parse("VAULT_DATABASE_URL", vault_url, "onevault_web", _WEB_SEARCH_PATH)
+        # What the login's default in the vault is (the reading role) is not for Django's own tables.
+        key = "options" if web["OPTIONS"]["options"] else "session_options"
+        web["OPTIONS"][key] = f"{web['OPTIONS'][key]} -c role=none -c search_path={schema}".strip()
     direct = {}
     for purpose, name in (("monitor", "VAULT_MONITOR_DATABASE_URL"), ("admin", "VAULT_ADMIN_DATABASE_URL")):
         if url := env.text(name):
@@ -75,8 +79,12 @@ def read(local: Path) -> Databases:
     return Databases(databases=databases, embedded=False, web_schema=schema, direct={"vault": direct})
 
 
-def parse(name: str, url: str, application: str) -> Database:
-    """Django's settings for one postgresql:// URL out of the variable `name`."""
+def parse(name: str, url: str, application: str, own: str = "") -> Database:
+    """Django's settings for one postgresql:// URL out of the variable `name`.
+
+    `own` is what a session there sets otherwise than lockmon.session says; without it the database is a
+    vault, where the login works in the reading role.
+    """
     scheme = urlsplit(url).scheme
     if scheme not in ("postgres", "postgresql"):
         raise ImproperlyConfigured(
@@ -94,8 +102,10 @@ def parse(name: str, url: str, application: str) -> Database:
     options = dict(found.get("OPTIONS") or {})
     options.setdefault("application_name", application)
     options.setdefault("connect_timeout", 5)
-    # A URL with ?options=... of its own (even a blank: some poolers refuse any) keeps them instead of ours.
-    options["options"] = options.get("options", _WEB_OPTIONS).strip()
+    # A URL with ?options=... of its own has the last word; with a blank nothing is said in the connection's
+    # first packet (some poolers refuse any), but only later.
+    options["options"] = options.get("options", _PAGE_LIMITS).strip()
+    options |= {"session_options": own, "session_role": None if own else session.READING_ROLE}
     found["OPTIONS"] = options
     return found
 
@@ -125,7 +135,7 @@ def _embedded(local: Path) -> Databases:
     except (OSError, ValueError) as error:
         raise ImproperlyConfigured(f"{local / 'embedded.json'} cannot be read: {error}.") from error
 
-    def database(name: str, application: str, more: str = "") -> Database:
+    def database(name: str, own: str = "") -> Database:
         return {
             "ENGINE": BACKEND,
             "HOST": "127.0.0.1",
@@ -136,12 +146,14 @@ def _embedded(local: Path) -> Databases:
             "CONN_MAX_AGE": _conn_max_age(),
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {
-                "application_name": application,
+                "application_name": "onevault_web",
                 "connect_timeout": 5,
-                "options": f"{_WEB_OPTIONS} {more}".strip(),
+                "options": _PAGE_LIMITS,
+                "session_options": own,
+                "session_role": None if own else session.READING_ROLE,
             },
         }
 
-    web = database(EMBEDDED_WEB, "onevault_web", "-c role=none")
-    vault = database(EMBEDDED_VAULT, "onevault_web")
+    web = database(EMBEDDED_WEB, f"-c role=none {_WEB_SEARCH_PATH}")
+    vault = database(EMBEDDED_VAULT)
     return Databases(databases={"default": web, "vault": vault}, embedded=True, web_schema=None)

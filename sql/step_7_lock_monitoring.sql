@@ -3,10 +3,12 @@
 --     psql -d one_vault -f step_7_lock_monitoring.sql
 --
 -- One transaction: either all of it is there afterwards or nothing has changed. Run it again at any time.
--- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT and comments, no more.
+-- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT, the setting beside them and
+-- comments, no more.
 \set ON_ERROR_STOP on
 \set QUIET on
 
+SET default_transaction_read_only = off;
 BEGIN;
 \ir prerequisites/session.sql
 \ir prerequisites/check_site.sql
@@ -72,4 +74,5 @@ BEGIN;
 \ir prerequisites/leave_owners.sql
 
 COMMIT;
+RESET default_transaction_read_only;
 \echo 'One Vault lock monitor, step 7: done. Next: step_8_blocking_detection.sql'

@@ -3,10 +3,12 @@
 --     psql -d one_vault -f step_8_blocking_detection.sql
 --
 -- One transaction: either all of it is there afterwards or nothing has changed. Run it again at any time.
--- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT and comments, no more.
+-- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT, the setting beside them and
+-- comments, no more.
 \set ON_ERROR_STOP on
 \set QUIET on
 
+SET default_transaction_read_only = off;
 BEGIN;
 \ir prerequisites/session.sql
 \ir prerequisites/check_step_7.sql
@@ -19,6 +21,7 @@ BEGIN;
 \ir lock_admin/tables/setting_history.sql
 \ir lock_admin/functions/record_setting_change.sql
 \ir lock_admin/functions/setting.sql
+\ir lock_engine/require_writable.sql
 \ir lock_admin/seed/core.sql
 \ir lock_admin/seed/alerts.sql
 \ir prerequisites/system_tenant.sql
@@ -251,10 +254,12 @@ BEGIN;
 \ir grants/monitoring.sql
 \ir grants/door.sql
 \ir grants/alert_sandbox.sql
+\ir grants/session_settings.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/restore_site_grants.sql
 \ir prerequisites/leave_owners.sql
 \ir prerequisites/record_installation.sql
 
 COMMIT;
+RESET default_transaction_read_only;
 \echo 'One Vault lock monitor, step 8: done.'

@@ -248,12 +248,6 @@ def server_now(cursor: Cursor) -> datetime:
     return now
 
 
-def set_session(cursor: Cursor, name: str, value: str) -> None:
-    """Set one configuration parameter for this session."""
-    cursor.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
-    cursor.fetchone()
-
-
 def try_session_lock(cursor: Cursor, key: int) -> bool:
     """Take the session-level advisory lock (460, key) if it is free; never waits."""
     cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, key])

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from lockmon import session
 
 PREFIX = "demo: "
 # No session of the demo waits or idles longer than this, whatever happens to the process that runs it.
-_LIMITS = (
-    "-c lock_timeout=45s -c statement_timeout=60s -c idle_in_transaction_session_timeout=90s "
-    "-c search_path=demo,pg_catalog"
-)
+_SETTINGS = {
+    "lock_timeout": "45s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "90s",
+    "search_path": "demo,pg_catalog",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,11 @@ class Stage:
     def session(self, application: str) -> Iterator[psycopg.Connection[Any]]:
         """A session under the name "demo: <application>"; closed, and so rolled back, at the end."""
         name = PREFIX + application
-        connection = psycopg.connect(self.conninfo, application_name=name, options=_LIMITS)
+        connection, _pid = session.connect(
+            lambda options: psycopg.connect(self.conninfo, application_name=name, options=options),
+            session.place(conninfo_to_dict(self.conninfo)),
+            session.Session.of(_SETTINGS),
+        )
         try:
             yield connection
         finally:

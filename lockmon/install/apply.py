@@ -10,12 +10,20 @@ from typing import Any, cast
 
 import psycopg
 
+from lockmon import session
 from lockmon.install import manifest
 
 APPLICATION_NAME = "one_vault_lockmon:install"
 CONNECT_SECONDS = 10
 # Whoever holds a table for longer gets the better of an install, and of looking at one.
-LOCK_TIMEOUT = "-c lock_timeout=10s"
+_SETTINGS = {
+    "role": "none",
+    # What the site's triggers on its tables and on DDL name without a schema has to be found.
+    "search_path": None,
+    "lock_timeout": "10s",
+    "statement_timeout": "5min",
+    "idle_in_transaction_session_timeout": "5min",
+}
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
@@ -45,14 +53,19 @@ def connect(dsn: str) -> Connection:
     Raises InstallError with one sentence where that is not possible.
     """
     try:
-        given = psycopg.conninfo.conninfo_to_dict(dsn).get("options")
-        return psycopg.connect(
-            dsn,
-            connect_timeout=CONNECT_SECONDS,
-            application_name=APPLICATION_NAME,
-            options=f"{LOCK_TIMEOUT} {given or ''}",
-            autocommit=True,
+        given = psycopg.conninfo.conninfo_to_dict(dsn)
+        opened, _pid = session.connect(
+            lambda options: psycopg.connect(
+                dsn,
+                connect_timeout=CONNECT_SECONDS,
+                application_name=APPLICATION_NAME,
+                options=options,
+                autocommit=True,
+            ),
+            session.place(given),
+            session.Session.of(_SETTINGS, session.parse(str(given.get("options") or ""))),
         )
+        return opened
     except psycopg.ProgrammingError as error:
         raise InstallError(f"This is no connection string: {_first_line(error)}.") from error
     except psycopg.OperationalError as error:

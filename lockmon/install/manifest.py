@@ -13,6 +13,13 @@ from pathlib import Path
 SQL_FOLDER = Path(__file__).resolve().parent.parent.parent / "sql"
 MANIFESTS = ("step_7_lock_monitoring.sql", "step_8_blocking_detection.sql")
 
+# What this package does by itself: its transaction, and its connections' settings (lockmon/session.py).
+_FOR_PSQL = {
+    "BEGIN;",
+    "COMMIT;",
+    "SET default_transaction_read_only = off;",
+    "RESET default_transaction_read_only;",
+}
 _ECHO = re.compile(r"\\echo\s+'((?:[^']|'')*)'")
 _INCLUDE = re.compile(r"\\ir\s+(\S+)")
 _NAME = r"([a-z_]+)\.([a-z_0-9]+)"
@@ -77,13 +84,15 @@ class Drift:
 def read(manifest: str) -> Iterator[Source]:
     """The files that one manifest lists, in its order.
 
-    Raises ManifestError for a line that is none of: \\ir, \\set, \\echo, BEGIN, COMMIT, a comment.
+    Raises ManifestError for a line that is none of: \\ir, \\set, \\echo, a comment, what is psql's alone.
     """
     note = None
     lines = (SQL_FOLDER / manifest).read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         word = line.strip()
-        if not word or word.startswith(("--", r"\set ")) or word in ("BEGIN;", "COMMIT;"):
+        if not word or word.startswith(("--", r"\set ")):
+            continue
+        if word in _FOR_PSQL:
             continue
         if echo := _ECHO.fullmatch(word):
             note = echo[1].replace("''", "'")

@@ -35,7 +35,18 @@ def open_connection(alias: str, purpose: str, options: LoopOptions) -> LoopConne
     watched like this.
     """
     try:
-        connection = vault.direct_connection(alias, purpose)
+        connection = vault.direct_connection(
+            alias,
+            purpose,
+            statement_timeout_ms=options.statement_timeout_ms,
+            lock_timeout_ms=options.lock_timeout_ms,
+            settings={
+                "idle_session_timeout": str(options.idle_session_timeout_ms),
+                # a heartbeat lost in a crash is written again a second later; waiting for the disk would
+                # slow every cycle
+                "synchronous_commit": "off",
+            },
+        )
     except psycopg.OperationalError as error:
         if "unsupported startup parameter" in str(error):
             raise CannotWatchError(
@@ -49,7 +60,6 @@ def open_connection(alias: str, purpose: str, options: LoopOptions) -> LoopConne
         with connection.cursor() as cursor:
             facts = coverage.server_facts(cursor)
             refuse_unfit(alias, facts, connection.info.backend_pid)
-            _set_limits(cursor, facts, options)
     except BaseException:
         connection.close()
         raise
@@ -135,21 +145,6 @@ def is_connection_loss(error: psycopg.Error, connection: psycopg.Connection) -> 
         or connection.broken
         or isinstance(error, errors.AdminShutdown | errors.CrashShutdown | psycopg.InterfaceError)
     )
-
-
-def _set_limits(cursor: psycopg.Cursor, facts: coverage.ServerFacts, options: LoopOptions) -> None:
-    limits = {
-        "statement_timeout": f"{options.statement_timeout_ms}ms",
-        "lock_timeout": f"{options.lock_timeout_ms}ms",
-        # a heartbeat lost in a crash is written again a second later; waiting for the disk would slow
-        # every cycle
-        "synchronous_commit": "off",
-        "jit": "off",
-    }
-    if facts.version_num >= 140000:
-        limits["idle_session_timeout"] = f"{options.idle_session_timeout_ms}ms"
-    for name, value in limits.items():
-        coverage.set_session(cursor, name, value)
 
 
 def _pooler_sentence(alias: str, because: str) -> str:

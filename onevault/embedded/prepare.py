@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from psycopg import sql
 
 from onevault.databases import EMBEDDED_LOGIN, EMBEDDED_VAULT, EMBEDDED_WEB
@@ -37,7 +36,9 @@ PEOPLE = (
 
 def databases(cluster: Cluster, state: State) -> None:
     """Make the logins and both databases on the embedded cluster, where they are missing."""
-    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+    from lockmon.install import connect
+
+    with connect(cluster.conninfo()) as connection:
         for name, password in ((EMBEDDED_LOGIN, state.app_password), (DEMO_LOGIN, state.demo_password)):
             if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
                 continue
@@ -53,7 +54,7 @@ def databases(cluster: Cluster, state: State) -> None:
                 connection.execute(
                     sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
                 )
-    with psycopg.connect(cluster.conninfo(EMBEDDED_VAULT), autocommit=True) as connection:
+    with connect(cluster.conninfo(EMBEDDED_VAULT)) as connection:
         connection.execute(
             sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
                 sql.Identifier(DEMO_SCHEMA), sql.Identifier(DEMO_LOGIN)

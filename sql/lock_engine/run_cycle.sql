@@ -25,15 +25,6 @@ DECLARE
   v_sessions record;
   v_unseen timestamptz;
 BEGIN
-  IF pg_is_in_recovery() THEN
-    RAISE EXCEPTION 'This server is a standby and cannot be written to; run the monitor against the primary.'
-      USING ERRCODE = 'read_only_sql_transaction';
-  END IF;
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    outcome := 'skipped: a cycle needs isolation level READ COMMITTED, this transaction has '
-               || upper(current_setting('transaction_isolation'));
-    RETURN;
-  END IF;
   BEGIN
     IF NOT pg_try_advisory_xact_lock(460, 1) THEN
       outcome := 'skipped: another cycle is running'

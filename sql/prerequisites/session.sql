@@ -1,10 +1,9 @@
 -- First file of both manifests: how this transaction behaves, whether it may run here, and one installer at a time.
 -- Whatever the login's default is: who waited for another installer must see what that one did.
-SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SET LOCAL client_min_messages = warning;
 SET LOCAL statement_timeout = '5min';
 SET LOCAL idle_in_transaction_session_timeout = '5min';
-SET LOCAL check_function_bodies = on;
+SET LOCAL client_min_messages = warning;
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 
 DO $check$
 BEGIN
@@ -16,7 +15,7 @@ BEGIN
         RAISE EXCEPTION 'This server is a standby and cannot be written to: install on its primary. Nothing was changed.';
     END IF;
     IF current_setting('transaction_read_only')::bool THEN
-        RAISE EXCEPTION 'This connection is read only (default_transaction_read_only): install over one that may write. Nothing was changed.';
+        RAISE EXCEPTION 'This connection is read only (default_transaction_read_only = on): type SET default_transaction_read_only = off; or install over one that may write. Nothing was changed.';
     END IF;
     IF NOT (SELECT r.rolsuper OR (r.rolcreaterole AND has_database_privilege(r.oid, d.oid, 'CREATE'))
             FROM pg_roles AS r, pg_database AS d
@@ -26,6 +25,37 @@ BEGIN
     END IF;
 END
 $check$;
+
+-- What a role's or the database's default could change about what the files make, or about their being read at all.
+-- lockmon/session.py is the list for connections; psql brings none.
+DO $settings$
+DECLARE
+    v_setting record;
+BEGIN
+    FOR v_setting IN
+        SELECT s.name, s.value
+          FROM (VALUES
+              ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'), ('bytea_output', 'hex'),
+              ('extra_float_digits', '1'), ('xmlbinary', 'base64'), ('xmloption', 'content'),
+              ('standard_conforming_strings', 'on'), ('escape_string_warning', 'on'), ('backslash_quote', 'safe_encoding'),
+              ('array_nulls', 'on'), ('transform_null_equals', 'off'), ('quote_all_identifiers', 'off'),
+              ('row_security', 'on'), ('gin_fuzzy_search_limit', '0'), ('exit_on_error', 'off'),
+              ('check_function_bodies', 'on'), ('default_table_access_method', 'heap'), ('default_tablespace', ''),
+              ('temp_tablespaces', ''), ('createrole_self_grant', ''), ('password_encryption', 'scram-sha-256'),
+              ('restrict_nonsystem_relation_kind', ''), ('transaction_timeout', '0'), ('jit', 'off'),
+              ('plan_cache_mode', 'auto'), ('force_parallel_mode', 'off'), ('debug_parallel_query', 'off'),
+              -- the site's triggers on its own tables, and on DDL, find what they name; what is built in comes first
+              ('search_path', concat_ws(', ', 'pg_catalog', nullif(current_setting('search_path'), ''), 'pg_temp')),
+              -- triggers and foreign keys hold; only a superuser can have it otherwise
+              ('session_replication_role', 'origin')) AS s (name, value)
+         WHERE current_setting(s.name, true) IS NOT NULL
+    LOOP
+        IF current_setting(v_setting.name) IS DISTINCT FROM v_setting.value THEN
+            PERFORM set_config(v_setting.name, v_setting.value, true);
+        END IF;
+    END LOOP;
+END
+$settings$;
 
 -- The second installer of this database waits here. Installers of other databases meet at pg_authid, which all
 -- databases share, because the roles are created for all of them; ordinary CREATE ROLE is not held up by that lock.

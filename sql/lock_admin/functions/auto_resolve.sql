@@ -13,6 +13,9 @@ DECLARE
   v_request record;
   v_done record;
 BEGIN
+  IF NOT coalesce(p_dry_run, true) THEN
+    PERFORM lock_engine.require_writable('lock_monitoring.auto_resolve_blocking', false);
+  END IF;
   FOR v_plan IN SELECT p.* FROM lock_admin.resolve_plan(p_tenant_hk, p_seconds) AS p LOOP
     session_pid := v_plan.pid;
     impact_assessment := v_plan.why;

@@ -25,6 +25,7 @@ DECLARE
   v_held boolean;
   v_id bigint;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.backtest_policy', false);
   SELECT p.* INTO v_rules FROM lock_admin.policy_h AS h JOIN lock_admin.policy_s AS p USING (policy_hk)
    WHERE h.policy_bk = p_policy AND p.load_end_date IS NULL;
   IF v_rules.policy_hk IS NULL THEN

@@ -17,6 +17,7 @@ DECLARE
   v_detail text;
   v_action_id bigint;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.request_action', false);
   IF p_pid IS NOT NULL AND p_pid > 0 THEN
     v_facts := lock_admin.session_facts(p_pid);
     v_prediction := v_facts -> 'prediction';
@@ -38,7 +39,7 @@ BEGIN
     WHEN lock_admin.signals_in_last_hour() >= (lock_admin.setting('door.max_per_hour'))::integer THEN 'rate_limit'
   END;
   IF v_code = 'other_session' THEN
-    v_detail := format('It connected at %s.', to_char((v_facts ->> 'backend_start')::timestamptz, 'YYYY-MM-DD HH24:MI:SS'));
+    v_detail := format('It connected at %s.', to_char((v_facts ->> 'backend_start')::timestamptz, 'YYYY-MM-DD HH24:MI:SS TZ'));
   END IF;
 
   INSERT INTO lock_admin.action_log (

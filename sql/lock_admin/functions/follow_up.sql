@@ -9,6 +9,7 @@ AS $$
 DECLARE
   v_found integer;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.follow_up', false);
   IF NOT EXISTS (
     SELECT 1 FROM lock_admin.action_log AS a
      WHERE a.step = 'signal' AND a.logged_at > clock_timestamp() - interval '1 day') THEN

@@ -11,6 +11,7 @@ AS $$
 DECLARE
   v_action_id bigint;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.record_denied', false);
   -- whoever may only read must not fill the disk
   IF (SELECT count(*) FROM lock_admin.action_log AS a
        WHERE a.step = 'request' AND a.code = 'no_right' AND a.logged_at > clock_timestamp() - interval '1 hour') >= 10000 THEN

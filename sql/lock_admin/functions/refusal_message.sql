@@ -17,7 +17,8 @@ AS $$
     WHEN 'request_not_committed' THEN 'the request has to be committed before it is carried out.'
     WHEN 'request_expired' THEN 'the request is too old; look at the session again and make a new one.'
     WHEN 'already_executed' THEN 'this request has been carried out already, or is being carried out.'
-    WHEN 'not_read_committed' THEN 'the door works in READ COMMITTED transactions only, because others show it old data.'
+    WHEN 'not_read_committed' THEN 'the door works in READ COMMITTED transactions only, because others show it old data: '
+      'type SET default_transaction_isolation = ''read committed''; and ask again in a new transaction.'
     WHEN 'rate_limit' THEN 'the door has sent as many signals in the last hour as setting door.max_per_hour allows.'
     WHEN 'own_session' THEN format('pid %s is the session that asks.', p_pid)
     WHEN 'own_monitor' THEN format('pid %s belongs to the lock monitor itself.', p_pid)

@@ -14,6 +14,7 @@ DECLARE
   v_pending record;
   v_done record;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.run_policies');
   IF NOT EXISTS (SELECT 1 FROM lock_admin.policy_mode_s AS m WHERE m.load_end_date IS NULL AND m.mode <> 'off') THEN
     RETURN;
   END IF;

@@ -16,6 +16,7 @@ DECLARE
   v_mode record;
   v_version integer;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.save_policy', false);
   IF p_policy IS NULL OR p_policy !~ '^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$' THEN
     RAISE EXCEPTION 'A policy''s name has 1 to 100 letters, digits, blanks, dots, dashes or underscores.'
       USING ERRCODE = 'invalid_parameter_value';

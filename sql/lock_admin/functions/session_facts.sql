@@ -56,7 +56,7 @@ BEGIN
   IF v_session.backend_xid IS NOT NULL THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'written', 'text', format(
       'It has written (transaction %s, open since %s): its changes will be rolled back.',
-      v_session.backend_xid, to_char(v_session.xact_start, 'YYYY-MM-DD HH24:MI:SS')));
+      v_session.backend_xid, to_char(v_session.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')));
   END IF;
   IF v_session.state IN ('idle in transaction', 'idle in transaction (aborted)', 'idle') THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'cancel_useless', 'text',
@@ -65,7 +65,7 @@ BEGIN
   IF v_stops.stops > 0 THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'stopped_before', 'text', format(
       'Sessions of %s as %s were stopped %s times in 7 days, last at %s%s.', v_session.application_name,
-      v_session.user_name, v_stops.stops, to_char(v_stops.last_at, 'YYYY-MM-DD HH24:MI:SS'),
+      v_session.user_name, v_stops.stops, to_char(v_stops.last_at, 'YYYY-MM-DD HH24:MI:SS TZ'),
       CASE WHEN v_stops.came_back > 0
         THEN format('; %s times a new session of it was in the way again within a minute', v_stops.came_back) ELSE '' END));
   END IF;

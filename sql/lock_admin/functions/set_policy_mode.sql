@@ -22,6 +22,7 @@ DECLARE
   v_code text;
   v_message text;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_admin.set_policy_mode', false);
   SELECT h.policy_hk INTO v_hk FROM lock_admin.policy_h AS h WHERE h.policy_bk = p_policy FOR UPDATE;
   SELECT p.* INTO v_rules FROM lock_admin.policy_s AS p WHERE p.policy_hk = v_hk AND p.load_end_date IS NULL;
   SELECT m.* INTO v_mode FROM lock_admin.policy_mode_s AS m WHERE m.policy_hk = v_hk AND m.load_end_date IS NULL;
@@ -36,7 +37,7 @@ BEGIN
     v_code := 'unchanged'; v_message := format('The policy is already %s.', replace(p_mode, '_', ' '));
   ELSIF p_mode = 'armed' THEN
     SELECT format('back-test %s of %s: would have stopped %s of %s in %s hours', b.backtest_id,
-             to_char(b.ran_at, 'YYYY-MM-DD HH24:MI'), b.stops, b.episodes,
+             to_char(b.ran_at, 'YYYY-MM-DD HH24:MI TZ'), b.stops, b.episodes,
              round(extract(epoch FROM b.period_to - b.period_from)::numeric / 3600, 1))
       INTO v_evidence
       FROM lock_admin.policy_backtest AS b
@@ -48,7 +49,7 @@ BEGIN
     IF v_evidence IS NULL AND v_mode.mode = 'dry_run' AND v_mode.version = v_rules.version
        AND v_mode.load_date <= v_now
            - make_interval(secs => (lock_admin.setting('policy.dry_run_hours'))::double precision * 3600) THEN
-      v_evidence := format('dry run since %s', to_char(v_mode.load_date, 'YYYY-MM-DD HH24:MI'));
+      v_evidence := format('dry run since %s', to_char(v_mode.load_date, 'YYYY-MM-DD HH24:MI TZ'));
     END IF;
     -- people: those of the application, or logins that have the role themselves
     v_people := greatest(coalesce(p_people, 0), (

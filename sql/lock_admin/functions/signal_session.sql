@@ -103,7 +103,7 @@ BEGIN
     SELECT r.action_id, r.outcome, r.code, r.message, NULL::numeric, NULL::numeric, NULL::jsonb
       FROM lock_admin.record_refusal(p_action_id, v_code,
              CASE WHEN v_code = 'other_session' THEN (
-               SELECT format('It connected at %s.', to_char(s.backend_start, 'YYYY-MM-DD HH24:MI:SS'))
+               SELECT format('It connected at %s.', to_char(s.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ'))
                  FROM lock_catalog.sessions AS s WHERE s.pid = v_request.target_pid) END) AS r;
   ELSE
     RETURN QUERY

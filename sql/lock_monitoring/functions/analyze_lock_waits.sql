@@ -29,6 +29,7 @@ DECLARE
   v_advice text[];
   v_diff bytea;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_monitoring.analyze_lock_waits');
   PERFORM lock_engine.check_tenant(p_tenant_hk);
   IF p_analysis_period_hours IS NULL OR p_analysis_period_hours < 1 OR p_analysis_period_hours > 8784 THEN
     RAISE EXCEPTION 'p_analysis_period_hours must be between 1 and 8784 hours, not %.',

@@ -11,6 +11,7 @@ DECLARE
   v_cycle record;
   v_deadlocks integer;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_monitoring.capture_lock_activity');
   PERFORM lock_engine.check_tenant(p_tenant_hk);
   SELECT c.* INTO v_cycle FROM lock_engine.run_cycle(true) c;
   v_deadlocks := lock_engine.collect_deadlocks();

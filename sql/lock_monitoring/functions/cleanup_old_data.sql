@@ -19,6 +19,7 @@ DECLARE
   v_count bigint;
   v_total bigint := 0;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_monitoring.cleanup_old_data');
   IF p_retention_days IS NULL OR p_retention_days < 0 OR p_retention_days > 36500 THEN
     RAISE EXCEPTION 'p_retention_days must be between 0 and 36500 days, not %; nothing was deleted.',
       coalesce(p_retention_days::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
@@ -65,7 +66,7 @@ BEGIN
     END LOOP;
     v_total := v_total + v_deleted;
     RETURN QUERY SELECT format('%s: %s rows older than %s deleted', v_thing.name, v_deleted,
-                               to_char(v_before, 'YYYY-MM-DD HH24:MI'))::varchar(200), v_deleted::integer;
+                               to_char(v_before, 'YYYY-MM-DD HH24:MI TZ'))::varchar(200), v_deleted::integer;
   END LOOP;
   PERFORM lock_engine.forget_deadlocks(v_before);
   PERFORM lock_engine.roll_up_waits();

@@ -12,6 +12,7 @@ DECLARE
   v_last record;
   v_count integer;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_monitoring.detect_deadlocks');
   IF p_tenant_hk IS NOT NULL THEN
     PERFORM lock_engine.check_tenant(p_tenant_hk);
   END IF;
@@ -48,7 +49,7 @@ BEGIN
   RETURN QUERY SELECT true, v_last.involved_pids,
     (CASE WHEN v_count >= 10 THEN 'CRITICAL' WHEN v_count >= 3 THEN 'HIGH' WHEN cardinality(v_last.involved_pids) > 2 THEN 'HIGH' ELSE 'MEDIUM' END)::varchar(20),
     format('PostgreSQL ended it at %s by cancelling %s; its transaction has to be run again.%s %s',
-           to_char(v_last.deadlock_timestamp, 'HH24:MI:SS.MS'), coalesce('the statement of pid ' || v_last.deadlock_victim_pid, 'one of the statements'),
+           to_char(v_last.deadlock_timestamp, 'HH24:MI:SS.MS TZ'), coalesce('the statement of pid ' || v_last.deadlock_victim_pid, 'one of the statements'),
            CASE WHEN v_count > 1 THEN format(' The same deadlock came %s times within the hour.', v_count) ELSE '' END, v_last.prevention_suggestion);
 END
 $$;

@@ -12,6 +12,7 @@ DECLARE
   v_cycle record;
   v_deadlocks integer;
 BEGIN
+  PERFORM lock_engine.require_writable('lock_monitoring.run_lock_monitoring');
   IF p_tenant_hk IS NOT NULL THEN
     PERFORM lock_engine.check_tenant(p_tenant_hk);
   END IF;

@@ -17,6 +17,7 @@ DECLARE
     v_fields jsonb;
     v_written bigint;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.act_on_alert_event', false);
     IF coalesce(btrim(p_by), '') = '' THEN
         RAISE EXCEPTION 'Say who does it: p_by is empty.' USING ERRCODE = 'invalid_parameter_value';
     END IF;

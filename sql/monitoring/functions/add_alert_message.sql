@@ -17,6 +17,7 @@ DECLARE
     v_message_id bigint;
     v_recent integer;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.add_alert_message', false);
     -- A person pressed the button for a test: that one is never held.
     IF p_kind <> 'test' THEN
         SELECT count(*) INTO v_recent

@@ -10,6 +10,7 @@ DECLARE
     v_now timestamptz := clock_timestamp();
     v_message monitoring.alert_message;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.claim_alert_message', false);
     SELECT m.* INTO v_message
       FROM monitoring.alert_message AS m
       LEFT JOIN monitoring.alert_channel AS c ON c.recipient = m.recipient

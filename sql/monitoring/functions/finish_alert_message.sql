@@ -21,6 +21,7 @@ DECLARE
     v_reported timestamptz;
     v_other text;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.finish_alert_message', false);
     v_state := CASE WHEN p_sent THEN 'sent' WHEN p_attempt > array_length(c_waits, 1) THEN 'failed' ELSE 'waiting' END;
     UPDATE monitoring.alert_message AS m
        SET state = v_state,

@@ -12,6 +12,7 @@ DECLARE
     v_digest bigint;
     v_made integer := 0;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.merge_held_alert_messages', false);
     FOR v_recipient IN
         SELECT h.recipient
           FROM monitoring.alert_message AS h

@@ -12,6 +12,7 @@ DECLARE
     v_events bytea[];
     v_alerts bytea[];
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.mirror_alert_events', false);
     IF to_regclass('monitoring.alert_definition_h') IS NULL OR to_regclass('monitoring.alert_definition_s') IS NULL
        OR to_regclass('monitoring.alert_instance_h') IS NULL OR to_regclass('monitoring.alert_instance_s') IS NULL THEN
         RETURN 0;

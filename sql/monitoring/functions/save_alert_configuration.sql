@@ -17,6 +17,7 @@ DECLARE
     v_current monitoring.alert_configuration_s;
     v_satellite_id bigint;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.save_alert_configuration', false);
     IF coalesce(btrim(p_changed_by), '') = '' THEN
         RAISE EXCEPTION 'Say who changes the alert: p_changed_by is empty.' USING ERRCODE = 'invalid_parameter_value';
     END IF;

@@ -7,6 +7,7 @@ AS $function$
 DECLARE
     v_count integer;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.store_alert_states', false);
     INSERT INTO monitoring.alert_state AS t (
         alert_config_hk, level, level_since, pending_level, pending_since, value, sentence, evaluated_at, evaluation_ms, recent)
     SELECT decode(s.alert_config_hk, 'hex'), s.level, s.level_since, s.pending_level, s.pending_since, s.value,

@@ -18,6 +18,7 @@ DECLARE
     v_bk text;
     v_satellite_id bigint;
 BEGIN
+    PERFORM lock_engine.require_writable('monitoring.write_alert_event', false);
     IF p_alert_event_hk IS NULL THEN
         v_bk := encode(p_alert_config_hk, 'hex') || ':' || to_char(v_now AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS.US"Z"');
         v_row.alert_event_hk := sha256(convert_to(v_bk, 'UTF8'));
