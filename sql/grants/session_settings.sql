@@ -13,7 +13,7 @@ DECLARE
     v_clauses text;
 BEGIN
     FOR v_function IN
-        SELECT p.oid::regprocedure::text AS signature, e.is_entry,
+        SELECT p.oid::regprocedure::text AS signature, e.is_entry, p.provolatile = 'v' AS writes,
                coalesce((SELECT array_agg(lower(split_part(c, '=', 1))) FROM unnest(p.proconfig) AS c), '{}') AS has
           FROM pg_catalog.pg_proc AS p
           JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
@@ -35,7 +35,7 @@ BEGIN
                  WHERE (v_function.is_entry OR j.key = 'standard_conforming_strings')
                    AND current_setting(j.key, true) IS NOT NULL
                 UNION ALL
-                SELECT 'lock_timeout', quote_literal('1s') WHERE v_function.is_entry) AS s (key, value)
+                SELECT 'lock_timeout', quote_literal('1s') WHERE v_function.is_entry AND v_function.writes) AS s (key, value)
          WHERE NOT lower(s.key) = ANY (v_function.has);
         IF v_clauses IS NOT NULL THEN
             EXECUTE format('ALTER FUNCTION %s %s', v_function.signature, v_clauses);
