@@ -9,7 +9,7 @@ PROCESSES ?= 4
 export PROCESSES
 BENCH ?= $(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))
 .DEFAULT_GOAL := help
-.PHONY: .python help run setup setup-runtime test test-matrix e2e bench lint format types clean
+.PHONY: .python help run setup setup-runtime test test-long test-matrix e2e bench lint format types clean
 
 help: ## list what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -27,7 +27,10 @@ run: setup-runtime ## start everything: PostgreSQL, demo traffic, django-q clust
 	@exec $(VENV) -m onevault.embedded.run
 
 test: setup ## run the tests on an embedded PostgreSQL
-	@$(VENV) -m pytest -m "not e2e" -n $(PROCESSES) --dist worksteal $(ARGS)
+	@$(VENV) -m pytest -m "not e2e and not long" -n $(PROCESSES) --dist worksteal $(ARGS)
+
+test-long: setup ## run the tests that take minutes each, such as a quarter of an hour with ten kill -9 of everything
+	@$(VENV) -m pytest -m long $(ARGS)
 
 test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18" for some)
 	@$(VENV) -m tests.support.matrix $(VERSIONS)

@@ -198,7 +198,7 @@ BEGIN
   endings AS MATERIALIZED (
     SELECT o.place, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at,
            CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
-                THEN greatest(p_unseen_since, o.load_date) END AS last_sight,
+                THEN greatest(p_unseen_since, o.load_date + interval '1 microsecond') END AS last_sight,
            CASE
              WHEN f.just_granted AND f.proven THEN 'granted'
              WHEN f.proven THEN NULL

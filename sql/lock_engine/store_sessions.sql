@@ -89,7 +89,7 @@ BEGIN
             UNION ALL
             SELECT n.blocking_session_hk, n.load_date, n.how,
                    CASE WHEN p_unseen_since IS NULL THEN greatest(p_now, n.load_date + interval '1 microsecond')
-                        ELSE greatest(p_unseen_since, n.load_date) END
+                        ELSE greatest(p_unseen_since, n.load_date + interval '1 microsecond') END
               FROM gone n) e
      WHERE x.blocking_session_hk = e.hk AND x.load_date = e.load_date AND x.load_end_date IS NULL
     RETURNING 1),

@@ -72,7 +72,7 @@ def test_the_schedule_starts_it_a_kill_is_outlived_and_the_cluster_stops(
     poll(lambda: status(vault_db).leader_pid not in (None, before.leader_pid), 10, "the standby leading")
     # Ctrl-C reaches the cluster, and the workers ignore it: the loop must notice by itself
     cluster.send_signal(signal.SIGINT)
-    cluster.wait(20)
+    cluster.wait(60)
     assert status(vault_db).state == "not watching"
     assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
 

@@ -103,7 +103,7 @@ def test_a_killed_leader_is_replaced(server: Server, vault_db: str) -> None:
     web = server.dsn(str(connections["default"].settings_dict["NAME"]))
     killed = start_process(vault_db, web)
     try:
-        leader = until_watching(vault_db, 20).leader_pid
+        leader = until_watching(vault_db).leader_pid
         with running_loop():
             poll(lambda: status(vault_db).standby_pid, what="a standby")
             killed.send_signal(signal.SIGKILL)
@@ -117,9 +117,9 @@ def test_the_foreground_command_ends_cleanly_on_sigterm(server: Server, vault_db
     web = server.dsn(str(connections["default"].settings_dict["NAME"]))
     process = start_process(vault_db, web)
     try:
-        until_watching(vault_db, 20)
+        until_watching(vault_db)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
     finally:
         process.kill()

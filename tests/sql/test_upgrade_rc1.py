@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -197,6 +198,45 @@ def test_cycles_go_on_where_the_release_before_stopped(
     stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits()")
     stored.rows("SELECT * FROM lock_monitoring.cleanup_old_data(30)")
     stored.check_rules()
+
+
+def test_the_way_back_is_the_old_releases_files(
+    server: Server, site: str, connect: Connect, session: OpenSession, tmp_path: Path
+) -> None:
+    """Its functions work again over all that was recorded meanwhile; what is new stays unused."""
+    living = connect(site)
+    update(server, site)
+    stored = Stored(living)
+    stored.cycle()
+    known = columns(living)
+    before = rows(living, known)
+
+    name = str(psycopg.conninfo.conninfo_to_dict(site)["dbname"])
+    old_files = releases.files("rc1", tmp_path)
+    sites.install_with_psql(server, name, old_files)
+    first = sites.real_site(server, old_functions=False)
+    sites.install_with_psql(server, first, old_files)
+    old, now = (
+        [line for line in catalog.definitions(one) if line.startswith("function ")]
+        for one in (connect(first), living)
+    )
+    assert_same(old, now)
+    after = rows(living, known)
+    assert {table for table in before if before[table] - after[table]} <= {"lock_log.state"}
+    holder, waiter = session(site), session(site)
+    holder.run("UPDATE demo.accounts SET balance = balance WHERE id = 1")
+    waiter.start("UPDATE demo.accounts SET balance = balance WHERE id = 1")
+    waiter.wait_blocked()
+    stored.cycle()
+    assert stored.episodes(holder.pid)
+    waiter.close()
+    holder.close()
+    stored.wait_gone(waiter.pid)
+    stored.cycle()
+    stored.check_rules()
+
+    update(server, site)
+    assert [check for check in verify(living) if not check.passed] == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "vault"])

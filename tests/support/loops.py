@@ -39,7 +39,7 @@ class LoopThread:
         except BaseException as error:  # the test looks at it
             self.error = error
 
-    def finish(self, seconds: float = 15) -> str | None:
+    def finish(self, seconds: float = 60) -> str | None:
         """Stop it and wait for its end; returns what run() returned."""
         self.stop.set()
         self._thread.join(seconds)

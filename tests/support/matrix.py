@@ -116,7 +116,7 @@ def run(major: int) -> Outcome:
     environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
     began = time.monotonic()
     cache = f"cache_dir={CACHE.parent / f'pytest-{major}'}"
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e", "-o", cache, "tests/sql"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e and not long", "-o", cache, "tests/sql"]
     command += ["-n", os.environ.get("PROCESSES", "4"), "--dist", "worksteal"]
     exit_code, said = _pytest(command, environment)
     print(f"--- PostgreSQL {major} ({VERSIONS[major]})\n{said}\n", flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -51,6 +53,13 @@ def restore(server: Server, release: str, *, unreadable: bool = False) -> str:
         done = sites.psql(server, name, "-q", "-v", "ON_ERROR_STOP=1", "-f", file, folder=FOLDER)
         assert done.returncode == 0, done.stderr
     return name
+
+
+def files(release: str, folder: Path) -> Path:
+    """Unpack the release's own sql/ below this folder; where it is (git archive COMMIT:sql made it)."""
+    with tarfile.open(FOLDER / f"{release}_files.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / release
 
 
 def move(connection: psycopg.Connection[Any], by: str) -> None:

@@ -32,9 +32,9 @@ def psql(
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 
-def install_with_psql(server: Server, database: str) -> None:
+def install_with_psql(server: Server, database: str, folder: Path = SQL_FOLDER) -> None:
     """The guide's two commands."""
     for step in STEPS:
-        done = psql(server, database, "-f", step)
+        done = psql(server, database, "-f", step, folder=folder)
         assert done.returncode == 0, done.stderr
         assert not done.stderr, done.stderr
