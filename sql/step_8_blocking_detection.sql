@@ -27,6 +27,11 @@ BEGIN;
 \ir prerequisites/system_tenant.sql
 
 \echo 'One Vault lock monitor, step 8: reading locks and sessions'
+\ir lock_catalog/code_point.sql
+\ir lock_catalog/readable_bytes.sql
+\ir lock_catalog/readable.sql
+\ir lock_catalog/readable_unless.sql
+\ir lock_catalog/all_readable.sql
 \ir lock_catalog/own_pids.sql
 \ir lock_catalog/sessions.sql
 \ir lock_catalog/alive.sql
@@ -118,6 +123,7 @@ BEGIN;
 \ir lock_log/wait_detail.sql
 \ir lock_log/classify.sql
 \ir lock_log/split.sql
+\ir lock_log/readable_record.sql
 \ir lock_log/take_common.sql
 \ir lock_log/take.sql
 \ir lock_log/missing_rights.sql

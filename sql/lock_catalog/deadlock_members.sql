@@ -9,6 +9,7 @@ SET jit = off
 AS $$
 DECLARE
   v_members jsonb;
+  v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
   v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   PERFORM pg_stat_clear_snapshot();
@@ -17,6 +18,11 @@ BEGIN
      WHERE x.pid = ANY (p_cycle) OR x.leader_pid = ANY (p_cycle)),
   l AS MATERIALIZED (
     SELECT k.*, s.node FROM lock_catalog.locks k JOIN s ON s.pid = k.pid WHERE k.mode_bit <> 0),
+  relation AS (
+    SELECT k.oid, k.relkind, lock_catalog.readable_unless(k.relname::text, v_utf8) AS relname,
+           lock_catalog.readable_unless(n.nspname::text, v_utf8) AS nspname
+      FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
+     WHERE k.oid IN (SELECT l.relation_oid FROM l)),
   w AS (
     SELECT DISTINCT ON (l.node) l.*
       FROM l JOIN unnest(p_wait_pids, p_wait_objects) b(pid, object_hash) ON b.pid = l.pid AND b.object_hash = l.object_hash
@@ -46,20 +52,18 @@ BEGIN
       SELECT jsonb_agg(DISTINCT h.lock_mode) AS modes FROM l h
        WHERE h.granted AND h.node = b.node AND h.object_hash = w.object_hash AND h.mode_bit & w.conflict_bits <> 0) h
     LEFT JOIN LATERAL (
-      SELECT nsp.nspname::text || '.' || k.relname AS table_name,
-             lock_catalog.object_name(w.lock_type, nsp.nspname::text, k.relname::text, k.relkind, w.relation_oid, w.page, w.tuple,
+      SELECT k.nspname || '.' || k.relname AS table_name,
+             lock_catalog.object_name(w.lock_type, k.nspname, k.relname, k.relkind, w.relation_oid, w.page, w.tuple,
                w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid) AS name
         FROM (SELECT 1) one
-        LEFT JOIN pg_class k ON k.oid = w.relation_oid AND w.database_oid IN (0, v_database)
-        LEFT JOIN pg_namespace nsp ON nsp.oid = k.relnamespace) n ON true
+        LEFT JOIN relation k ON k.oid = w.relation_oid AND w.database_oid IN (0, v_database)) n ON true
     LEFT JOIN LATERAL (
       -- the row behind a wait for a transaction: the waiter holds the row's tuple lock, if it is first in its queue
-      SELECT t.relation_oid, t.page, t.tuple, nsp.nspname::text || '.' || k.relname AS table_name,
-             lock_catalog.object_name(w.lock_type, nsp.nspname::text, k.relname::text, k.relkind, t.relation_oid, t.page, t.tuple,
+      SELECT t.relation_oid, t.page, t.tuple, k.nspname || '.' || k.relname AS table_name,
+             lock_catalog.object_name(w.lock_type, k.nspname, k.relname, k.relkind, t.relation_oid, t.page, t.tuple,
                NULL, w.transactionid, NULL, NULL, NULL) AS name
         FROM l t
-        LEFT JOIN pg_class k ON k.oid = t.relation_oid AND t.database_oid IN (0, v_database)
-        LEFT JOIN pg_namespace nsp ON nsp.oid = k.relnamespace
+        LEFT JOIN relation k ON k.oid = t.relation_oid AND t.database_oid IN (0, v_database)
        WHERE w.lock_type = 'transactionid' AND t.pid = w.pid AND t.granted AND t.lock_type = 'tuple'
        ORDER BY t.relation_oid, t.page, t.tuple LIMIT 1) r ON true;
   IF v_members IS NULL OR jsonb_array_length(v_members) <> cardinality(p_cycle) THEN

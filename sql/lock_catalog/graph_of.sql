@@ -24,6 +24,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
+  -- names in this database are valid in its encoding; only of UTF8 every client can be told them all
+  v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
   v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   RETURN QUERY
@@ -197,11 +199,11 @@ BEGIN
   nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
   facts AS (
     SELECT n.node, (CASE WHEN n.node < 0 THEN 0 ELSE n.node END)::integer AS pid, s.backend_start,
-           coalesce(s.user_name, px.owner::text) AS user_name, s.is_superuser,
-           coalesce(s.database_name, px.database::text) AS database_name, s.application_name, s.client_addr,
+           coalesce(s.user_name, lock_catalog.readable(px.owner::text)) AS user_name, s.is_superuser,
+           coalesce(s.database_name, lock_catalog.readable(px.database::text)) AS database_name, s.application_name, s.client_addr,
            s.client_hostname, s.backend_type, s.state, s.state_change, s.xact_start, s.query_start, s.query,
            s.query_truncated, s.query_id, coalesce(s.backend_xid, CASE WHEN n.node < 0 THEN -n.node END) AS backend_xid,
-           px.gid AS prepared_gid, px.prepared AS prepared_at,
+           lock_catalog.readable(px.gid) AS prepared_gid, px.prepared AS prepared_at,
            w.node IS NOT NULL AS waits, w.lock_type, w.lock_mode, w.mode_bit, w.began, w.began_is_bound, w.transactionid,
            w.head_pid, w.run_position, w.mode_bit & w.conflict_bits <> 0 AS self_conflict, w.object_hash,
            coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
@@ -228,7 +230,8 @@ BEGIN
                    coalesce(w.row_database, w.database_oid) AS database_oid
               FROM wait w) o
       -- a look-up for each (OFFSET 0), whatever the size of pg_class
-      LEFT JOIN LATERAL (SELECT x.relname::text AS relname, x.relkind, n.nspname::text AS nspname
+      LEFT JOIN LATERAL (SELECT lock_catalog.readable_unless(x.relname::text, v_utf8) AS relname, x.relkind,
+                                lock_catalog.readable_unless(n.nspname::text, v_utf8) AS nspname
                            FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace
                           WHERE x.oid = o.relation_oid AND o.database_oid IN (0, v_database)
                          OFFSET 0) c ON true),

@@ -1,9 +1,11 @@
--- lock_catalog.sessions: one row per server process, from pg_stat_activity, with names resolved.
+-- lock_catalog.sessions: one row per server process, from pg_stat_activity, with names resolved and texts made readable:
+-- a session of another database shows the bytes of that database's encoding.
 -- Versions: query_id exists from PostgreSQL 14 on; before that it is NULL.
 DO $install$
 BEGIN
   EXECUTE pg_catalog.format($view$
     CREATE OR REPLACE VIEW lock_catalog.sessions AS
+    WITH texts AS MATERIALIZED (SELECT lock_catalog.all_readable() AS valid)
     SELECT a.pid,
            a.leader_pid,
            a.backend_start,
@@ -11,24 +13,25 @@ BEGIN
            a.query_start,
            a.state_change,
            a.usesysid AS user_oid,
-           a.usename::text AS user_name,
+           lock_catalog.readable_unless(a.usename::text, (SELECT t.valid FROM texts t)) AS user_name,
            r.rolsuper AS is_superuser,
            a.datid AS database_oid,
-           a.datname::text AS database_name,
-           a.application_name,
+           lock_catalog.readable_unless(a.datname::text, (SELECT t.valid FROM texts t)) AS database_name,
+           lock_catalog.readable_unless(a.application_name, (SELECT t.valid FROM texts t)) AS application_name,
            a.client_addr,
-           a.client_hostname,
+           lock_catalog.readable_unless(a.client_hostname, (SELECT t.valid FROM texts t)) AS client_hostname,
            a.client_port,
            a.state,
            a.wait_event_type,
            a.wait_event,
            a.backend_xid::text::bigint AS backend_xid,
            a.backend_xmin::text::bigint AS backend_xmin,
-           a.query,
+           lock_catalog.readable_unless(a.query, (SELECT t.valid FROM texts t)) AS query,
            -- PostgreSQL cuts at track_activity_query_size - 1 bytes, earlier by up to three bytes in a multi-byte text
            (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 1)
             OR (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 4)
-                AND octet_length(a.query) <> length(a.query))) AS query_truncated,
+                AND octet_length(a.query) <> length(CASE WHEN (SELECT t.valid FROM texts t) THEN a.query
+                                                    ELSE lock_catalog.readable(a.query) END))) AS query_truncated,
            %s AS query_id,
            a.backend_type,
            -- a process that has reported no statement yet, or never does, waits since its start at the earliest

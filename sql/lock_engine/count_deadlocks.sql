@@ -31,7 +31,7 @@ BEGIN
     RETURN 0;
   END IF;
   WITH n AS MATERIALIZED (
-    SELECT d.oid, d.datname::text AS name, pg_stat_get_db_deadlocks(d.oid) AS counter FROM pg_database d WHERE d.datallowconn),
+    SELECT d.oid, lock_catalog.readable(d.datname::text) AS name, pg_stat_get_db_deadlocks(d.oid) AS counter FROM pg_database d WHERE d.datallowconn),
   rise AS (
     INSERT INTO lock_engine.deadlock_ledger (database_name, window_start, window_end, counted)
     SELECT n.name, coalesce(c.looked_at, v_looked), v_now, n.counter - CASE WHEN n.counter >= c.counter THEN c.counter ELSE 0 END

@@ -48,13 +48,13 @@ BEGIN
        ORDER BY v.logged_at DESC, v.waited_ms DESC LIMIT 1) w ON true
     LEFT JOIN lock_catalog.sessions s ON s.pid = d.pid AND s.backend_start < p_event.logged_at AND s.database_name = p_event.database_name
     LEFT JOIN LATERAL (
-      SELECT n.nspname::text || '.' || k.relname AS table_name FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
+      SELECT lock_catalog.readable(n.nspname::text || '.' || k.relname) AS table_name FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
        WHERE v_here AND k.oid = o.relation_oid) r ON true
     LEFT JOIN LATERAL (
       -- English only: "while updating tuple (0,1) in relation "accounts""
       SELECT m[1]::integer AS page, m[2]::integer AS tuple,
              -- the name has no schema there: it is added only where one table of that name exists
-             coalesce((SELECT min(n.nspname::text || '.' || k.relname) FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
+             coalesce((SELECT lock_catalog.readable(min(n.nspname::text || '.' || k.relname)) FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
                         WHERE v_here AND k.relname = m[3] AND k.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_'
                        HAVING count(*) = 1), m[3]) AS table_name
         FROM regexp_match(coalesce(CASE WHEN d.pid = p_event.pid THEN p_event.context END, w.context),

@@ -34,6 +34,7 @@ DECLARE
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
   v_aside boolean := p_anyone_waits OR v_any_prepared;
+  v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   WITH
@@ -75,7 +76,8 @@ BEGIN
     -- always true; lets the planner expect few rows and hash this side, not the locks
     HAVING sum(w.waiters) > 0 AND min(w.waiters) > 0),
   prepared AS MATERIALIZED (
-    SELECT k.virtualtransaction, p.prepared, p.owner::varchar(100) AS user_name, p.database::varchar(100) AS database_name
+    SELECT k.virtualtransaction, p.prepared, lock_catalog.readable(p.owner::text)::varchar(100) AS user_name,
+           lock_catalog.readable(p.database::text)::varchar(100) AS database_name
       FROM aside k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
      WHERE v_any_prepared AND k.pid IS NULL AND k.lock_type = 'transactionid'),
   kept AS MATERIALIZED (
@@ -178,9 +180,9 @@ BEGIN
              WHEN 'I' THEN 'partitioned index' WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
              WHEN 't' THEN 'toast table' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'composite type' END::varchar(50) AS kind
       FROM (
-        SELECT r.rel_oid, (SELECT c.relname::text FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
+        SELECT r.rel_oid, (SELECT lock_catalog.readable_unless(c.relname::text, v_utf8) FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
                (SELECT c.relkind FROM pg_class c WHERE c.oid = r.rel_oid) AS relkind,
-               (SELECT n.nspname::text FROM pg_namespace n
+               (SELECT lock_catalog.readable_unless(n.nspname::text, v_utf8) FROM pg_namespace n
                  WHERE n.oid = (SELECT c.relnamespace FROM pg_class c WHERE c.oid = r.rel_oid)) AS nspname
           FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r
         OFFSET 0) d),

@@ -51,7 +51,7 @@ BEGIN
     v_prefix := current_setting('log_line_prefix');
     IF f.log_format = 'stderr' AND (v_prefix !~ '%-?\d*p' OR v_prefix !~ '%-?\d*[mtn]') THEN
       PERFORM lock_log.set_unreadable(
-        format('log not readable: log_line_prefix is "%s", which lacks the time (%%m) or the process (%%p)', v_prefix),
+        format('log not readable: log_line_prefix is "%s", which lacks the time (%%m) or the process (%%p)', lock_catalog.readable(v_prefix)),
         'ALTER SYSTEM SET log_destination = ''stderr,csvlog''; SELECT pg_reload_conf(); or put %m [%p] into log_line_prefix.');
       RETURN 0;
     END IF;
@@ -138,11 +138,11 @@ BEGIN
       -- a table of our own is locked: that is no trouble of the log, and the caller knows what to do
       RAISE;
     WHEN insufficient_privilege THEN
-      PERFORM lock_log.set_unreadable('log not readable: ' || SQLERRM,
+      PERFORM lock_log.set_unreadable('log not readable: ' || lock_catalog.readable(SQLERRM),
         coalesce(lock_log.missing_rights(), 'The server''s own user must be able to read log_directory.'));
     WHEN OTHERS THEN
       -- not swallowed: the state keeps it, the pages show it, and the rest of the cycle goes on
-      PERFORM lock_log.set_unreadable(format('log not readable: %s (SQLSTATE %s)', SQLERRM, SQLSTATE), lock_log.missing_rights());
+      PERFORM lock_log.set_unreadable(format('log not readable: %s (SQLSTATE %s)', lock_catalog.readable(SQLERRM), SQLSTATE), lock_log.missing_rights());
   END;
   RETURN 0;
 END

@@ -13,7 +13,6 @@ DECLARE
   v_pattern text;
   v_cut record;
   v_record text;
-  v_bytes bytea;
   r record;
   k record;
   o record;
@@ -42,12 +41,7 @@ BEGIN
         v_record := replace(v_record, '\000', '');
       END IF;
       IF position('\' IN v_record) > 0 THEN
-        v_bytes := decode(v_record, 'escape');
-        BEGIN
-          v_record := convert_from(v_bytes, 'UTF8');
-        EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
-          v_record := convert_from(v_bytes, 'LATIN1');
-        END;
+        v_record := lock_log.readable_record(v_record, p_format);
       END IF;
       SELECT * INTO r FROM lock_log.parse_record(p_format, v_record, p_prefix, p_time_zone);
       IF NOT r.readable THEN

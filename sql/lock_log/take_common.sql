@@ -18,7 +18,7 @@ BEGIN
   WITH r AS MATERIALIZED (
     SELECT x.raw, x.n,
            CASE WHEN position('\000' IN x.raw) > 0 OR position(c_mark IN x.raw) > 0 THEN NULL
-                WHEN position('\' IN x.raw) > 0 THEN convert_from(decode(x.raw, 'escape'), 'UTF8')
+                WHEN position('\' IN x.raw) > 0 THEN lock_log.readable_record(x.raw, p_format)
                 ELSE x.raw END AS record
       FROM unnest(p_records) WITH ORDINALITY x(raw, n)),
   -- csvlog: commas outside of quotes become a mark that no record here holds, then it is cut at the marks

@@ -11,6 +11,10 @@ BEGIN
         RAISE EXCEPTION 'One Vault lock monitor needs PostgreSQL 13 or newer; this server is %. Nothing was changed.',
             current_setting('server_version');
     END IF;
+    IF getdatabaseencoding() IN ('SQL_ASCII', 'MULE_INTERNAL') THEN
+        RAISE EXCEPTION 'The database "%" has the encoding %, in which nobody can tell which characters a text holds: watch this server from a database in UTF8. Nothing was changed.',
+            current_database(), getdatabaseencoding() USING ERRCODE = 'feature_not_supported';
+    END IF;
     IF pg_is_in_recovery() THEN
         RAISE EXCEPTION 'This server is a standby and cannot be written to: install on its primary. Nothing was changed.';
     END IF;

@@ -12,9 +12,9 @@ AS $$
        AND CASE WHEN e.entry ->> 'user' = '@privileged'
              THEN EXISTS (
                SELECT 1 FROM pg_catalog.pg_roles AS r
-                WHERE r.rolname = p_user
+                WHERE lock_catalog.readable(r.rolname::text) = p_user
                   AND (r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
-                       OR EXISTS (SELECT 1 FROM pg_catalog.pg_database AS d WHERE d.datname = p_database AND d.datdba = r.oid)
+                       OR EXISTS (SELECT 1 FROM pg_catalog.pg_database AS d WHERE d.datdba = r.oid AND lock_catalog.readable(d.datname::text) = p_database)
                        OR EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS g
                                    WHERE g.rolname IN ('pg_monitor', 'pg_read_all_data', 'pg_signal_backend')
                                      AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))))

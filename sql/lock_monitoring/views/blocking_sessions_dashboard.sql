@@ -8,7 +8,7 @@ WITH live AS (
     FROM lock_monitoring.blocking_session_s s
    WHERE s.load_end_date IS NULL
      AND ((SELECT c.checked_at FROM lock_engine.cycle_state c) > clock_timestamp() - interval '15 seconds'
-          OR (s.node < 0 AND EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p WHERE p.gid = s.prepared_gid))
+          OR (s.node < 0 AND EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p WHERE lock_catalog.readable(p.gid) = s.prepared_gid))
           OR (s.session_pid, s.session_start_time) IN (SELECT a.pid, a.backend_start FROM lock_catalog.alive a)))
 SELECT l.session_pid,
        l.user_name,
