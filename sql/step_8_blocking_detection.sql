@@ -30,7 +30,6 @@ BEGIN;
 \ir lock_catalog/code_point.sql
 \ir lock_catalog/readable_bytes.sql
 \ir lock_catalog/readable.sql
-\ir lock_catalog/readable_unless.sql
 \ir lock_catalog/all_readable.sql
 \ir lock_catalog/own_pids.sql
 \ir lock_catalog/sessions.sql

@@ -19,8 +19,8 @@ BEGIN
   l AS MATERIALIZED (
     SELECT k.*, s.node FROM lock_catalog.locks k JOIN s ON s.pid = k.pid WHERE k.mode_bit <> 0),
   relation AS (
-    SELECT k.oid, k.relkind, lock_catalog.readable_unless(k.relname::text, v_utf8) AS relname,
-           lock_catalog.readable_unless(n.nspname::text, v_utf8) AS nspname
+    SELECT k.oid, k.relkind, CASE WHEN v_utf8 THEN k.relname::text ELSE lock_catalog.readable(k.relname::text) END AS relname,
+           CASE WHEN v_utf8 THEN n.nspname::text ELSE lock_catalog.readable(n.nspname::text) END AS nspname
       FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
      WHERE k.oid IN (SELECT l.relation_oid FROM l)),
   w AS (

@@ -230,8 +230,8 @@ BEGIN
                    coalesce(w.row_database, w.database_oid) AS database_oid
               FROM wait w) o
       -- a look-up for each (OFFSET 0), whatever the size of pg_class
-      LEFT JOIN LATERAL (SELECT lock_catalog.readable_unless(x.relname::text, v_utf8) AS relname, x.relkind,
-                                lock_catalog.readable_unless(n.nspname::text, v_utf8) AS nspname
+      LEFT JOIN LATERAL (SELECT CASE WHEN v_utf8 THEN x.relname::text ELSE lock_catalog.readable(x.relname::text) END AS relname, x.relkind,
+                                CASE WHEN v_utf8 THEN n.nspname::text ELSE lock_catalog.readable(n.nspname::text) END AS nspname
                            FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace
                           WHERE x.oid = o.relation_oid AND o.database_oid IN (0, v_database)
                          OFFSET 0) c ON true),

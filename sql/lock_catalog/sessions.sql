@@ -2,6 +2,9 @@
 -- a session of another database shows the bytes of that database's encoding.
 -- Versions: query_id exists from PostgreSQL 14 on; before that it is NULL.
 DO $install$
+DECLARE
+  -- most are valid and hold nothing that could be taken for a byte of ours: no call for them
+  v_readable text := E'CASE WHEN (SELECT t.valid FROM texts t) AND strpos(a.%1$s, E\'\\\\x\') = 0 THEN a.%1$s ELSE lock_catalog.readable(a.%1$s) END';
 BEGIN
   EXECUTE pg_catalog.format($view$
     CREATE OR REPLACE VIEW lock_catalog.sessions AS
@@ -13,26 +16,26 @@ BEGIN
            a.query_start,
            a.state_change,
            a.usesysid AS user_oid,
-           lock_catalog.readable_unless(a.usename::text, (SELECT t.valid FROM texts t)) AS user_name,
+           %2$s AS user_name,
            r.rolsuper AS is_superuser,
            a.datid AS database_oid,
-           lock_catalog.readable_unless(a.datname::text, (SELECT t.valid FROM texts t)) AS database_name,
-           lock_catalog.readable_unless(a.application_name, (SELECT t.valid FROM texts t)) AS application_name,
+           %3$s AS database_name,
+           %4$s AS application_name,
            a.client_addr,
-           lock_catalog.readable_unless(a.client_hostname, (SELECT t.valid FROM texts t)) AS client_hostname,
+           %5$s AS client_hostname,
            a.client_port,
            a.state,
            a.wait_event_type,
            a.wait_event,
            a.backend_xid::text::bigint AS backend_xid,
            a.backend_xmin::text::bigint AS backend_xmin,
-           lock_catalog.readable_unless(a.query, (SELECT t.valid FROM texts t)) AS query,
+           %6$s AS query,
            -- PostgreSQL cuts at track_activity_query_size - 1 bytes, earlier by up to three bytes in a multi-byte text
            (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 1)
             OR (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 4)
                 AND octet_length(a.query) <> length(CASE WHEN (SELECT t.valid FROM texts t) THEN a.query
                                                     ELSE lock_catalog.readable(a.query) END))) AS query_truncated,
-           %s AS query_id,
+           %1$s AS query_id,
            a.backend_type,
            -- a process that has reported no statement yet, or never does, waits since its start at the earliest
            coalesce(a.query_start, a.backend_start) AS earliest_wait
@@ -40,7 +43,9 @@ BEGIN
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
   $view$,
   CASE WHEN pg_catalog.current_setting('server_version_num')::integer >= 140000
-       THEN 'a.query_id' ELSE 'NULL::bigint' END);
+       THEN 'a.query_id' ELSE 'NULL::bigint' END,
+  format(v_readable, 'usename::text'), format(v_readable, 'datname::text'), format(v_readable, 'application_name'),
+  format(v_readable, 'client_hostname'), format(v_readable, 'query'));
 END
 $install$;
 

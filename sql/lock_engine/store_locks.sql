@@ -180,9 +180,9 @@ BEGIN
              WHEN 'I' THEN 'partitioned index' WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
              WHEN 't' THEN 'toast table' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'composite type' END::varchar(50) AS kind
       FROM (
-        SELECT r.rel_oid, (SELECT lock_catalog.readable_unless(c.relname::text, v_utf8) FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
+        SELECT r.rel_oid, (SELECT CASE WHEN v_utf8 THEN c.relname::text ELSE lock_catalog.readable(c.relname::text) END FROM pg_class c WHERE c.oid = r.rel_oid) AS relname,
                (SELECT c.relkind FROM pg_class c WHERE c.oid = r.rel_oid) AS relkind,
-               (SELECT lock_catalog.readable_unless(n.nspname::text, v_utf8) FROM pg_namespace n
+               (SELECT CASE WHEN v_utf8 THEN n.nspname::text ELSE lock_catalog.readable(n.nspname::text) END FROM pg_namespace n
                  WHERE n.oid = (SELECT c.relnamespace FROM pg_class c WHERE c.oid = r.rel_oid)) AS nspname
           FROM (SELECT DISTINCT t.rel_oid FROM timed t WHERE t.rel_database IN (0, v_current_database)) r
         OFFSET 0) d),
