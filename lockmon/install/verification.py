@@ -27,6 +27,8 @@ ROLES = {
 }
 
 
+# Nobody can tell which characters a text of these holds: prerequisites/session.sql refuses them.
+ENCODINGS_REFUSED = ("SQL_ASCII", "MULE_INTERNAL")
 # What often only a superuser gives away; without it the log is not read, and everything else goes on.
 _FOR_THE_LOG = "lock_log_reader"
 
@@ -53,6 +55,7 @@ def verify(connection: Connection) -> list[Check]:
     to a DBA and to members of pg_read_all_settings.
     """
     return [
+        *_encoding(connection),
         *_objects(connection),
         *_roles(connection),
         *_tenant(connection),
@@ -82,6 +85,18 @@ def drift(connection: Connection) -> list[Drift]:
         elif found[name] != wanted[name]:
             different.append(Drift(name, "differs from this release's file"))
     return different
+
+
+def _encoding(connection: Connection) -> Iterator[Check]:
+    row = connection.execute("SELECT pg_catalog.getdatabaseencoding()::text").fetchone()
+    assert row is not None
+    if str(row[0]) in ENCODINGS_REFUSED:
+        yield Check(
+            "database",
+            f"encoding {row[0]}",
+            WRONG,
+            "install the monitor in a database of this server in UTF8",
+        )
 
 
 def _objects(connection: Connection) -> Iterator[Check]:
@@ -124,7 +139,8 @@ def _roles(connection: Connection) -> Iterator[Check]:
     attributes = {
         name: (can_login, is_super)
         for name, can_login, is_super in connection.execute(
-            "SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles"
+            "SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)",
+            [list(ROLES)],
         )
     }
     # From 16 on a membership may be for administering the role only: nobody can act by it.
@@ -135,9 +151,11 @@ def _roles(connection: Connection) -> Iterator[Check]:
             FROM pg_catalog.pg_auth_members AS a
             JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
             JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
-            WHERE coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
-               OR coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true)
-            """
+            WHERE m.rolname = ANY(%s)
+              AND (coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
+                   OR coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true))
+            """,
+            [list(ROLES)],
         ).fetchall()
     )
     for role, parents in ROLES.items():

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from lockmon.install import InstallError, install
+from lockmon.install.manifest import SQL_FOLDER
 from tests.conftest import Connect
-from tests.support import catalog, sites
+from tests.support import catalog, sites, strangers
 from tests.support.servers import Server, throwaway
 
 EVERYTHING = (*catalog.OURS, "auth", "util", "app", "public")
@@ -179,3 +180,23 @@ def test_a_standby_is_one_sentence() -> None:
             assert connection.execute("SELECT to_regnamespace('lock_monitoring') IS NULL").fetchone() == (
                 True,
             )
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "MULE_INTERNAL"])
+def test_an_encoding_in_which_text_has_no_meaning_is_refused(
+    server: Server, connect: Connect, encoding: str
+) -> None:
+    name = f"in_{encoding.lower()}"
+    strangers.create_database(server, name, encoding)
+    words = f'The database "{name}" has the encoding {encoding}'
+    if encoding == "SQL_ASCII":  # the other has no way to UTF-8, so that nothing of ours connects there
+        done = manage("lockmon_deploy", "--dsn", server.dsn(name))
+        assert done.returncode == 1
+        assert words in one_sentence(done.stderr)
+    for step in ("step_7_lock_monitoring.sql", "step_8_blocking_detection.sql"):
+        command = [server.program("psql"), "-X", "-d", server.dsn(name), "-f", str(SQL_FOLDER / step)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert told.returncode == 3
+        assert words in told.stderr and "Nothing was changed" in told.stderr
+    rows = connect(name).execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'lock\\_%'").fetchall()
+    assert rows == []

@@ -1,4 +1,4 @@
-"""Sessions whose names and statements are bytes: of databases in other encodings, as any of the cluster may be."""
+"""Sessions whose names and statements are bytes: of databases in other encodings, as any cluster may have."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def create_database(server: Server, name: str, encoding: str) -> None:
 
 
 class Abroad:
-    """Databases in other encodings with a role and a database whose names are not UTF-8, and sessions there."""
+    """Databases in other encodings, a role and a database whose names are not UTF-8, and sessions there."""
 
     USER = b"caf\xe9"
     DATABASE = b"donn\xe9es"
