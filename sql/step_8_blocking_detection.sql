@@ -14,6 +14,7 @@ BEGIN;
 \ir prerequisites/check_step_7.sql
 \ir prerequisites/take_owners.sql
 \ir prerequisites/expected.sql
+\ir prerequisites/remember_text.sql
 \ir prerequisites/drop_outdated.sql
 
 \echo 'One Vault lock monitor, step 8: settings'
@@ -28,6 +29,8 @@ BEGIN;
 
 \echo 'One Vault lock monitor, step 8: reading locks and sessions'
 \ir lock_catalog/code_point.sql
+\ir lock_catalog/bytes_of.sql
+\ir lock_catalog/is_readable.sql
 \ir lock_catalog/readable_bytes.sql
 \ir lock_catalog/readable.sql
 \ir lock_catalog/all_readable.sql
@@ -261,6 +264,7 @@ BEGIN;
 \ir grants/alert_sandbox.sql
 \ir grants/session_settings.sql
 \ir monitoring/seed/default_alerts.sql
+\ir prerequisites/readable_rows.sql
 \ir prerequisites/restore_site_grants.sql
 \ir prerequisites/leave_owners.sql
 \ir prerequisites/record_installation.sql

@@ -11,6 +11,7 @@ from psycopg import sql
 from lockmon.install import manifest
 from lockmon.install.apply import Connection, InstallError
 from lockmon.install.verification import ROLES
+from lockmon.text import read_any_name
 
 # Ours alone, whatever the site has; in the order in which they can go.
 OWN_SCHEMAS = ("lock_log", "lock_admin", "lock_engine", "lock_catalog")
@@ -196,7 +197,9 @@ class _Removing:
             self.connection.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(sql.Identifier(role)))
 
     def _rows(self, statement: LiteralString, parameters: Any = None) -> list[tuple[Any, ...]]:
-        return self.connection.execute(statement, parameters).fetchall()
+        cursor = self.connection.cursor()
+        read_any_name(cursor)
+        return cursor.execute(statement, parameters).fetchall()
 
     def _not_ours(self) -> set[str]:
         names = [

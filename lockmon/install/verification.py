@@ -10,6 +10,7 @@ from typing import Any
 from lockmon.install import manifest
 from lockmon.install.apply import Connection
 from lockmon.install.manifest import Drift
+from lockmon.text import read_any_name
 
 OK, MISSING, WRONG, ADVICE = "ok", "missing", "wrong", "advice"
 AGAIN = "run manage.py lockmon_deploy again"
@@ -144,18 +145,20 @@ def _roles(connection: Connection) -> Iterator[Check]:
         )
     }
     # From 16 on a membership may be for administering the role only: nobody can act by it.
+    cursor = connection.cursor()
+    read_any_name(cursor)
     memberships = set(
-        connection.execute(
+        cursor.execute(
             """
             SELECT m.rolname, r.rolname
             FROM pg_catalog.pg_auth_members AS a
             JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
             JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
-            WHERE m.rolname = ANY(%s)
+            WHERE (m.rolname = ANY(%(ours)s) OR r.rolname = ANY(%(ours)s))
               AND (coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
                    OR coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true))
             """,
-            [list(ROLES)],
+            {"ours": list(ROLES)},
         ).fetchall()
     )
     for role, parents in ROLES.items():

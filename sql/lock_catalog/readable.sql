@@ -6,22 +6,11 @@ LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  v_escaped text;
 BEGIN
-  BEGIN
-    PERFORM convert_to(p_text, 'UTF8');
-    IF strpos(p_text, E'\\x') > 0 THEN
-      RETURN lock_catalog.readable_bytes(convert_to(p_text, getdatabaseencoding()), getdatabaseencoding(), false);
-    END IF;
+  IF strpos(p_text, E'\\x') = 0 AND lock_catalog.is_readable(p_text) THEN
     RETURN p_text;
-  EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
-    NULL;
-  END;
-  -- the bytes as they are: quote_literal() goes by bytes, doubles backslashes and quotes, and checks nothing
-  v_escaped := encode(quote_literal(p_text)::bytea, 'escape');
-  v_escaped := replace(left(substr(v_escaped, strpos(v_escaped, '''') + 1), -1), '''''', '''');
-  RETURN lock_catalog.readable_bytes(decode(v_escaped, 'escape'), getdatabaseencoding(), false);
+  END IF;
+  RETURN lock_catalog.readable_bytes(lock_catalog.bytes_of(p_text), getdatabaseencoding(), false);
 END
 $$;
 COMMENT ON FUNCTION lock_catalog.readable(text) IS
