@@ -1,8 +1,8 @@
 """Text on its way to and from PostgreSQL where the two sides do not know the same characters.
 
-Names in PostgreSQL's shared catalogs are bytes in any encoding; a database in another encoding than UTF8 lacks
-characters. What is not text becomes \\xNN, a byte each (as lock_catalog.readable() writes it), and a character
-that the database lacks becomes \\uNNNN.
+Names in the catalogs that all databases share are bytes in any encoding; a database in another one than UTF8
+lacks characters. What is not text becomes \\xNN, a byte each (as lock_catalog.readable() writes it), and a
+character that the database lacks becomes \\uNNNN.
 """
 
 from __future__ import annotations

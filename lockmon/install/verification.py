@@ -137,16 +137,15 @@ def _objects(connection: Connection) -> Iterator[Check]:
 
 
 def _roles(connection: Connection) -> Iterator[Check]:
+    cursor = connection.cursor()
+    read_any_name(cursor)
     attributes = {
         name: (can_login, is_super)
-        for name, can_login, is_super in connection.execute(
-            "SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)",
-            [list(ROLES)],
+        for name, can_login, is_super in cursor.execute(
+            "SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles"
         )
     }
     # From 16 on a membership may be for administering the role only: nobody can act by it.
-    cursor = connection.cursor()
-    read_any_name(cursor)
     memberships = set(
         cursor.execute(
             """
@@ -154,11 +153,9 @@ def _roles(connection: Connection) -> Iterator[Check]:
             FROM pg_catalog.pg_auth_members AS a
             JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
             JOIN pg_catalog.pg_roles AS r ON r.oid = a.roleid
-            WHERE (m.rolname = ANY(%(ours)s) OR r.rolname = ANY(%(ours)s))
-              AND (coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
-                   OR coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true))
-            """,
-            {"ours": list(ROLES)},
+            WHERE coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
+               OR coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true)
+            """
         ).fetchall()
     )
     for role, parents in ROLES.items():

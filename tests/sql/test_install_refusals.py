@@ -198,5 +198,9 @@ def test_an_encoding_in_which_text_has_no_meaning_is_refused(
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert told.returncode == 3
         assert words in told.stderr and "Nothing was changed" in told.stderr
-    rows = connect(name).execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'lock\\_%'").fetchall()
+    rows = (
+        connect(f"{server.dsn(name)} client_encoding=LATIN1")
+        .execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'lock\\_%'")
+        .fetchall()
+    )
     assert rows == []
