@@ -6,6 +6,7 @@ The site is tests/data/releases/rc1.sql, made by that release itself (tests/supp
 from __future__ import annotations
 
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,3 +294,61 @@ def history(living: psycopg.Connection[Any]) -> list[str]:
             for name in ("lockactivity", "blockingsession", "deadlockevent", "lockwaitanalysis")
         ),
     ]
+
+
+@pytest.mark.parametrize("tool", ["python", "psql"])
+def test_texts_that_nobody_could_read_are_made_readable(server: Server, connect: Connect, tool: str) -> None:
+    """What sessions of a LATIN1 database left in the release before; a dump of it did not restore."""
+    name = releases.restore(server, "rc1", unreadable=True)
+    living = connect(name)
+    poisoned = releases.unreadable_values(living)
+    assert len({table for table, *_ in poisoned}) >= 3
+    # of every type that a column has, and where a trigger forbids it to people
+    raw = "(SELECT l.query_text FROM lock_monitoring.lock_activity_s l"
+    raw += " WHERE NOT pg_temp.readable(l.query_text) LIMIT 1)"
+    living.execute("SET session_replication_role = replica")
+    living.execute("ALTER TABLE lock_admin.action_log DISABLE TRIGGER ALL")
+    living.execute(
+        f"UPDATE lock_admin.action_log SET reason = {raw}, prediction = jsonb_build_object('query', {raw})"
+    )
+    living.execute("ALTER TABLE lock_admin.action_log ENABLE TRIGGER ALL")
+    living.execute(
+        f"UPDATE lock_monitoring.deadlock_event_s SET involved_queries = ARRAY[{raw}, 'plain', NULL]"
+    )
+    living.execute("RESET session_replication_role")
+    triggers = "SELECT tgname, tgenabled FROM pg_trigger ORDER BY 1, 2"
+    before = living.execute(triggers).fetchall()
+    plain = living.execute("SELECT count(*) FROM lock_monitoring.lock_activity_s").fetchone()
+
+    update(server, server.dsn(name), tool)
+
+    assert releases.unreadable_values(living) == []
+    assert living.execute("SELECT count(*) FROM lock_monitoring.lock_activity_s").fetchone() == plain
+    assert set(before) <= set(living.execute(triggers).fetchall())
+    texts = living.execute(
+        "SELECT DISTINCT l.query_text FROM lock_monitoring.lock_activity_s AS l"
+    ).fetchall()
+    assert r"UPDATE stra\xDFe SET ort = 'Malm\xF6' WHERE id = 1" in {text for (text,) in texts}
+    [(reason, prediction)] = living.execute(
+        "SELECT DISTINCT reason, prediction FROM lock_admin.action_log"
+    ).fetchall()
+    assert "\\xDF" in reason and prediction == {"query": reason}
+    [(queries,)] = living.execute(
+        "SELECT DISTINCT involved_queries FROM lock_monitoring.deadlock_event_s"
+    ).fetchall()
+    assert queries == [reason, "plain", None]
+
+    # and now it can be dumped and restored
+    other = server.create_database()
+    dumped = subprocess.run(
+        [server.program("pg_dump"), "-d", server.dsn(name)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    restored = sites.psql(server, other, "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", stdin=dumped.stdout)
+    assert restored.returncode == 0, restored.stderr
+    assert not install(server.dsn(name)).changed
+    server.drop_database(other)
+    server.drop_database(name)

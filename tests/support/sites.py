@@ -25,11 +25,18 @@ def real_site(server: Server, *, old_functions: bool = True) -> str:
 
 
 def psql(
-    server: Server, database: str, *arguments: str, user: str = "postgres", folder: Path = SQL_FOLDER
+    server: Server,
+    database: str,
+    *arguments: str,
+    user: str = "postgres",
+    folder: Path = SQL_FOLDER,
+    stdin: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run psql as the guide does, in the folder of the manifests."""
     command = [server.program("psql"), "-X", "-d", server.dsn(database, user), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=120, input=stdin
+    )
 
 
 def install_with_psql(server: Server, database: str, folder: Path = SQL_FOLDER) -> None:
