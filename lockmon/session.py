@@ -15,6 +15,8 @@ from typing import Any
 
 import psycopg
 
+from lockmon.text import mark_what_is_lacking
+
 Connection = psycopg.Connection[Any]
 Settings = Mapping[str, str | None]
 """Names and values; None leaves a setting to the site."""
@@ -237,6 +239,7 @@ def _connect(
         raise
     try:
         _versions[where] = connection.info.server_version
+        mark_what_is_lacking(connection)
         return connection, say(connection, session)
     except BaseException:
         connection.close()
