@@ -66,13 +66,15 @@ BEGIN;
 \ir lock_engine/watched_spans.sql
 \ir lock_engine/watched_share.sql
 \ir lock_engine/watched_at.sql
+\ir lock_engine/gap_steps.sql
+\ir lock_engine/watched_seconds.sql
+\ir lock_engine/seen_until.sql
 \ir lock_engine/free_of_gaps.sql
 \ir lock_engine/record_look.sql
 \ir lock_engine/note_look.sql
 \ir lock_engine/begin_watching.sql
 \ir lock_engine/name_gap.sql
 \ir lock_engine/record_coverage_gap.sql
-\ir lock_engine/keep_after_all.sql
 \ir lock_engine/system_tenant.sql
 \ir lock_engine/tenant_of.sql
 \ir lock_engine/check_tenant.sql
@@ -85,6 +87,8 @@ BEGIN;
 \ir lock_engine/within_hours.sql
 \ir lock_engine/waits_between.sql
 \ir lock_engine/tables/wait_rollup.sql
+\ir lock_engine/unroll_waits.sql
+\ir lock_engine/keep_after_all.sql
 \ir lock_engine/losses.sql
 \ir lock_engine/roll_up_waits.sql
 \ir lock_engine/losses_between.sql

@@ -67,6 +67,8 @@ class LockWaitAnalysis(VaultModel):
     blocked_seconds = NumericField(null=True, blank=True)
     previous_blocked_seconds = NumericField(null=True, blank=True)
     unknown = ArrayField(models.TextField(), null=True, blank=True)
+    watched_share = NumericField(null=True, blank=True)
+    previous_watched_share = NumericField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_wait_analysis_s")

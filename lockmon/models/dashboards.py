@@ -130,6 +130,8 @@ class LockWaitAnalysisDashboard(VaultModel):
     p95_lock_wait_time_ms = NumericField()
     unknown = ArrayField(models.TextField())
     satellite_id = models.BigIntegerField()
+    watched_share = NumericField()
+    previous_watched_share = NumericField()
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_wait_analysis_dashboard")

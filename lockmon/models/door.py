@@ -140,6 +140,7 @@ class PolicyBacktest(VaultModel):
     ended_soon_anyway = models.IntegerField()
     held_back_by_limit = models.IntegerField()
     results = models.JSONField()
+    watched_share = NumericField(null=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("policy_backtest", "lock_admin")

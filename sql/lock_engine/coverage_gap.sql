@@ -12,4 +12,4 @@ CREATE INDEX IF NOT EXISTS coverage_gap_end ON lock_engine.coverage_gap (gap_end
 COMMENT ON TABLE lock_engine.coverage_gap IS
   'Times in which the monitor did not watch, each with its reason in words (restart, connection refused, killed ...).';
 GRANT SELECT, INSERT, UPDATE, DELETE ON lock_engine.coverage_gap TO lock_vault_owner;
-GRANT SELECT ON lock_engine.coverage_gap TO lock_monitoring_role;
+GRANT SELECT ON lock_engine.coverage_gap TO lock_monitoring_role, lock_door_owner;

@@ -12,8 +12,9 @@ AS $$
     INSERT INTO lock_engine.coverage_gap (gap_start, gap_end, reason, recorded_at)
     SELECT p.s, p.e, h.reason, h.recorded_at
       FROM hit h CROSS JOIN LATERAL (VALUES (h.gap_start, p_from), (p_to, h.gap_end)) AS p (s, e)
-     WHERE p.s < p.e)
-  SELECT round(coalesce(sum(extract(epoch FROM least(h.gap_end, p_to) - greatest(h.gap_start, p_from))), 0)::numeric, 3) FROM hit h
+     WHERE p.s < p.e),
+  again AS MATERIALIZED (SELECT lock_engine.unroll_waits(p_from))
+  SELECT round(coalesce(sum(extract(epoch FROM least(h.gap_end, p_to) - greatest(h.gap_start, p_from))), 0)::numeric, 3) FROM again LEFT JOIN hit h ON true
 $$;
 COMMENT ON FUNCTION lock_engine.keep_after_all(timestamptz, timestamptz) IS
   'Takes a period out of the gaps, because what was seen in it is stored after all; returns the seconds that are no gap any more.';

@@ -1,6 +1,7 @@
 -- Time lost by waiting within a period, added up from the vault's rows. Rows that were the present ones at its beginning
 -- are found by three questions, each within an index: those that began the day before, those that are open still, and the
--- few that stayed unchanged for more than a day.
+-- few that stayed unchanged for more than a day. Seconds in which nobody watched are not counted, also where PostgreSQL
+-- proves that the wait went on.
 CREATE OR REPLACE FUNCTION lock_engine.losses(p_dimensions text[], p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (dimension text, name text, table_name text, row_page integer, row_tuple integer, seconds double precision,
                begun integer, under_way integer, longest double precision)
@@ -13,8 +14,14 @@ AS $$
 #variable_conflict use_column
 DECLARE
   c_day constant interval := interval '1 day';
-  v_last timestamptz := least(p_to, clock_timestamp());
+  v_last timestamptz := lock_engine.seen_until(p_to);
+  v_starts timestamptz[];
+  v_ends timestamptz[];
+  v_before double precision[];
+  v_gaps boolean;
 BEGIN
+  SELECT g.starts, g.ends, g.seconds INTO v_starts, v_ends, v_before FROM lock_engine.gap_steps(p_from, p_to) g;
+  v_gaps := cardinality(v_starts) > 0;
   IF p_dimensions && ARRAY['application', 'user', 'query', 'tenant', 'database'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
@@ -40,8 +47,11 @@ BEGIN
       SELECT r.*, r.load_date >= p_from AS begins, p.blocking_session_hk IS NULL AS first,
              p.application_name AS was_application, p.user_name AS was_user, p.query_fingerprint AS was_query,
              p.database_name AS was_database,
-             date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
-                                         interval '0')) * coalesce(r.blocked_sessions_count, 0) AS lost,
+             CASE WHEN v_gaps
+                  THEN lock_engine.watched_seconds(greatest(r.load_date, p_from), least(coalesce(r.load_end_date, v_last), p_to),
+                                                   v_starts, v_ends, v_before)
+                  ELSE date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
+                                                   interval '0')) END * coalesce(r.blocked_sessions_count, 0) AS lost,
              date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.blocking_since, r.load_date)) AS lasted,
              CASE WHEN 'tenant' = ANY (p_dimensions) THEN
                (SELECT encode(h.tenant_hk, 'hex') FROM lock_monitoring.blocking_session_h h
@@ -82,8 +92,11 @@ BEGIN
     t AS (
       SELECT r.*, r.load_date >= p_from AS begins, p.lock_activity_hk IS NULL AS first,
              ROW(p.schema_name::text, p.table_name::text) AS was_relation, ROW(p.row_page, p.row_tuple) AS was_row,
-             date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
-                                         interval '0')) AS lost,
+             CASE WHEN v_gaps
+                  THEN lock_engine.watched_seconds(greatest(r.load_date, p_from), least(coalesce(r.load_end_date, v_last), p_to),
+                                                   v_starts, v_ends, v_before)
+                  ELSE date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
+                                                   interval '0')) END AS lost,
              date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.wait_start, r.load_date)) AS lasted
         FROM r
         LEFT JOIN LATERAL (
@@ -123,6 +136,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.losses(text[], timestamptz, timestamptz) IS
-  'Seconds lost within the period (of the roots: times how many stood behind), episodes or waits begun in it and under way at its '
+  'Watched seconds lost within the period (of the roots: times how many stood behind), episodes or waits begun in it and under way at its '
   'beginning, and the longest, by dimension (see lock_engine.wait_rollup). For length: waits ended, by bucket under 0.1, 1, 5, '
   '30, 60, 300 s and above.';

@@ -1,4 +1,5 @@
--- Adds up hours that are past. Final once done: nothing that happens later changes what was lost within an hour. So an
+-- Adds up hours that are past, and how much of each was watched. Final once done, unless a gap is found in it afterwards
+-- (lock_engine.unroll_waits): nothing that happens later changes what was lost within an hour. So an
 -- hour waits until no cycle is under way that began in it, and for an isolation level that sees what was committed.
 CREATE OR REPLACE FUNCTION lock_engine.roll_up_waits(p_budget interval DEFAULT interval '1 second')
 RETURNS integer
@@ -40,7 +41,10 @@ BEGIN
     SELECT v_from, l.dimension, l.name, l.table_name, l.row_page, l.row_tuple, l.seconds, l.begun, l.longest
       FROM lock_engine.losses(ARRAY['application', 'user', 'query', 'tenant', 'database', 'relation', 'row', 'all', 'length'],
                               v_from, v_from + interval '1 hour') l
-     WHERE l.seconds > 0 OR l.begun > 0;
+     WHERE l.seconds > 0 OR l.begun > 0
+    UNION ALL
+    SELECT v_from, 'watched', NULL, NULL, NULL, NULL, lock_engine.watched_share(v_from, v_from + interval '1 hour')::double precision * 3600,
+           0, NULL;
     v_from := v_from + interval '1 hour';
     v_hours := v_hours + 1;
   END LOOP;

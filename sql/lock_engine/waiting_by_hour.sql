@@ -23,5 +23,6 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.waiting_by_hour(timestamptz, timestamptz) IS 'Seconds of waiting within each hour (UTC) of a period.';
+COMMENT ON FUNCTION lock_engine.waiting_by_hour(timestamptz, timestamptz) IS 
+  'Watched seconds of waiting within each hour (UTC) of a period; lock_engine.unwatched_spans() tells which hours were not watched.';
 GRANT EXECUTE ON FUNCTION lock_engine.waiting_by_hour(timestamptz, timestamptz) TO lock_monitoring_role;

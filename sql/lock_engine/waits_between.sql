@@ -1,4 +1,5 @@
--- Every wait that the vault knows of in a period, once: a wait is one request for one lock by one session.
+-- Every wait that the vault knows of in a period, once: a wait is one request for one lock by one session. Its seconds are
+-- all that PostgreSQL tells of it, its seconds in the period only those in which somebody watched.
 CREATE OR REPLACE FUNCTION lock_engine.waits_between(p_tenant_hk bytea, p_start timestamptz, p_end timestamptz)
 RETURNS TABLE (lock_activity_hk bytea, wait_start timestamptz, wait_end timestamptz, goes_on boolean, how_ended text,
                wait_start_is_bound boolean, wait_seconds numeric, seconds_in_period numeric, lock_type text, lock_mode text,
@@ -8,13 +9,18 @@ LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+  WITH gaps AS MATERIALIZED (SELECT g.* FROM lock_engine.gap_steps(p_start, p_end) g),
+  until AS MATERIALIZED (SELECT lock_engine.seen_until(p_end) AS seen)
   SELECT w.lock_activity_hk, w.wait_start, w.wait_end, w.goes_on, w.how, w.is_bound,
          extract(epoch FROM w.wait_end - w.wait_start)::numeric,
-         greatest(extract(epoch FROM least(w.wait_end, p_end) - greatest(w.wait_start, p_start)), 0)::numeric,
+         CASE WHEN g.starts = '{}'
+              THEN greatest(extract(epoch FROM least(w.wait_end, p_end) - greatest(w.wait_start, p_start)), 0)
+              ELSE lock_engine.watched_seconds(greatest(w.wait_start, p_start), least(w.wait_end, p_end), g.starts, g.ends, g.seconds)
+              END::numeric,
          w.lock_type, w.lock_mode, w.object_key, w.relation_name, w.user_name, w.application_name, w.query_fingerprint,
          v.root_nodes
     FROM (
-      SELECT s.lock_activity_hk, s.wait_start, max(coalesce(s.load_end_date, least(clock_timestamp(), p_end))) AS wait_end,
+      SELECT s.lock_activity_hk, s.wait_start, max(coalesce(s.load_end_date, (SELECT u.seen FROM until u))) AS wait_end,
              bool_or(s.load_end_date IS NULL) AS goes_on,
              (array_agg(s.resolution_action ORDER BY s.load_date DESC))[1] AS how,
              bool_or(s.wait_start_is_bound) AS is_bound,
@@ -35,7 +41,9 @@ AS $$
               AND NOT n.lock_granted AND NOT n.wait_start_is_bound))
        GROUP BY s.lock_activity_hk, s.wait_start) w
     JOIN lock_monitoring.lock_activity_s v ON v.lock_activity_hk = w.lock_activity_hk AND v.load_date = w.last_version
+    CROSS JOIN gaps g
    WHERE w.wait_end >= w.wait_start
 $$;
 COMMENT ON FUNCTION lock_engine.waits_between(bytea, timestamptz, timestamptz) IS
-  'Waits stored in the vault that overlap the period, one row each, seconds as numeric; a wait that goes on counts until now.';
+  'Waits stored in the vault that overlap the period, one row each, seconds as numeric; a wait that goes on '
+  'counts until now, or until the last look. seconds_in_period: the watched ones.';

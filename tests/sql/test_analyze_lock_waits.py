@@ -17,7 +17,8 @@ from tests.support.tangle import prepare
 
 @pytest.fixture
 def stored(vault_db: str, connect: Connect) -> Stored:
-    """The vault, as the DBA reads it."""
+    """The vault, as the DBA reads it, watched for long."""
+    scenes.watched(connect(vault_db))
     return Stored(connect(vault_db))
 
 
@@ -60,6 +61,7 @@ def analyze(stored: Stored, hours: int = 1) -> tuple[Row, Row]:
 
 
 def test_without_waits_nothing_is_invented(stored: Stored) -> None:
+    scenes.watched(stored.connection, days=62 / 1440)
     returned, kept = analyze(stored)
     assert returned["average_wait_time_ms"] is None and returned["efficiency_score"] == 100
     assert returned["recommendations"] == ["Nobody waited for a lock in this period."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Connect, OpenSession
+from tests.support import scenes
 from tests.support.poll import poll
 from tests.support.sessions import Session
 from tests.support.stored import Row, Stored
@@ -197,6 +198,16 @@ def test_each_dashboard_answers_an_empty_vault(stored: Stored) -> None:
 
 
 def test_analyses_are_rated(stored: Stored) -> None:
+    stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits(NULL, 1)")
+    (row,) = stored.rows("SELECT * FROM lock_monitoring.lock_wait_analysis_dashboard")
+    assert (row["efficiency_score"], row["efficiency_rating"]) == (None, None), "nobody has watched"
+    stored.rows("DELETE FROM lock_monitoring.lock_wait_analysis_s RETURNING 1")
+    scenes.watched(stored.connection, days=30 / 1440)
+    stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits(NULL, 1)")
+    (row,) = stored.rows("SELECT * FROM lock_monitoring.lock_wait_analysis_dashboard")
+    assert (row["efficiency_score"], row["efficiency_rating"]) == (100, None), "half of it was watched"
+    stored.rows("DELETE FROM lock_monitoring.lock_wait_analysis_s RETURNING 1")
+    scenes.watched(stored.connection)
     stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits(NULL, 1)")
     (row,) = stored.rows("SELECT * FROM lock_monitoring.lock_wait_analysis_dashboard")
     assert (row["efficiency_score"], row["efficiency_rating"]) == (100, "EXCELLENT")

@@ -45,8 +45,8 @@ def now(vault: psycopg.Connection[Any]) -> datetime:
 
 
 def unwatched(vault: psycopg.Connection[Any]) -> datetime:
-    """Let the next cycle come after a gap: nothing was stored since the last one, which a second is too
-    long. Returns when the gap began."""
+    """Let the next cycle come after a gap. Returns when the gap began: with the cycle before, a moment
+    later."""
     vault.execute(
         "UPDATE lock_admin.setting SET value = '0.001' WHERE name = 'watch.max_look_spacing_seconds'"
     )
@@ -54,7 +54,7 @@ def unwatched(vault: psycopg.Connection[Any]) -> datetime:
     assert row is not None
     last: datetime = row[0]
     poll(lambda: now(vault) > last + timedelta(milliseconds=100), what="a pause")
-    return last
+    return last + timedelta(microseconds=1)
 
 
 def block(holder: Session, waiter: Session) -> None:

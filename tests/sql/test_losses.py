@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support import scenes
+
 NOW = datetime.now(UTC)
 BEGAN = (NOW - timedelta(days=6)).replace(minute=0, second=0, microsecond=0)
 ROOTS = ("application", "user", "query", "database", "tenant")
@@ -43,6 +45,7 @@ def vault(vault_db: str) -> Iterator[psycopg.Connection[Any]]:
 def fill(connection: psycopg.Connection[Any]) -> None:
     """Store the stories."""
     chance = random.Random(11)
+    scenes.watched(connection)
     connection.execute("SET session_replication_role = replica")
     with connection.cursor() as cursor:
         for number in range(400):

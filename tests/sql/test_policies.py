@@ -287,6 +287,23 @@ def test_the_back_test_tells_what_it_would_have_stopped_and_saved(scene: str, do
         door.one("SELECT lock_admin.backtest_policy('nobody')")
 
 
+def test_the_back_test_does_not_act_while_nobody_watched(scene: str, door: Door) -> None:
+    with psycopg.connect(scene, autocommit=True) as connection:
+        doors.past_episode(connection, 1, "app_rw", 600)
+        # from half a minute on to five minutes after its begin; it would have been stopped after one
+        connection.execute(
+            "INSERT INTO lock_engine.coverage_gap (gap_start, gap_end, reason)"
+            " SELECT load_date + interval '30 seconds', load_date + interval '5 minutes', 'held up'"
+            " FROM lock_monitoring.blocking_session_s WHERE session_pid = 1"
+        )
+    save(door, min_blocked_seconds=60, min_severity="HIGH")
+    number = door.one("SELECT lock_admin.backtest_policy('idle') AS n")["n"]
+    row = door.one("SELECT * FROM lock_admin.policy_backtest WHERE backtest_id = %s", number)
+    assert row["stops"] == 1
+    assert float(row["saved_seconds"]) == pytest.approx(4 * 300, abs=1)
+    assert float(row["watched_share"]) == pytest.approx(1 - 270 / (7 * 86400), abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("window", "at", "inside"),
     [

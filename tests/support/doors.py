@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.support.scenes import watched
 from tests.support.servers import Server
 from tests.support.sessions import Session
 
@@ -87,6 +88,7 @@ def prepare(server: Server, dsn: str) -> None:
         connection.execute(f"GRANT ALL ON SCHEMA app TO {ORDINARY}")
         connection.execute(f"GRANT ALL ON app.accounts TO {ORDINARY}")
         connection.execute(f"ALTER TABLE app.accounts OWNER TO {ORDINARY}")
+        watched(connection)
         past_episode(connection, 1000, "somebody", 5)
 
 

@@ -61,3 +61,12 @@ def insert(connection: psycopg.Connection[Any], table: str, values: dict[str, An
     names = ", ".join(values)
     marks = ", ".join(f"%({name})s" for name in values)
     connection.execute(f"INSERT INTO lock_monitoring.{table} ({names}) VALUES ({marks})", values)
+
+
+def watched(connection: psycopg.Connection[Any], days: float = 60) -> None:
+    """Let this vault have been watched for so many days up to now, by cycles called from cron."""
+    connection.execute(
+        "UPDATE lock_engine.watch_state SET first_look_at = clock_timestamp() - make_interval(secs => %s),"
+        " last_look_at = clock_timestamp(), by_loop = false",
+        [days * 86400],
+    )

@@ -1,6 +1,6 @@
 -- Replays the present rules over stored blocking episodes: the first moment of each at which the policy would have acted,
 -- the blocked seconds after it, and which had ended by themselves within five seconds. A stop that would have changed what
--- came later is not taken into account.
+-- came later is not taken into account. A policy does not act while nobody watches, and only watched seconds are saved.
 CREATE OR REPLACE FUNCTION lock_admin.backtest_policy(
   p_policy text, p_from timestamptz DEFAULT NULL, p_to timestamptz DEFAULT NULL, p_ran_by text DEFAULT NULL)
 RETURNS bigint
@@ -24,6 +24,10 @@ DECLARE
   v_saved numeric := 0;
   v_held boolean;
   v_id bigint;
+  v_seen timestamptz := lock_engine.seen_until(coalesce(p_to, clock_timestamp()));
+  v_starts timestamptz[];
+  v_ends timestamptz[];
+  v_before double precision[];
 BEGIN
   PERFORM lock_engine.require_writable('lock_admin.backtest_policy', false);
   SELECT p.* INTO v_rules FROM lock_admin.policy_h AS h JOIN lock_admin.policy_s AS p USING (policy_hk)
@@ -33,13 +37,14 @@ BEGIN
   ELSIF v_from >= v_to THEN
     RAISE EXCEPTION 'The period must begin before it ends.' USING ERRCODE = 'invalid_parameter_value';
   END IF;
+  SELECT g.starts, g.ends, g.seconds INTO v_starts, v_ends, v_before FROM lock_engine.gap_steps(v_from, v_to) g;
   SELECT count(DISTINCT s.blocking_session_hk) INTO v_episodes
     FROM lock_monitoring.blocking_session_s AS s
    WHERE s.load_date < v_to AND coalesce(s.load_end_date, 'infinity') > v_from;
 
   FOR v_stop IN
     WITH s AS MATERIALIZED (
-      SELECT b.*, greatest(b.load_date, v_from) AS began, least(coalesce(b.load_end_date, clock_timestamp()), v_to) AS ended,
+      SELECT b.*, greatest(b.load_date, v_from) AS began, least(coalesce(b.load_end_date, v_seen), v_to) AS ended,
              t.tenant_bk
         FROM lock_monitoring.blocking_session_s AS b
         JOIN lock_monitoring.blocking_session_h AS h ON h.blocking_session_hk = b.blocking_session_hk
@@ -52,10 +57,12 @@ BEGIN
           SELECT s.began AS at
           UNION SELECT s.blocking_since + make_interval(secs => x.seconds)
                   FROM unnest(ARRAY[v_rules.min_blocked_seconds::double precision, 2, 10, 60, 300]) AS x(seconds)
+          UNION SELECT x.at FROM unnest(v_ends) AS x(at)
           UNION SELECT g.at FROM generate_series(date_trunc('minute', s.began) + interval '1 minute',
                                                  least(s.ended, s.began + interval '1 day'), interval '1 minute') AS g(at)
                  WHERE v_rules.time_windows <> '[]' OR v_rules.pause_windows <> '[]') AS m
-       WHERE m.at >= s.began AND m.at < s.ended),
+       WHERE m.at >= s.began AND m.at < s.ended
+         AND NOT coalesce(m.at > v_starts[width_bucket(m.at, v_starts)] AND m.at < v_ends[width_bucket(m.at, v_starts)], false)),
     first_match AS (
       SELECT DISTINCT ON (m.blocking_session_hk) m.*
         FROM moments AS m
@@ -76,7 +83,8 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT max(s.ended) AS episode_end,
                (array_agg(s.ended_how ORDER BY s.load_date DESC))[1] AS ended_how,
-               sum(s.blocked_sessions_count * greatest(0, extract(epoch FROM s.ended - greatest(s.began, f.at))))::numeric AS saved
+               sum(s.blocked_sessions_count
+                   * lock_engine.watched_seconds(greatest(s.began, f.at), s.ended, v_starts, v_ends, v_before))::numeric AS saved
           FROM s WHERE s.blocking_session_hk = f.blocking_session_hk) AS e
      ORDER BY f.at
   LOOP
@@ -102,9 +110,9 @@ BEGIN
   END LOOP;
 
   INSERT INTO lock_admin.policy_backtest (policy_hk, version, ran_by, period_from, period_to, episodes, stops, saved_seconds,
-    ended_soon_anyway, held_back_by_limit, results)
+    ended_soon_anyway, held_back_by_limit, results, watched_share)
   VALUES (v_rules.policy_hk, v_rules.version, coalesce(nullif(btrim(p_ran_by), ''), session_user::text), v_from, v_to, v_episodes,
-    v_stops, round(v_saved, 1), v_soon, v_held_back, v_results)
+    v_stops, round(v_saved, 1), v_soon, v_held_back, v_results, round(lock_engine.watched_share(v_from, v_to), 6))
   RETURNING backtest_id INTO v_id;
   RETURN v_id;
 END

@@ -13,7 +13,10 @@ CREATE TABLE IF NOT EXISTS lock_admin.policy_backtest (
     held_back_by_limit integer NOT NULL,
     results            jsonb NOT NULL
 );
+ALTER TABLE lock_admin.policy_backtest ADD COLUMN IF NOT EXISTS watched_share numeric;
 CREATE INDEX IF NOT EXISTS idx_policy_backtest_policy ON lock_admin.policy_backtest (policy_hk, version, ran_at DESC);
 COMMENT ON TABLE lock_admin.policy_backtest IS 'Replays of a version of a policy over the stored history.';
 COMMENT ON COLUMN lock_admin.policy_backtest.saved_seconds IS 'Blocked seconds (waiting sessions times time) after the moments at which it would have acted.';
 COMMENT ON COLUMN lock_admin.policy_backtest.ended_soon_anyway IS 'Sessions that ended by themselves within 5 seconds of that moment.';
+COMMENT ON COLUMN lock_admin.policy_backtest.watched_share IS
+    'Which part of the period was watched, 0 to 1; the rest says nothing about the policy. NULL: from a release that did not know.';

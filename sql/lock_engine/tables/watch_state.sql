@@ -24,7 +24,7 @@ COMMENT ON COLUMN lock_engine.watch_state.unseen_since IS
   'Begin of a gap after which no cycle has compared the vault with PostgreSQL yet; NULL otherwise.';
 COMMENT ON COLUMN lock_engine.watch_state.forgotten_until IS 'Gaps that ended before are deleted: what is older is not known any more.';
 GRANT SELECT, INSERT, UPDATE ON lock_engine.watch_state TO lock_vault_owner;
-GRANT SELECT ON lock_engine.watch_state TO lock_monitoring_role;
+GRANT SELECT ON lock_engine.watch_state TO lock_monitoring_role, lock_door_owner;
 
 -- A vault of an earlier release has no such row. What was watched follows from its half minutes of coverage: what lies
 -- between two of them, and a half minute in which no cycle ran, was not watched; nor, as far as anybody knows, what is older.

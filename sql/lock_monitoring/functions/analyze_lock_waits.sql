@@ -21,7 +21,15 @@ DECLARE
   v_hk bytea;
   a record;
   v_previous numeric;
-  v_previous_known boolean;
+  v_begin_before timestamptz;
+  v_least numeric := (lock_admin.setting('compare.min_watched_share') #>> '{}')::numeric;
+  v_share numeric;
+  v_share_before numeric;
+  v_watched numeric;
+  v_expected numeric;
+  v_starts timestamptz[];
+  v_ends timestamptz[];
+  v_before double precision[];
   v_timeouts integer;
   v_unknown text[] := ARRAY['lock_escalation_events: PostgreSQL does not escalate locks',
                             'intent_lock_conflicts: PostgreSQL has no intent locks',
@@ -37,6 +45,11 @@ BEGIN
   END IF;
   PERFORM lock_engine.roll_up_waits();
   v_start := v_end - make_interval(hours => p_analysis_period_hours);
+  v_begin_before := v_start - (v_end - v_start);
+  SELECT g.starts, g.ends, g.seconds INTO v_starts, v_ends, v_before FROM lock_engine.gap_steps(v_start, v_now) g;
+  v_watched := lock_engine.watched_seconds(v_start, v_now, v_starts, v_ends, v_before);
+  v_share := lock_engine.watched_share(v_start, v_now);
+  v_share_before := lock_engine.watched_share(v_begin_before, v_start);
   v_tenant := coalesce(p_tenant_hk, lock_engine.system_tenant());
 
   WITH
@@ -92,7 +105,8 @@ BEGIN
          (SELECT w.user_name FROM w WHERE w.user_name IS NOT NULL
            GROUP BY 1 ORDER BY sum(w.seconds_in_period) DESC, 1 LIMIT 1) AS blocked_user,
          coalesce((SELECT max(s.held) FROM steps s), 0)::integer AS peak,
-         coalesce((SELECT sum(extract(epoch FROM i.e - i.s)) FROM islands i), 0)::numeric AS busy_seconds,
+         coalesce((SELECT sum(lock_engine.watched_seconds(i.s, least(i.e, v_now), v_starts, v_ends, v_before)) FROM islands i), 0)::numeric
+           AS busy_seconds,
          (SELECT jsonb_agg(jsonb_build_object('object', h.object, 'waits', h.waits, 'blocked_seconds', h.seconds)
                            ORDER BY h.seconds DESC, h.object)
             FROM (SELECT * FROM hot ORDER BY hot.seconds DESC, hot.object LIMIT 10) h) AS hotspots,
@@ -112,11 +126,11 @@ BEGIN
     INTO a;
 
   SELECT coalesce(sum(p.seconds_in_period), 0) INTO v_previous
-    FROM lock_engine.waits_between(p_tenant_hk, v_start - (v_end - v_start), v_start) p;
-  -- the previous period is known only if somebody watched in it
-  v_previous_known := EXISTS (SELECT 1 FROM lock_engine.coverage c
-                               WHERE c.period_end > v_start - (v_end - v_start) AND c.period_start < v_start)
-                      OR v_previous > 0;
+    FROM lock_engine.waits_between(p_tenant_hk, v_begin_before, v_start) p;
+  -- what this period would have if it were as the one before, an hour watched for an hour watched
+  IF least(v_share, v_share_before) > 0 THEN
+    v_expected := v_previous * v_watched / (v_share_before * extract(epoch FROM v_start - v_begin_before)::numeric);
+  END IF;
   IF p_tenant_hk IS NOT NULL THEN
     v_unknown := v_unknown || 'lock_timeout_events: the server log does not say which tenant'::text;
   ELSE
@@ -125,15 +139,24 @@ BEGIN
   IF p_tenant_hk IS NULL AND v_timeouts IS NULL THEN
     v_unknown := v_unknown || 'lock_timeout_events: only the server log has them, and it was not read'::text;
   END IF;
-  IF NOT v_previous_known THEN
+  IF v_share_before = 0 THEN
     v_unknown := v_unknown || 'trend_direction: nobody watched in the period before'::text;
+  ELSIF least(v_share, v_share_before) < v_least THEN
+    v_unknown := v_unknown || format('trend_direction: %s %% of the period and %s %% of the one before were watched, %s %% of each are asked for',
+                                     round(100 * v_share, 1), round(100 * v_share_before, 1), round(100 * v_least, 1));
+  END IF;
+  IF v_watched = 0 THEN
+    v_unknown := v_unknown || 'lock_efficiency_score: nobody watched in the period'::text;
   END IF;
   IF a.bounds > 0 THEN
     v_unknown := v_unknown || format('%s of %s waits: their beginning is known as a bound only', a.bounds, a.waits);
   END IF;
 
   v_advice := array_remove(ARRAY[
-    CASE WHEN a.waits = 0 THEN 'Nobody waited for a lock in this period.' END,
+    CASE WHEN a.waits > 0 THEN NULL
+         WHEN v_share > 0.9999 THEN 'Nobody waited for a lock in this period.'
+         WHEN v_watched > 0 THEN format('Nobody was seen waiting for a lock; %s %% of this period were watched.', round(100 * v_share, 2))
+         ELSE 'This period was not watched.' END,
     CASE WHEN a.waits > 0 AND a.table_name IS NOT NULL THEN format(
       '%s cost the most waiting: keep transactions on it short, and touch it last in a transaction.', a.table_name) END,
     CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s b
@@ -155,7 +178,8 @@ BEGIN
   v_bk := left(coalesce(encode(p_tenant_hk, 'hex'), 'all') || '|' || p_analysis_period_hours || 'h|'
                || to_char(v_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"'), 255);
   v_hk := sha256(convert_to(v_bk, 'UTF8'));
-  v_diff := sha256(convert_to(concat_ws('|', a.events, a.episodes, a.deadlocks, a.waits, round(a.blocked_seconds), v_timeouts), 'UTF8'));
+  v_diff := sha256(convert_to(concat_ws('|', a.events, a.episodes, a.deadlocks, a.waits, round(a.blocked_seconds), v_timeouts,
+                                         round(v_share, 3), round(v_share_before, 3)), 'UTF8'));
   INSERT INTO lock_monitoring.lock_wait_analysis_h (lock_wait_analysis_hk, lock_wait_analysis_bk, tenant_hk, load_date, record_source)
   VALUES (v_hk, v_bk, v_tenant, v_now, 'analyze_lock_waits') ON CONFLICT DO NOTHING;
   PERFORM 1 FROM lock_monitoring.lock_wait_analysis_h h WHERE h.lock_wait_analysis_hk = v_hk FOR UPDATE;
@@ -170,27 +194,28 @@ BEGIN
       contention_hotspots, recommended_optimizations, lock_escalation_events, shared_lock_conflicts, exclusive_lock_conflicts,
       update_lock_conflicts, intent_lock_conflicts, performance_impact_score, business_hours_impact,
       maintenance_window_impact, trend_direction, forecast_next_period, record_source, p50_lock_wait_time_ms,
-      p95_lock_wait_time_ms, blocked_seconds, previous_blocked_seconds, unknown)
+      p95_lock_wait_time_ms, blocked_seconds, previous_blocked_seconds, unknown, watched_share, previous_watched_share)
     VALUES (
       v_hk, v_now, NULL, v_diff, v_start, v_end, a.events, a.episodes, a.deadlocks, round(a.average_ms, 2), round(a.max_ms, 2),
       v_timeouts, left(a.table_name, 200), a.blocking_user, a.blocked_user, a.peak,
-      round(100 * (1 - a.busy_seconds / extract(epoch FROM v_end - v_start)::numeric), 2), a.hotspots, v_advice, NULL,
+      CASE WHEN v_watched > 0 THEN round(100 * (1 - least(a.busy_seconds / v_watched, 1)), 2) END, a.hotspots, v_advice, NULL,
       a.shared_waits, a.exclusive_waits, a.row_waits, NULL,
-      round(a.blocked_seconds / extract(epoch FROM v_end - v_start)::numeric, 4), a.in_business_hours, a.in_maintenance,
-      CASE WHEN NOT v_previous_known THEN NULL
-           WHEN a.blocked_seconds > v_previous * 1.2 + 1 THEN 'RISING'
-           WHEN a.blocked_seconds < v_previous / 1.2 - 1 THEN 'FALLING' ELSE 'STABLE' END,
+      round(a.blocked_seconds / nullif(v_watched, 0), 4), a.in_business_hours, a.in_maintenance,
+      CASE WHEN v_expected IS NULL OR least(v_share, v_share_before) < v_least THEN NULL
+           WHEN a.blocked_seconds > v_expected * 1.2 + 1 THEN 'RISING'
+           WHEN a.blocked_seconds < v_expected / 1.2 - 1 THEN 'FALLING' ELSE 'STABLE' END,
       NULL, 'analyze_lock_waits', round(a.p50_ms, 2), round(a.p95_ms, 2), round(a.blocked_seconds, 3),
-      CASE WHEN v_previous_known THEN round(v_previous, 3) END, v_unknown);
+      CASE WHEN v_share_before > 0 THEN round(v_previous, 3) END, v_unknown, round(v_share, 6), round(v_share_before, 6));
   END IF;
 
   RETURN QUERY SELECT
     left(format('%s waits in %s h, %s blocked seconds, %s blocking episodes, %s deadlocks%s', a.waits, p_analysis_period_hours,
                 round(a.blocked_seconds), a.episodes, a.deadlocks, coalesce('; most contended: ' || a.table_name, '')), 200)::varchar(200),
     a.events, a.episodes, CASE WHEN a.average_ms IS NOT NULL THEN least(round(a.average_ms, 2), 99999999.99) END::numeric(10,2),
-    round(100 * (1 - a.busy_seconds / extract(epoch FROM v_end - v_start)::numeric), 2)::numeric(5,2), v_advice;
+    CASE WHEN v_watched > 0 THEN round(100 * (1 - least(a.busy_seconds / v_watched, 1)), 2) END::numeric(5,2), v_advice;
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.analyze_lock_waits(bytea, integer) IS
   'Analyses the stored waits of the last hours (default 24) and keeps the result. average_wait_time_ms: over all waits, true '
-  'wait times, NULL if nobody waited. efficiency_score: percent of the period in which nobody waited for a lock.';
+  'wait times, NULL if nobody waited. efficiency_score: percent of the watched time in which nobody '
+  'waited for a lock, NULL if nothing was watched.';

@@ -39,7 +39,9 @@ CALL pg_temp.add_columns('lock_monitoring.lock_wait_analysis_s', ARRAY[
     'p95_lock_wait_time_ms numeric',
     'blocked_seconds numeric',
     'previous_blocked_seconds numeric',
-    'unknown text[]'
+    'unknown text[]',
+    'watched_share numeric',
+    'previous_watched_share numeric'
 ]);
 
 COMMENT ON TABLE lock_monitoring.lock_wait_analysis_s IS
@@ -48,3 +50,7 @@ COMMENT ON COLUMN lock_monitoring.lock_wait_analysis_s.satellite_id IS
     'One number per row, for pages that need a single key.';
 COMMENT ON COLUMN lock_monitoring.lock_wait_analysis_s.unknown IS
     'What could not be established, in words.';
+COMMENT ON COLUMN lock_monitoring.lock_wait_analysis_s.watched_share IS
+    'Which part of the period was watched, 0 to 1: all seconds of the row are those of it. NULL: from a release that did not know.';
+COMMENT ON COLUMN lock_monitoring.lock_wait_analysis_s.previous_watched_share IS
+    'The same of the period before, with which the trend compares.';

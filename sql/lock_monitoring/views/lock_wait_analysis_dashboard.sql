@@ -16,7 +16,8 @@ SELECT s.analysis_period_start,
        s.business_hours_impact,
        s.trend_direction,
        s.recommended_optimizations,
-       CASE WHEN s.lock_efficiency_score >= 99 THEN 'EXCELLENT' WHEN s.lock_efficiency_score >= 95 THEN 'GOOD'
+       CASE WHEN s.watched_share < (lock_admin.setting('compare.min_watched_share') #>> '{}')::numeric THEN NULL
+            WHEN s.lock_efficiency_score >= 99 THEN 'EXCELLENT' WHEN s.lock_efficiency_score >= 95 THEN 'GOOD'
             WHEN s.lock_efficiency_score >= 80 THEN 'FAIR' WHEN s.lock_efficiency_score IS NOT NULL THEN 'POOR' END
          AS efficiency_rating,
        s.blocked_seconds,
@@ -24,7 +25,9 @@ SELECT s.analysis_period_start,
        s.p50_lock_wait_time_ms,
        s.p95_lock_wait_time_ms,
        s.unknown,
-       s.satellite_id
+       s.satellite_id,
+       s.watched_share,
+       s.previous_watched_share
   FROM lock_monitoring.lock_wait_analysis_s s
  WHERE s.load_end_date IS NULL
  ORDER BY s.analysis_period_end DESC;
