@@ -21,6 +21,7 @@ from lockmon.calls.report import Pattern, Share, Totals, Watched
 from lockmon.models import PastReport
 from lockmon.report import figures, render
 from tests.conftest import OpenSession
+from tests.support import scenes
 from tests.support.loops import rows
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -38,6 +39,7 @@ def history(vault_db: str, session: OpenSession) -> str:
     waiter.wait_blocked()
     rows(vault_db, "SELECT * FROM lock_monitoring.run_lock_monitoring()")
     with psycopg.connect(vault_db, autocommit=True) as connection:
+        scenes.watched(connection)
         connection.execute("SET session_replication_role = replica")
         connection.execute(
             "UPDATE lock_monitoring.lock_activity_s SET wait_start = wait_start - interval '10 minutes'"
