@@ -100,6 +100,9 @@ def install_on(
                 # The first file waits for other installers: what was there before is known only then.
                 cursor.execute(source.text)
                 before = _last_installation(cursor)
+                if not again and before is not None and _is_up_to_date(connection):
+                    # the one that was waited for did it
+                    return _done(connection, 0, False, began)
                 for source in listed[1:]:
                     if source.note:
                         tell(source.note)
@@ -130,21 +133,22 @@ def _is_up_to_date(connection: Connection) -> bool:
     from lockmon.install.verification import verify
 
     try:
-        row = connection.execute(
-            "SELECT to_regclass('lock_engine.installation') IS NOT NULL "
-            "AND to_regprocedure('lock_engine.catalog_hash()') IS NOT NULL"
-        ).fetchone()
-        if row is None or not row[0]:
-            return False
-        row = connection.execute(
-            """
-            SELECT i.files_hash = %s AND i.catalog_hash = lock_engine.catalog_hash()
-                   AND i.server_version / 10000 = current_setting('server_version_num')::integer / 10000
-            FROM lock_engine.installation AS i ORDER BY i.installation_id DESC LIMIT 1
-            """,
-            [manifest.files_hash()],
-        ).fetchone()
-        return row is not None and bool(row[0]) and all(check.passed for check in verify(connection))
+        with connection.transaction():
+            row = connection.execute(
+                "SELECT to_regclass('lock_engine.installation') IS NOT NULL "
+                "AND to_regprocedure('lock_engine.catalog_hash()') IS NOT NULL"
+            ).fetchone()
+            if row is None or not row[0]:
+                return False
+            row = connection.execute(
+                """
+                SELECT i.files_hash = %s AND i.catalog_hash = lock_engine.catalog_hash()
+                       AND i.server_version / 10000 = current_setting('server_version_num')::integer / 10000
+                FROM lock_engine.installation AS i ORDER BY i.installation_id DESC LIMIT 1
+                """,
+                [manifest.files_hash()],
+            ).fetchone()
+            return row is not None and bool(row[0]) and all(check.passed for check in verify(connection))
     except psycopg.DatabaseError:
         # Whatever it is, the install itself meets it again and says so.
         return False
