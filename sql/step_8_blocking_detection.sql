@@ -25,6 +25,7 @@ BEGIN;
 \ir lock_engine/require_writable.sql
 \ir lock_admin/seed/core.sql
 \ir lock_admin/seed/alerts.sql
+\ir lock_admin/seed/retention.sql
 \ir prerequisites/system_tenant.sql
 
 \echo 'One Vault lock monitor, step 8: reading locks and sessions'
@@ -160,8 +161,20 @@ BEGIN;
 \ir lock_engine/settle_deadlocks.sql
 \ir lock_engine/look_for_deadlocks.sql
 \ir lock_engine/collect_deadlocks.sql
-\ir lock_engine/forget_deadlocks.sql
 \ir lock_log/grants.sql
+
+\echo 'One Vault lock monitor, step 8: retention'
+\ir lock_engine/tables/retention_state.sql
+\ir lock_engine/living_sessions.sql
+\ir lock_engine/delete_empty_hubs.sql
+\ir lock_engine/delete_expired.sql
+\ir lock_engine/sweep_hubs.sql
+\ir lock_engine/forget_records.sql
+\ir lock_engine/retention_begins.sql
+\ir lock_engine/add_counts.sql
+\ir lock_engine/delete_batch.sql
+\ir lock_engine/cleanup_report.sql
+\ir lock_engine/clean_up.sql
 
 \echo 'One Vault lock monitor, step 8: published functions and dashboards'
 \ir lock_monitoring/functions/capture_lock_activity.sql

@@ -11,7 +11,8 @@ AS $$
     WITH ours AS (
         SELECT p.oid, 'pg_proc'::regclass::oid AS catalog, 'function' AS kind, n.nspname AS schema_name,
                p.proname::text AS name, p.oid::regprocedure::text AS full_name,
-               ARRAY[pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)] AS parts,
+               -- from 14 on a procedure's arguments are shown with IN
+               ARRAY[regexp_replace(pg_get_function_arguments(p.oid), '\mIN p_', 'p_', 'g'), pg_get_function_result(p.oid)] AS parts,
                CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure::text AS target,
                p.proowner AS owner
         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace

@@ -24,9 +24,10 @@ DROP TABLE IF EXISTS pg_temp.lockmon_expected;
 CREATE TEMP TABLE lockmon_expected (kind text, full_name text, parts text[]) ON COMMIT DROP;
 INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 """
-BROUGHT = """
+BROUGHT = r"""
 SELECT 'function', p.oid::regprocedure::text,
-       ARRAY[pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)]
+       ARRAY[regexp_replace(pg_get_function_arguments(p.oid), '\mIN p_', 'p_', 'g'),
+             pg_get_function_result(p.oid)]
   FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
  WHERE n.nspname = ANY (%(schemas)s)
 UNION ALL
@@ -45,8 +46,9 @@ def brought(connection: psycopg.Connection[Any]) -> str:
         connection.execute("SET LOCAL search_path = pg_catalog")
         rows = connection.execute(BROUGHT, {"schemas": SCHEMAS}).fetchall()
 
-    def quoted(text: str) -> str:
-        return "'" + text.replace("'", "''") + "'"
+    def quoted(text: str | None) -> str:
+        # a procedure has no result
+        return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
     lines = [
         f"({quoted(kind)}, {quoted(name)}, ARRAY[{', '.join(map(quoted, parts))}])"

@@ -1,7 +1,6 @@
--- Retention: closed satellite rows, then links whose ends have no satellite any more, then hubs nobody points at; in
--- batches, each statement small. What is open is never deleted, whatever its age. The action log is exempt.
--- Hubs are deleted under the cycle's advisory lock, so that no cycle writes a satellite for a hub that is going: if a
--- cycle is running, hubs are left for the next cleanup.
+-- Retention as one transaction, as the guide's cron line runs it: batches of lock_engine.delete_batch until all is done or
+-- the time is over (setting retention.budget_seconds, and well before the statement_timeout in force). What was deleted by
+-- then stays deleted, the last line says what is left. CALL lock_engine.clean_up(30) has no such limit.
 CREATE OR REPLACE FUNCTION lock_monitoring.cleanup_old_data(p_retention_days integer DEFAULT 30)
 RETURNS TABLE (cleanup_summary varchar(200), records_cleaned integer)
 LANGUAGE plpgsql
@@ -12,45 +11,29 @@ SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
 DECLARE
-  v_before timestamptz;
-  v_batch constant integer := 10000;
-  v_thing record;
-  v_deleted bigint;
-  v_count bigint;
-  v_total bigint := 0;
+  v_before timestamptz := lock_engine.retention_begins(p_retention_days);
+  v_timeout double precision := (SELECT s.setting::double precision / 1000 FROM pg_settings s WHERE s.name = 'statement_timeout');
+  v_budget double precision := least(greatest((lock_admin.setting('retention.budget_seconds') #>> '{}')::double precision, 1), 3600);
+  v_until timestamptz;
+  v_began timestamptz;
+  v_now timestamptz;
+  v_state jsonb;
+  v_batch record;
+  v_deleted jsonb := '{}';
 BEGIN
+<<<<<<< HEAD
   PERFORM lock_engine.require_writable('lock_monitoring.cleanup_old_data');
   IF p_retention_days IS NULL OR p_retention_days < 0 OR p_retention_days > 36500 THEN
     RAISE EXCEPTION 'p_retention_days must be between 0 and 36500 days, not %; nothing was deleted.',
       coalesce(p_retention_days::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
+=======
+  IF v_timeout > 0 THEN
+    v_budget := least(v_budget, v_timeout * 0.6);
+>>>>>>> 81c3c46 (Delete history in batches outside the cycle's lock)
   END IF;
-  v_before := clock_timestamp() - make_interval(days => p_retention_days);
-
-  FOR v_thing IN
-    SELECT * FROM (VALUES
-      (1, 'lock_activity_s', 'load_end_date < $1', false),
-      (2, 'blocking_session_s', 'load_end_date < $1', false),
-      (3, 'deadlock_event_s', 'load_end_date < $1 OR (load_end_date IS NULL AND deadlock_timestamp < $1)', false),
-      (4, 'lock_wait_analysis_s', 'load_end_date < $1 OR (load_end_date IS NULL AND analysis_period_end < $1)', false),
-      (5, 'lock_blocking_l', 'load_date < $1 AND (NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s s '
-          'WHERE s.lock_activity_hk = t.lock_activity_hk) OR NOT EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s s '
-          'WHERE s.blocking_session_hk = t.blocking_session_hk))', true),
-      (6, 'deadlock_involvement_l', 'load_date < $1 AND NOT EXISTS (SELECT 1 FROM lock_monitoring.deadlock_event_s s '
-          'WHERE s.deadlock_event_hk = t.deadlock_event_hk)', true),
-      (7, 'lock_activity_h', 'load_date < $1 AND NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s s '
-          'WHERE s.lock_activity_hk = t.lock_activity_hk) AND NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_blocking_l l '
-          'WHERE l.lock_activity_hk = t.lock_activity_hk) AND NOT EXISTS (SELECT 1 FROM lock_monitoring.deadlock_involvement_l l '
-          'WHERE l.lock_activity_hk = t.lock_activity_hk)', true),
-      (8, 'blocking_session_h', 'load_date < $1 AND NOT EXISTS (SELECT 1 FROM lock_monitoring.blocking_session_s s '
-          'WHERE s.blocking_session_hk = t.blocking_session_hk) AND NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_blocking_l l '
-          'WHERE l.blocking_session_hk = t.blocking_session_hk)', true),
-      (9, 'deadlock_event_h', 'load_date < $1 AND NOT EXISTS (SELECT 1 FROM lock_monitoring.deadlock_event_s s '
-          'WHERE s.deadlock_event_hk = t.deadlock_event_hk) AND NOT EXISTS (SELECT 1 FROM lock_monitoring.deadlock_involvement_l l '
-          'WHERE l.deadlock_event_hk = t.deadlock_event_hk)', true),
-      (10, 'lock_wait_analysis_h', 'load_date < $1 AND NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_wait_analysis_s s '
-          'WHERE s.lock_wait_analysis_hk = t.lock_wait_analysis_hk)', true)
-    ) AS x (place, name, condition, needs_quiet) ORDER BY x.place
+  v_until := statement_timestamp() + make_interval(secs => v_budget);
   LOOP
+<<<<<<< HEAD
     IF v_thing.needs_quiet AND NOT pg_try_advisory_xact_lock(460, 1) THEN
       RETURN QUERY SELECT format('%s: left for the next cleanup, as a monitoring cycle is running', v_thing.name)::varchar(200), 0;
       CONTINUE;
@@ -67,18 +50,22 @@ BEGIN
     v_total := v_total + v_deleted;
     RETURN QUERY SELECT format('%s: %s rows older than %s deleted', v_thing.name, v_deleted,
                                to_char(v_before, 'YYYY-MM-DD HH24:MI TZ'))::varchar(200), v_deleted::integer;
+=======
+    v_began := clock_timestamp();
+    -- few large ones: until the commit each batch goes once through the dead of those before it that have the same load_date
+    SELECT b.state, b.deleted, b.in_the_way INTO v_batch FROM lock_engine.delete_batch(v_before, v_state, 20000) b;
+    v_deleted := lock_engine.add_counts(v_deleted, v_batch.deleted);
+    v_state := v_batch.state;
+    v_now := clock_timestamp();
+    EXIT WHEN v_state IS NULL OR v_batch.in_the_way IS NOT NULL OR v_now + (v_now - v_began) > v_until;
+>>>>>>> 81c3c46 (Delete history in batches outside the cycle's lock)
   END LOOP;
-  PERFORM lock_engine.forget_deadlocks(v_before);
-  PERFORM lock_engine.roll_up_waits();
-  DELETE FROM lock_engine.wait_rollup r WHERE r.hour < v_before;
-  UPDATE lock_engine.wait_rollup_state s
-     SET rolled_from = x.first, rolled_until = greatest(s.rolled_until, x.first)
-    FROM (SELECT date_trunc('hour', v_before, 'UTC') + interval '1 hour' AS first) x
-   WHERE s.rolled_from < x.first;
-  DELETE FROM lock_engine.tenant_claim c WHERE c.looked_up_at < clock_timestamp() - interval '1 day';
-  RETURN QUERY SELECT format('Total: %s rows deleted, kept %s days', v_total, p_retention_days)::varchar(200), v_total::integer;
+  RETURN QUERY
+    SELECT r.cleanup_summary::varchar(200), least(r.records_cleaned, 2147483647)::integer
+      FROM lock_engine.cleanup_report(v_deleted, v_before, p_retention_days, v_state, v_batch.in_the_way) r;
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.cleanup_old_data(integer) IS
   'Deletes what ended more than p_retention_days ago (default 30): satellites, links, then hubs nobody points at. One line a '
-  'table with what was deleted, then the total. Open rows and the action log stay. Needs lock_admin_role.';
+  'table with what was deleted, then the total and what is left, as it works for setting retention.budget_seconds at most. Open rows, '
+  'the action log and hubs of living sessions stay. Needs lock_admin_role.';
