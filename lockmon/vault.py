@@ -52,6 +52,11 @@ def admin_transaction(alias: str = "vault") -> Iterator[CursorWrapper]:
         yield opened
 
 
+def assume_admin(cursor: psycopg.Cursor[Any]) -> None:
+    """Take lock_admin_role for the rest of a connection of the caller's own."""
+    cursor.execute(f"SET ROLE {ADMIN_ROLE}")
+
+
 def admin_alias(alias: str = "vault") -> str:
     """The alias whose login does the admin work for this vault: its own, unless the site named another."""
     other = f"{alias}_admin"
@@ -62,11 +67,12 @@ def direct_parameters(alias: str, purpose: str) -> dict[str, Any]:
     """What libpq is told for a connection beside Django's: place, login and keepalives.
 
     `purpose` is what the connection is for ("monitor", "alerts", ...); it goes to application_name. Where the
-    site named a login for the monitor (VAULT_MONITOR_DATABASE_URL) it is used for everything but "admin".
+    site named a login for the monitor (VAULT_MONITOR_DATABASE_URL) it is used for everything but "admin" and
+    "cleanup", which are the admin login's (VAULT_ADMIN_DATABASE_URL), if there is one.
     """
     place = connections.databases[alias]
     logins = django_settings.VAULT_DIRECT.get(alias, {})
-    place = logins.get("admin" if purpose == "admin" else "monitor", place)
+    place = logins.get("admin" if purpose in ("admin", "cleanup") else "monitor", place)
     options = {key: value for key, value in place.get("OPTIONS", {}).items() if key not in _DJANGO_ONLY}
     named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     known = {key: place[name] for key, name in named.items() if place.get(name)}

@@ -317,13 +317,6 @@ def find_alert_events(cursor: Cursor, key: str) -> list[EventLine]:
     )
 
 
-def forget_alerts(cursor: Cursor, days: int) -> int:
-    """monitoring.forget_alerts(): delete one batch of what ended more than ``days`` ago; returns rows
-    deleted."""
-    cursor.execute("SELECT monitoring.forget_alerts(clock_timestamp() - make_interval(days => %s))", [days])
-    return int(cursor.fetchone()[0])
-
-
 @dataclass(frozen=True)
 class Convoy:
     """DDL that waits with a queue behind it. seconds_left: until connections run out; None while nobody

@@ -192,12 +192,6 @@ def name_gap(cursor: Cursor, reason: str, within: float) -> float | None:
     return None if value is None else float(value)
 
 
-def forget_coverage(cursor: Cursor, retention_days: int) -> int:
-    """lock_engine.forget_coverage(): delete coverage older than so many days. Needs lock_admin_role."""
-    cursor.execute("SELECT lock_engine.forget_coverage(%s)", [retention_days])
-    return int(cursor.fetchone()[0])
-
-
 def transaction_counters(
     cursor: Cursor, after_satellite: int | None, begun_since: datetime | None
 ) -> Counters:

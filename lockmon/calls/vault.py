@@ -3,7 +3,10 @@ with the door and the deadlocks). Unless said otherwise they raise only what the
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from .base import Cursor, select_all, select_one
@@ -11,6 +14,7 @@ from .deadlocks import Detection, detect_deadlocks
 
 __all__ = [
     "Analysis",
+    "Batch",
     "BlockingSession",
     "Capture",
     "Cleaned",
@@ -19,8 +23,11 @@ __all__ = [
     "analyze_lock_waits",
     "capture_lock_activity",
     "cleanup_old_data",
+    "cleanup_report",
+    "delete_batch",
     "detect_blocking_sessions",
     "detect_deadlocks",
+    "retention_begins",
     "run_lock_monitoring",
 ]
 
@@ -83,6 +90,18 @@ class Cleaned:
     records_cleaned: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One batch of a cleanup. state: for the next one, None when all is done. deleted: rows a table.
+
+    in_the_way: why nothing was done, in words; empty otherwise.
+    """
+
+    state: str | None
+    deleted: dict[str, int]
+    in_the_way: str
+
+
 def capture_lock_activity(cursor: Cursor, tenant_hk: bytes | None = None) -> Capture:
     """lock_monitoring.capture_lock_activity(): store all locks of a tenant, or of all."""
     return select_one(cursor, Capture, "lock_monitoring.capture_lock_activity(%s)", [tenant_hk])
@@ -121,6 +140,40 @@ def analyze_lock_waits(
 def cleanup_old_data(cursor: Cursor, retention_days: int = 30) -> list[Cleaned]:
     """lock_monitoring.cleanup_old_data(): delete what ended longer ago. Needs lock_admin_role."""
     return select_all(cursor, Cleaned, "lock_monitoring.cleanup_old_data(%s)", [retention_days])
+
+
+def retention_begins(cursor: Cursor, days: int) -> datetime:
+    """lock_engine.retention_begins(): the moment so many days ago."""
+    cursor.execute("SELECT lock_engine.retention_begins(%s)", [days])
+    begins: datetime = cursor.fetchone()[0]
+    return begins
+
+
+def delete_batch(cursor: Cursor, before: datetime, state: str | None) -> Batch:
+    """lock_engine.delete_batch(): delete a batch of what ended before. Needs lock_admin_role."""
+    cursor.execute(
+        "SELECT state::text, deleted::text, in_the_way FROM lock_engine.delete_batch(%s, %s::jsonb)",
+        [before, state],
+    )
+    state, deleted, in_the_way = cursor.fetchone()
+    return Batch(state, json.loads(deleted), in_the_way or "")
+
+
+def cleanup_report(
+    cursor: Cursor,
+    deleted: Mapping[str, int],
+    before: datetime,
+    days: int,
+    state: str | None,
+    in_the_way: str,
+) -> list[Cleaned]:
+    """lock_engine.cleanup_report(): a line a table, and the total with what is left."""
+    return select_all(
+        cursor,
+        Cleaned,
+        "lock_engine.cleanup_report(%s::jsonb, %s, %s, %s::jsonb, %s)",
+        [json.dumps(deleted), before, days, state, in_the_way or None],
+    )
 
 
 def tenant_keys(cursor: Cursor, tenant_bk: str) -> list[bytes]:

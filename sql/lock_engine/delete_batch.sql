@@ -32,10 +32,7 @@ BEGIN
     RAISE EXCEPTION 'lock_engine.delete_batch needs a moment in the past, the state that the call before gave, and 1 to 1000000 rows; nothing was deleted.'
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'A cleanup needs the isolation level READ COMMITTED, this transaction has %: SET default_transaction_isolation = ''read committed''; nothing was deleted.',
-      upper(current_setting('transaction_isolation')) USING ERRCODE = 'invalid_transaction_state';
-  END IF;
+  PERFORM lock_engine.require_writable('lock_engine.delete_batch');
   state := p_state;
   deleted := '{}';
   IF NOT pg_try_advisory_xact_lock(460, 8) THEN

@@ -11,7 +11,7 @@ SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
 DECLARE
-  v_before timestamptz := lock_engine.retention_begins(p_retention_days);
+  v_before timestamptz;
   v_timeout double precision := (SELECT s.setting::double precision / 1000 FROM pg_settings s WHERE s.name = 'statement_timeout');
   v_budget double precision := least(greatest((lock_admin.setting('retention.budget_seconds') #>> '{}')::double precision, 1), 3600);
   v_until timestamptz;
@@ -21,36 +21,13 @@ DECLARE
   v_batch record;
   v_deleted jsonb := '{}';
 BEGIN
-<<<<<<< HEAD
   PERFORM lock_engine.require_writable('lock_monitoring.cleanup_old_data');
-  IF p_retention_days IS NULL OR p_retention_days < 0 OR p_retention_days > 36500 THEN
-    RAISE EXCEPTION 'p_retention_days must be between 0 and 36500 days, not %; nothing was deleted.',
-      coalesce(p_retention_days::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
-=======
+  v_before := lock_engine.retention_begins(p_retention_days);
   IF v_timeout > 0 THEN
     v_budget := least(v_budget, v_timeout * 0.6);
->>>>>>> 81c3c46 (Delete history in batches outside the cycle's lock)
   END IF;
   v_until := statement_timestamp() + make_interval(secs => v_budget);
   LOOP
-<<<<<<< HEAD
-    IF v_thing.needs_quiet AND NOT pg_try_advisory_xact_lock(460, 1) THEN
-      RETURN QUERY SELECT format('%s: left for the next cleanup, as a monitoring cycle is running', v_thing.name)::varchar(200), 0;
-      CONTINUE;
-    END IF;
-    v_deleted := 0;
-    LOOP
-      EXECUTE format('DELETE FROM lock_monitoring.%1$I WHERE ctid = ANY (ARRAY('
-                     'SELECT t.ctid FROM lock_monitoring.%1$I t WHERE %2$s LIMIT %3$s))', v_thing.name, v_thing.condition, v_batch)
-        USING v_before;
-      GET DIAGNOSTICS v_count = ROW_COUNT;
-      v_deleted := v_deleted + v_count;
-      EXIT WHEN v_count < v_batch;
-    END LOOP;
-    v_total := v_total + v_deleted;
-    RETURN QUERY SELECT format('%s: %s rows older than %s deleted', v_thing.name, v_deleted,
-                               to_char(v_before, 'YYYY-MM-DD HH24:MI TZ'))::varchar(200), v_deleted::integer;
-=======
     v_began := clock_timestamp();
     -- few large ones: until the commit each batch goes once through the dead of those before it that have the same load_date
     SELECT b.state, b.deleted, b.in_the_way INTO v_batch FROM lock_engine.delete_batch(v_before, v_state, 20000) b;
@@ -58,7 +35,6 @@ BEGIN
     v_state := v_batch.state;
     v_now := clock_timestamp();
     EXIT WHEN v_state IS NULL OR v_batch.in_the_way IS NOT NULL OR v_now + (v_now - v_began) > v_until;
->>>>>>> 81c3c46 (Delete history in batches outside the cycle's lock)
   END LOOP;
   RETURN QUERY
     SELECT r.cleanup_summary::varchar(200), least(r.records_cleaned, 2147483647)::integer
