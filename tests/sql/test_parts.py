@@ -61,7 +61,8 @@ def test_a_working_part_leaves_no_row(dba: psycopg.Connection[Any]) -> None:
 
 def test_made_up_parts_fill_no_table(dba: psycopg.Connection[Any]) -> None:
     dba.execute(
-        "SELECT lock_engine.part_failed('part ' || repeat('x', n), 'P0001', 'no') FROM generate_series(1, 34) n"
+        "SELECT lock_engine.part_failed('part ' || repeat('x', n), 'P0001', 'no')"
+        " FROM generate_series(1, 34) n"
     )
     for letter in "abcdefghijklmnopqrstuvwxyz":
         fail(dba, f"part {letter}")
