@@ -160,8 +160,6 @@ def test_the_analysis_counts_and_compares_by_watched_hours(vault: psycopg.Connec
     # most of the period before was not watched: no trend, but the reason
     gap(vault, BEGAN - timedelta(hours=6), BEGAN - timedelta(hours=2))
     stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits(NULL, 6)")
-    row = stored.one(
-        "SELECT * FROM lock_monitoring.lock_wait_analysis_s ORDER BY satellite_id DESC LIMIT 1"
-    )
+    row = stored.one("SELECT * FROM lock_monitoring.lock_wait_analysis_s ORDER BY satellite_id DESC LIMIT 1")
     assert row["trend_direction"] is None
     assert any("were watched, 80.0 % of each are asked for" in reason for reason in row["unknown"])
