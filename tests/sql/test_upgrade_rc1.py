@@ -6,7 +6,6 @@ The site is tests/data/releases/rc1.sql, made by that release itself (tests/supp
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -340,14 +339,9 @@ def test_texts_that_nobody_could_read_are_made_readable(server: Server, connect:
 
     # and now it can be dumped and restored
     other = server.create_database()
-    dumped = subprocess.run(
-        [server.program("pg_dump"), "-d", server.dsn(name)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
+    restored = sites.psql(
+        server, other, "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", stdin=releases.dumped(server, name)
     )
-    restored = sites.psql(server, other, "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", stdin=dumped.stdout)
     assert restored.returncode == 0, restored.stderr
     assert not install(server.dsn(name)).changed
     server.drop_database(other)

@@ -275,18 +275,14 @@ def key(connection: psycopg.Connection[Any], table: str, ctid: str) -> str:
 
 def dump(server: Server, name: str, target: Path) -> None:
     """The file: roles, then what pg_dump says."""
-    command = [server.program("pg_dump"), "-d", server.dsn(name)]
-    said = subprocess.run(command, check=True, capture_output=True).stdout.decode("utf-8")
     roles = (SQL_FOLDER / "prerequisites" / "roles.sql").read_text(encoding="utf-8")
     logins = "".join(
         f"DO $$ BEGIN IF to_regrole('{one}') IS NULL THEN CREATE ROLE {one} LOGIN NOINHERIT;"
         " END IF; END $$;\n"
         for one in (LOGIN, SHOP, KEEPER)
     )
-    # what only newer servers and psqls know
-    said = re.sub(r"(?m)^(\\(un)?restrict .*|SET transaction_timeout = 0;)\n", "", said)
     title = f"-- A living site of {target.stem}: made once by tests/support/release_dump.py, never again.\n"
-    target.write_text(title + roles + logins + said, encoding="utf-8")
+    target.write_text(title + roles + logins + releases.dumped(server, name), encoding="utf-8")
 
 
 def main(release: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,13 @@ def restore(server: Server, release: str, *, unreadable: bool = False) -> str:
         done = sites.psql(server, name, "-q", "-v", "ON_ERROR_STOP=1", "-f", file, folder=FOLDER)
         assert done.returncode == 0, done.stderr
     return name
+
+
+def dumped(server: Server, name: str) -> str:
+    """What pg_dump says of a database, without what only servers and psqls as new as pg_dump know."""
+    command = [server.program("pg_dump"), "-d", server.dsn(name)]
+    said = subprocess.run(command, check=True, capture_output=True, timeout=120).stdout.decode("utf-8")
+    return re.sub(r"(?m)^(\\(un)?restrict .*|SET transaction_timeout = 0;)\n", "", said)
 
 
 def files(release: str, folder: Path) -> Path:
