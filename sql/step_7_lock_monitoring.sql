@@ -40,6 +40,7 @@ BEGIN;
 \ir lock_monitoring/tables/lock_wait_analysis_s.sql
 \ir lock_monitoring/tables/lock_blocking_l.sql
 \ir lock_monitoring/tables/deadlock_involvement_l.sql
+\ir prerequisites/deferrable_keys.sql
 
 \echo 'One Vault lock monitor, step 7: indexes'
 \ir lock_monitoring/indexes/idx_lock_activity_s_type_mode.sql

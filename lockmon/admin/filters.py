@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ..models import Tenant
+from ..calls import tenants
 from ..views import words
 
 Choice = tuple[str, str]
@@ -303,10 +303,11 @@ class TenantFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[Choice]:
         try:
-            rows = list(Tenant.objects.order_by("tenant_bk").values_list("tenant_hk", "tenant_bk")[:50])
+            with connections[model_admin.model.objects.db].cursor() as cursor:
+                found = tenants.names(cursor, limit=50)
         except DatabaseError:
             return ()
-        return [(key, words.one_line(name, 40)) for key, name in rows]
+        return [(key, words.one_line(name, 40)) for key, name in found.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():

@@ -179,6 +179,7 @@ def cleanup_report(
 def tenant_keys(cursor: Cursor, tenant_bk: str) -> list[bytes]:
     """Return the keys of the tenants with this business key; sites do not keep it unique."""
     cursor.execute(
-        "SELECT tenant_hk FROM auth.tenant_h WHERE tenant_bk = %s ORDER BY tenant_hk LIMIT 10", [tenant_bk]
+        "SELECT tenant_hk FROM lock_engine.tenant_names() WHERE tenant_bk = %s ORDER BY tenant_hk LIMIT 10",
+        [tenant_bk],
     )
     return [bytes(row[0]) for row in cursor.fetchall()]

@@ -246,6 +246,16 @@ class _Removing:
         place = sql.Identifier(*table.split("."))
         # Only the product's own tables refer to it, and those are dropped or emptied too.
         self.connection.execute(sql.SQL("DELETE FROM {}").format(place))
+        for (key,) in self._rows(
+            "SELECT k.conname FROM pg_catalog.pg_constraint AS k"
+            " WHERE k.conrelid = %s::regclass AND k.contype = 'f' AND k.condeferrable AND NOT k.condeferred",
+            [table],
+        ):
+            self.connection.execute(
+                sql.SQL("ALTER TABLE {} ALTER CONSTRAINT {} NOT DEFERRABLE").format(
+                    place, sql.Identifier(key)
+                )
+            )
         for (index,) in self._rows(
             """
             SELECT i.indexrelid::regclass::text

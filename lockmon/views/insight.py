@@ -18,10 +18,10 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from ..admin.filters import typed_moment
-from ..calls import deadlocks, losses
+from ..calls import deadlocks, losses, tenants
 from ..calls.losses import Loss
 from ..groups import VIEW_PAGES
-from ..models import LockWaitAnalysis, Tenant
+from ..models import LockWaitAnalysis
 from ..tables import AnalysisTable, ContentionTable, LossTable, PatternTable
 from . import words
 from .context import VAULT, needs, page, rights, unreachable
@@ -126,7 +126,7 @@ def _lost(by: str, since: datetime, until: datetime) -> dict[str, list[Loss]]:
 
 def _roots(by: str, rows: list[Loss], since: datetime, until: datetime, see: bool) -> list[dict[str, Any]]:
     total = sum(row.seconds for row in rows) or 1.0
-    names = _names(by, [row.name for row in rows if row.name], since, until, see)
+    names = _names(by, [row.name for row in rows if row.name is not None], since, until, see)
     found = []
     for row in rows:
         filters = {by: row.name} if by in ("application", "user", "database", "tenant") and row.name else {}
@@ -145,8 +145,8 @@ def _roots(by: str, rows: list[Loss], since: datetime, until: datetime, see: boo
 
 def _names(by: str, keys: list[str], since: datetime, until: datetime, see_text: bool) -> dict[str, str]:
     if by == "tenant":
-        tenants = Tenant.objects.filter(tenant_hk__in=keys)
-        return {str(key): name for key, name in tenants.values_list("tenant_hk", "tenant_bk")}
+        with connections[VAULT].cursor() as cursor:
+            return tenants.names(cursor, keys)
     if by == "query":
         with connections[VAULT].cursor() as cursor:
             samples = losses.sample_statements(cursor, keys, since, until)

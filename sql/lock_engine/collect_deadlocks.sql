@@ -10,6 +10,9 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '200ms'
 AS $$
 DECLARE
+  v_began timestamptz := clock_timestamp();
+  -- a cycle before this in the same transaction has its rows placed last of all, and ours with them
+  v_own boolean := coalesce(current_setting('lock_vault.unplaced_since', true), '') = '';
   v_new integer := 0;
   v_taken integer;
   v_open record;
@@ -21,6 +24,7 @@ BEGIN
     v_taken := lock_log.read_server_log();
     PERFORM lock_engine.count_deadlocks();
     IF v_taken > 0 AND EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled) THEN
+      PERFORM lock_engine.defer_keys(v_began);
       v_new := lock_engine.store_logged_deadlocks();
     END IF;
     SELECT EXISTS (SELECT FROM lock_engine.deadlock_ledger l WHERE NOT l.settled) AS counted,
@@ -30,12 +34,16 @@ BEGIN
       PERFORM lock_engine.settle_ledger();
     END IF;
     IF v_open.seen THEN
+      PERFORM lock_engine.defer_keys(v_began);
       v_new := v_new + lock_engine.settle_deadlocks();
     END IF;
   EXCEPTION
     WHEN lock_not_available THEN
       RETURN NULL;
   END;
+  IF v_own AND current_setting('lock_vault.unplaced_since', true) <> '' THEN
+    PERFORM lock_engine.place_rows();
+  END IF;
   RETURN v_new;
 END
 $$;

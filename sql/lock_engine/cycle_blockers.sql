@@ -20,7 +20,8 @@ AS $function$
      AND ((l.lock_type = 'advisory' AND l.granted AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2)
           OR (l.lock_type = 'relation' AND n.nspname IN ('lock_monitoring', 'lock_engine', 'lock_admin')
               AND l.lock_mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
-   ORDER BY l.granted DESC, 6 NULLS LAST, 1, 5
+   -- whoever locks a published table locks the one beside it, too: named last
+   ORDER BY l.granted DESC, 6 NULLS LAST, 1, c.relname LIKE 'aside%' NULLS FIRST, 5
 $function$;
 COMMENT ON FUNCTION lock_engine.cycle_blockers() IS
   'Sessions that keep run_lock_monitoring() from running now, and by what; pid NULL is a prepared transaction.';

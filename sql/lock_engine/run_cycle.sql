@@ -71,6 +71,8 @@ BEGIN
       RETURN;
     END IF;
 
+    -- whoever calls this calls lock_engine.place_rows as the last thing
+    PERFORM lock_engine.defer_keys(v_now);
     SELECT s.* INTO v_locks
       FROM lock_engine.store_locks(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_seen.waiting > 0,
                                    v_unseen) s;

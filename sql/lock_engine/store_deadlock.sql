@@ -34,8 +34,10 @@ BEGIN
     v_bk := left(format('deadlock|%s|%s', to_char(p_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                         (SELECT string_agg(p::text, '-' ORDER BY p) FROM unnest(v_pids) p)), 255);
     v_hk := sha256(convert_to(v_bk, 'UTF8'));
+    -- ON CONFLICT does not look among what is aside
     INSERT INTO lock_monitoring.deadlock_event_h (deadlock_event_hk, deadlock_event_bk, tenant_hk, load_date, record_source)
-    VALUES (v_hk, v_bk, v_tenant, v_now, array_to_string(p_sources, ', '))
+    SELECT v_hk, v_bk, v_tenant, v_now, array_to_string(p_sources, ', ')
+     WHERE NOT EXISTS (SELECT FROM lock_monitoring.deadlock_event_h h WHERE h.deadlock_event_hk = v_hk)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
       RETURN v_hk;
@@ -103,11 +105,14 @@ BEGIN
         SELECT FROM lock_monitoring.deadlock_involvement_l l WHERE l.deadlock_event_hk = v_hk
            AND l.link_deadlock_involvement_hk = sha256(v_hk || convert_to('|' || (e ->> 'pid'), 'UTF8')));
       INSERT INTO lock_monitoring.lock_activity_h (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)
-      VALUES (v_lock_hk, v_lock_bk, v_tenant, v_now, 'deadlock: ' || array_to_string(p_sources, ', '))
+      SELECT v_lock_hk, v_lock_bk, v_tenant, v_now, 'deadlock: ' || array_to_string(p_sources, ', ')
+       WHERE NOT EXISTS (SELECT FROM lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = v_lock_hk)
       ON CONFLICT DO NOTHING;
     END IF;
     INSERT INTO lock_monitoring.deadlock_involvement_l (link_deadlock_involvement_hk, deadlock_event_hk, lock_activity_hk, tenant_hk, load_date, record_source)
-    VALUES (sha256(v_hk || convert_to('|' || (e ->> 'pid'), 'UTF8')), v_hk, v_lock_hk, v_tenant, v_now, array_to_string(p_sources, ', '))
+    SELECT k.hk, v_hk, v_lock_hk, v_tenant, v_now, array_to_string(p_sources, ', ')
+      FROM (SELECT sha256(v_hk || convert_to('|' || (e ->> 'pid'), 'UTF8')) AS hk) k
+     WHERE NOT EXISTS (SELECT FROM lock_monitoring.deadlock_involvement_l l WHERE l.link_deadlock_involvement_hk = k.hk)
     ON CONFLICT DO NOTHING;
   END LOOP;
 

@@ -109,7 +109,7 @@ BEGIN
             OR s.starting IS NOT TRUE AND (p_everything OR coalesce(s.xact_start, s.backend_start, p.prepared) < v_old))),
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
-    SELECT o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
+    SELECT o.tableoid AS home, o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
            o.query_start, o.held_since_at_least, k.print AS unchanged
       FROM lock_monitoring.lock_activity_s o
       LEFT JOIN kept k ON k.print = CASE WHEN o.refresh_at > p_now THEN o.fingerprint END
@@ -139,7 +139,7 @@ BEGIN
                        CASE WHEN p_unseen_since IS NULL THEN true
                             ELSE (h.granted OR h.began <= p_unseen_since)
                                  AND EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s q
-                                              WHERE q.ctid = o.place AND q.lock_virtualtransaction = h.virtualtransaction)
+                                              WHERE q.ctid = o.place AND q.tableoid = o.home AND q.lock_virtualtransaction = h.virtualtransaction)
                             END AS proven
                   FROM (
                     SELECT b.*, sha256(convert_to(b.bk, 'UTF8')) AS hk
@@ -198,7 +198,7 @@ BEGIN
   gone AS MATERIALIZED (
     SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL),
   endings AS MATERIALIZED (
-    SELECT o.place, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at,
+    SELECT o.home, o.place, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at,
            CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
                 THEN greatest(p_unseen_since, o.load_date + interval '1 microsecond') END AS last_sight,
            CASE
@@ -225,7 +225,7 @@ BEGIN
            ended_by = CASE WHEN e.last_sight IS NOT NULL THEN CASE WHEN e.how = 'server restarted' THEN v_restarted ELSE e.changes_at END END
       FROM endings e
      -- by place: the rows were found in this very statement, and finding them again would read all open ones
-     WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place
+     WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place AND o.tableoid = e.home
        AND coalesce(o.load_end_date, 'infinity') = 'infinity'
     RETURNING 1),
   hubs AS (

@@ -96,7 +96,10 @@ BEGIN
   hubs AS (
     INSERT INTO lock_monitoring.blocking_session_h (blocking_session_hk, blocking_session_bk, tenant_hk, load_date, record_source)
     SELECT f.hk, f.bk, lock_engine.tenant_of(f.user_name, f.application_name), p_now, 'pg_blocking_pids'
-      FROM fresh f WHERE f.replaces IS NULL
+      FROM fresh f
+     WHERE f.replaces IS NULL
+       -- it may be aside, where ON CONFLICT does not look; a look-up each
+       AND (SELECT h.load_date FROM lock_monitoring.blocking_session_h h WHERE h.blocking_session_hk = f.hk) IS NULL
     ON CONFLICT DO NOTHING
     RETURNING 1),
   clients AS (

@@ -48,7 +48,7 @@ BEGIN
              t.tenant_bk
         FROM lock_monitoring.blocking_session_s AS b
         JOIN lock_monitoring.blocking_session_h AS h ON h.blocking_session_hk = b.blocking_session_hk
-        LEFT JOIN auth.tenant_h AS t ON t.tenant_hk = h.tenant_hk
+        LEFT JOIN lock_engine.tenant_names() AS t ON t.tenant_hk = h.tenant_hk
        WHERE b.load_date < v_to AND coalesce(b.load_end_date, 'infinity') > v_from AND b.node > 0),
     -- moments at which the answer may change within one stored row
     moments AS (

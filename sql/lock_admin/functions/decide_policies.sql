@@ -26,8 +26,8 @@ BEGIN
            h.policy_bk, m.mode, m.load_date AS mode_since, p AS rules, p.policy_hk,
            lock_admin.policy_spares(p, v_now, b.user_name, b.application_name, b.database_name,
              CASE WHEN p.tenant_patterns <> '{}' THEN
-               (SELECT t.tenant_bk FROM auth.tenant_h AS t
-                 WHERE t.tenant_hk = lock_engine.tenant_of(b.user_name, b.application_name)) END,
+               (SELECT t.tenant_bk
+                  FROM lock_engine.tenant_names(ARRAY[lock_engine.tenant_of(b.user_name, b.application_name)]) AS t) END,
              b.relations, b.kind, b.is_root, b.blocked_total, b.seconds) AS spared
       FROM b CROSS JOIN lock_admin.policy_mode_s AS m
       JOIN lock_admin.policy_s AS p ON p.policy_hk = m.policy_hk AND p.load_end_date IS NULL AND p.version = m.version

@@ -180,8 +180,8 @@ BEGIN
   v_hk := sha256(convert_to(v_bk, 'UTF8'));
   v_diff := sha256(convert_to(concat_ws('|', a.events, a.episodes, a.deadlocks, a.waits, round(a.blocked_seconds), v_timeouts,
                                          round(v_share, 3), round(v_share_before, 3)), 'UTF8'));
-  INSERT INTO lock_monitoring.lock_wait_analysis_h (lock_wait_analysis_hk, lock_wait_analysis_bk, tenant_hk, load_date, record_source)
-  VALUES (v_hk, v_bk, v_tenant, v_now, 'analyze_lock_waits') ON CONFLICT DO NOTHING;
+  PERFORM lock_engine.defer_keys(v_now);
+  PERFORM lock_engine.store_analysis_hub(v_hk, v_bk, v_tenant, v_now);
   PERFORM 1 FROM lock_monitoring.lock_wait_analysis_h h WHERE h.lock_wait_analysis_hk = v_hk FOR UPDATE;
   IF NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_wait_analysis_s s
                   WHERE s.lock_wait_analysis_hk = v_hk AND s.load_end_date IS NULL AND s.hash_diff = v_diff) THEN
@@ -213,6 +213,7 @@ BEGIN
                 round(a.blocked_seconds), a.episodes, a.deadlocks, coalesce('; most contended: ' || a.table_name, '')), 200)::varchar(200),
     a.events, a.episodes, CASE WHEN a.average_ms IS NOT NULL THEN least(round(a.average_ms, 2), 99999999.99) END::numeric(10,2),
     CASE WHEN v_watched > 0 THEN round(100 * (1 - least(a.busy_seconds / v_watched, 1)), 2) END::numeric(5,2), v_advice;
+  PERFORM lock_engine.place_rows();
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.analyze_lock_waits(bytea, integer) IS

@@ -31,6 +31,7 @@ BEGIN
       JOIN lock_monitoring.lock_activity_h h ON h.lock_activity_hk = s.lock_activity_hk
      WHERE s.load_end_date IS NULL AND h.tenant_hk = p_tenant_hk;
   END IF;
+  PERFORM lock_engine.place_rows();
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.capture_lock_activity(bytea) IS

@@ -41,6 +41,7 @@ BEGIN
       RAISE EXCEPTION 'The vault cannot be read now: %.',
         lock_engine.cycle_blocker_named('a table of it is locked by another session') USING ERRCODE = 'lock_not_available';
   END;
+  PERFORM lock_engine.place_rows();
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.detect_blocking_sessions(bytea, integer) IS

@@ -19,6 +19,7 @@ BEGIN
   SELECT c.* INTO v_cycle FROM lock_engine.run_cycle(false) c;
   v_deadlocks := lock_engine.collect_deadlocks();
   IF v_cycle.outcome LIKE 'skipped%' THEN
+    PERFORM lock_engine.place_rows();
     RETURN QUERY SELECT left(v_cycle.outcome, 200)::varchar(200), NULL::integer, NULL::integer, v_deadlocks, NULL::integer,
                         NULL::text[];
     RETURN;
@@ -41,6 +42,7 @@ BEGIN
       || CASE v_cycle.outcome WHEN 'unchanged' THEN '; unchanged' ELSE '' END, 200)::varchar(200),
     v_cycle.locks_captured, v_cycle.blocking_sessions, v_deadlocks, v_cycle.critical_blockers + coalesce(v_deadlocks, 0),
     coalesce(v_cycle.recommendations, '{}');
+  PERFORM lock_engine.place_rows();
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.run_lock_monitoring(bytea) IS

@@ -1,0 +1,25 @@
+-- The hubs' keys first, so that the tenants' rows are held for as short a time as can be.
+CREATE OR REPLACE FUNCTION lock_engine.check_keys()
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5ms'
+AS $$
+DECLARE
+  v_tenants text := lock_engine.key_names(true);
+  v_hubs text;
+BEGIN
+  IF EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
+    v_hubs := lock_engine.key_names(false);
+    IF v_hubs IS NOT NULL THEN
+      EXECUTE format('SET CONSTRAINTS %s IMMEDIATE', v_hubs);
+    END IF;
+  END IF;
+  IF v_tenants IS NOT NULL THEN
+    EXECUTE format('SET CONSTRAINTS %s IMMEDIATE', v_tenants);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION lock_engine.check_keys() IS
+  'Checks the foreign keys that lock_engine.defer_keys left; whatever stands in the way for more than 5 ms is an error.';

@@ -1,0 +1,45 @@
+-- The last step of whatever wrote rows between lock_engine.defer_keys and here. In the usual case every tenant can be had
+-- and that is all; else lock_engine.place_around.
+CREATE OR REPLACE FUNCTION lock_engine.place_rows()
+RETURNS bigint
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+AS $$
+DECLARE
+  v_unplaced text := coalesce(current_setting('lock_vault.unplaced_since', true), '');
+  v_since timestamptz;
+  v_left bigint := 0;
+BEGIN
+  IF EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
+    v_left := NULL;
+  ELSIF v_unplaced = '' THEN
+    RETURN 0;
+  ELSE
+    BEGIN
+      PERFORM lock_engine.check_keys();
+    EXCEPTION
+      WHEN OTHERS THEN
+        IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+          RAISE;
+        END IF;
+        v_left := NULL;
+    END;
+  END IF;
+  IF v_left IS NULL THEN
+    -- a hair earlier, for what the division rounds
+    v_since := CASE WHEN v_unplaced <> '' THEN to_timestamp(v_unplaced::bigint / 1000000.0) - interval '100 us' END;
+    v_left := lock_engine.place_around(v_since);
+  END IF;
+  PERFORM set_config('lock_vault.unplaced_since', '', true);
+  RETURN v_left;
+END
+$$;
+COMMENT ON FUNCTION lock_engine.place_rows() IS
+  'Checks the tenants of what this transaction wrote, keeps aside what has no place yet, and moves what has found one. How many '
+  'hubs could be moved by another call; 0 if that is all. Waits 50 ms at most for other sessions'' locks.';
+ALTER FUNCTION lock_engine.place_rows() OWNER TO lock_vault_owner;
+REVOKE ALL ON FUNCTION lock_engine.place_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lock_engine.place_rows() TO lock_monitoring_role;

@@ -1,0 +1,41 @@
+-- Between a published table and the one beside it, column by column, so that a row keeps its times, its key and its
+-- satellite_id. A site that has partitioned a table has no place beside it: there the rows are given up, and what they
+-- told is stored anew once the tenant can be had.
+CREATE OR REPLACE FUNCTION lock_engine.shift_rows(
+  p_table text, p_to_aside boolean, p_condition text, p_keys bytea[], p_others bytea[], p_since timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v_count bigint;
+  v_columns text := (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                       FROM pg_attribute a
+                      WHERE a.attrelid = ('lock_monitoring.' || p_table)::regclass AND a.attnum > 0 AND NOT a.attisdropped);
+  v_published text := 'lock_monitoring.' || p_table;
+  v_aside text := 'lock_engine.aside_' || p_table;
+  -- a hub goes the way of its satellites, a link that of its hubs
+  v_with text[] := CASE p_table WHEN 'lock_blocking_l' THEN ARRAY['lock_activity_s', 'blocking_session_s']
+                                WHEN 'deadlock_involvement_l' THEN ARRAY['lock_activity_s', 'deadlock_event_s']
+                                ELSE ARRAY[regexp_replace(p_table, '_h$', '_s')] END || p_table;
+BEGIN
+  IF p_to_aside AND EXISTS (
+       SELECT FROM unnest(v_with) AS n (name)
+        WHERE NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = ('lock_engine.aside_' || n.name)::regclass)) THEN
+    EXECUTE format('DELETE FROM %s t WHERE %s', v_published, p_condition) USING p_keys, p_others, p_since;
+  ELSE
+    EXECUTE format('WITH moved AS (DELETE FROM ONLY %1$s t WHERE %3$s RETURNING t.*) '
+                   'INSERT INTO %2$s (%4$s) OVERRIDING SYSTEM VALUE SELECT %4$s FROM moved%5$s',
+                   CASE WHEN p_to_aside THEN v_published ELSE v_aside END,
+                   CASE WHEN p_to_aside THEN v_aside ELSE v_published END, p_condition, v_columns,
+                   -- a link is written again while the first one is aside; the first one stays
+                   CASE WHEN p_table LIKE '%\_l' THEN ' ON CONFLICT DO NOTHING' ELSE '' END)
+      USING p_keys, p_others, p_since;
+  END IF;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_count;
+END
+$$;
+COMMENT ON FUNCTION lock_engine.shift_rows(text, boolean, text, bytea[], bytea[], timestamptz) IS
+  'Moves rows of a table of lock_monitoring aside, or back; how many. The condition is on t, with $1, $2 keys and $3 a moment.';
