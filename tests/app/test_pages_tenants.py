@@ -25,8 +25,6 @@ PAGES = (
     "/admin/monitor/check/",
     "/admin/monitor/insight/?by=tenant",
     "/admin/monitor/insight/?by=application",
-    "/admin/monitor/timemachine/",
-    "/admin/monitor/policies/",
     "/admin/lockmon/lockactivity/",
     "/admin/lockmon/lockactivity/?tenant=ac3e",
     "/admin/lockmon/blockingsession/",
