@@ -37,7 +37,7 @@ def quantiles(values: list[float]) -> str:
 
 def take_tenants(dsn: str, seconds: float) -> list[float]:
     """Take and give back one tenant after the other; how long each taking took, in milliseconds."""
-    took = []
+    took: list[float] = []
     end = time.monotonic() + seconds
     with psycopg.connect(dsn) as connection:
         for number in itertools.count():
