@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from .views import words
+from .views.session_links import session_links
 
 TEMPLATE = "lockmon/table.html"
 NUMBER = {"th": {"class": "number"}, "td": {"class": "number"}}
@@ -83,6 +84,9 @@ class WaitersTable(tables.Table):  # type: ignore[misc]
         return format_html(
             '<a href="{}?{}">{}</a>', reverse("admin:lockmon_session"), record["identity"], value
         )
+
+    def render_behind(self, value: Any) -> SafeString:
+        return session_links(value)
 
 
 class LossTable(tables.Table):  # type: ignore[misc]

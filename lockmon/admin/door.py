@@ -19,6 +19,7 @@ from ..models.blocking import BlockingSession
 from ..models.door import ActionLog, Policy
 from ..views import policies, stopping, words
 from ..views.export import Column
+from ..views.session_links import session_link
 from . import filters
 from .base import HistoryAdmin
 from .episodes import BlockingSessionAdmin
@@ -103,9 +104,10 @@ class ActionLogAdmin(HistoryAdmin):
         return words.one_line(row.acting_for or row.logged_by, 40)
 
     @admin.display(description="session", ordering="target_pid")
-    def target(self, row: ActionLog) -> str:
+    def target(self, row: ActionLog) -> SafeString:
         name = words.one_line(row.target_application, 40)
-        return f"{row.target_pid} {name}".strip()
+        pid = session_link(row.target_pid, row.target_backend_start) if row.target_pid else "unknown"
+        return format_html("{} {}", pid, name)
 
     @admin.display(description="why")
     def why(self, row: ActionLog) -> str:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from ..models import BlockingSession
 from ..views import words
 from ..views.export import Column
+from ..views.session_links import session_link
 from . import filters
 from .rows import TextAware
 
@@ -116,10 +117,10 @@ class BlockingSessionAdmin(TextAware):
         return words.severity_badge(row.blocking_severity)
 
     @admin.display(description="pid", ordering="session_pid")
-    def pid(self, row: BlockingSession) -> str:
-        return (
-            f"prepared '{words.one_line(row.prepared_gid, 40)}'" if row.prepared_gid else str(row.session_pid)
-        )
+    def pid(self, row: BlockingSession) -> SafeString | str:
+        if row.prepared_gid:
+            return f"prepared '{words.one_line(row.prepared_gid, 40)}'"
+        return session_link(row.session_pid, row.session_start_time)
 
     @admin.display(description="what it was")
     def what(self, row: BlockingSession) -> str:

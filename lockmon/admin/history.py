@@ -14,6 +14,7 @@ from ..models import LockActivity
 from ..templatetags.lockmon import iso
 from ..views import words
 from ..views.export import Column
+from ..views.session_links import session_link
 from . import filters
 from .rows import TextAware, nodes_in_words
 
@@ -117,8 +118,8 @@ class LockActivityAdmin(TextAware):
         return int(row.pk)
 
     @admin.display(description="pid", ordering="lock_pid")
-    def pid(self, row: LockActivity) -> int:
-        return int(row.lock_pid)
+    def pid(self, row: LockActivity) -> SafeString:
+        return session_link(row.lock_pid, row.backend_start)
 
     @admin.display(description="database")
     def database(self, row: LockActivity) -> str:

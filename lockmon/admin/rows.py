@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from ..groups import VIEW_QUERY_TEXT
 from ..views import words
+from ..views.session_links import session_links
 from .base import HistoryAdmin
 
 
@@ -60,9 +61,9 @@ class TextAware(HistoryAdmin):
         return words.printable_name(row.application_name)
 
 
-def nodes_in_words(values: Sequence[int] | None) -> str:
-    """Return nodes as pids and prepared transactions, at most twenty."""
+def nodes_in_words(values: Sequence[int] | None) -> SafeString | str:
+    """Return nodes as links to their sessions' pages, at most twenty."""
     if not values:
         return "nobody"
-    shown = [str(item) if item >= 0 else f"prepared transaction {-item}" for item in values[:20]]
-    return ", ".join(shown) + (f" and {len(values) - 20} more" if len(values) > 20 else "")
+    more = f" and {len(values) - 20} more" if len(values) > 20 else ""
+    return format_html("{}{}", session_links(values[:20]), more)

@@ -12,6 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from ..views import words
+from ..views.session_links import session_link
 from ..views.svg import Bar
 
 register = template.Library()
@@ -86,6 +87,12 @@ def iso_exact(value: datetime) -> str:
 def local(value: datetime) -> str:
     """A moment as one would type it, in the site's zone."""
     return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
+def session(pid: int | None) -> SafeString | str:
+    """A pid as a link to its session's page; "unknown" for None."""
+    return "unknown" if pid is None else session_link(pid)
 
 
 @register.filter

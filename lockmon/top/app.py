@@ -16,7 +16,7 @@ from lockmon.monitor.connection import describe_failure
 
 from . import keys, render
 from .stop import stop_session
-from .tree import SORTS, Line, Picture, lines
+from .tree import SORTS, Line, Picture, lines, roots_first
 
 HEADLINE_EVERY = 3.0
 """Seconds between two looks at the monitor's own state."""
@@ -40,10 +40,11 @@ class Top:
         self._headline = "Looking ..."
         self._headline_at = float("-inf")
         self._note = ""
-        self._sort = "severity"
+        self._sort = "impact"
         self._folded: set[int] = set()
         self._unfolded: set[int] = set()
         self._selected: int | None = None
+        self._in_tree = False
         self._inspecting = False
         self._paused = False
 
@@ -87,17 +88,19 @@ class Top:
             self._headline_at = float("-inf")
 
     def _lines(self) -> list[Line]:
-        return (
-            []
-            if self._picture is None
-            else lines(self._picture.nodes, self._sort, self._folded, self._unfolded)
-        )
+        if self._picture is None:
+            return []
+        nodes = self._picture.nodes
+        return roots_first(nodes, self._sort) + lines(nodes, self._sort, self._folded, self._unfolded)
 
     def _position(self, shown: list[Line]) -> int:
-        for number, line in enumerate(shown):
-            if line.node.node == self._selected and not line.hidden:
-                return number
-        return 0
+        places = [
+            number
+            for number, line in enumerate(shown)
+            if line.node.node == self._selected and not line.hidden
+        ]
+        # a root has two lines: the list's is meant until somebody goes down into the tree
+        return places[-1 if self._in_tree else 0] if places else 0
 
     def _node(self, shown: list[Line]) -> WaitNode | None:
         return shown[self._position(shown)].node if shown else None
@@ -123,6 +126,7 @@ class Top:
             step = 1 if key == keys.DOWN else -1
             position = max(0, min(len(shown) - 1, self._position(shown) + step))
             self._selected = shown[position].node.node
+            self._in_tree = not shown[position].summary
         elif key == keys.FOLD and (node := self._node(shown)):
             self._fold(node.node, shown[self._position(shown)])
         elif key == "s":
@@ -163,7 +167,7 @@ def print_once(alias: str, console: Console) -> Picture:
     """Print the tree of this moment and return it. Raises DatabaseError where the vault cannot be read."""
     picture = take(alias)
     console.print(watchdog.examine(alias).headline, highlight=False)
-    shown = lines(picture.nodes, "severity", set(), set())
+    shown = roots_first(picture.nodes, "impact") + lines(picture.nodes, "impact", set(), set())
     if not shown:
         console.print("Nobody is waiting.")
     for line in shown:

@@ -69,7 +69,8 @@ def row(line: Line, now: datetime, width: int, selected: bool = False) -> Text:
             style="dim",
         )
         return text
-    text.append(("> " if line.folded else "v ") if line.has_children else "  ")
+    mark = ("> " if line.folded else "v ") if line.has_children else "  "
+    text.append("* " if line.summary else mark)
     if node.severity:
         text.append(f"{SHAPES[node.severity]} {node.severity}  ", style=STYLES[node.severity])
     text.append(name(node), style="bold")

@@ -24,6 +24,7 @@ def _since(node: WaitNode) -> float:
 
 
 SORTS: dict[str, SortKey] = {
+    "impact": lambda node: (-_blocked(node) * node.blocked_total, -_blocked(node), node.node),
     "severity": lambda node: (-RANK.get(node.severity or "", 0), -_blocked(node), node.node),
     "sessions behind": lambda node: (-node.blocked_total, -_blocked(node), node.node),
     "time lost": lambda node: (-_blocked(node), node.node),
@@ -35,13 +36,14 @@ SORTS: dict[str, SortKey] = {
 @dataclass(frozen=True)
 class Line:
     """One line of the tree. hidden: so many alike are folded into this line (then it stands for them, not
-    a node)."""
+    a node). summary: a line of the list of roots above the tree."""
 
     node: WaitNode
     depth: int
     folded: bool = False
     has_children: bool = False
     hidden: int = 0
+    summary: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,14 @@ class Picture:
     @property
     def roots(self) -> list[WaitNode]:
         return [node for node in self.nodes if node.is_root]
+
+
+def roots_first(nodes: Sequence[WaitNode], sort: str) -> list[Line]:
+    """Return one line for each root blocker; none where there is but one, with which the tree begins."""
+    roots = [node for node in nodes if node.is_root]
+    if len(roots) < 2:
+        return []
+    return [Line(node, 0, summary=True) for node in sorted(roots, key=SORTS[sort])]
 
 
 def lines(nodes: Sequence[WaitNode], sort: str, folded: set[int], unfolded: set[int]) -> list[Line]:

@@ -57,13 +57,15 @@ def live_fragment(request: HttpRequest, site: AdminSite) -> HttpResponse:
 
 @needs(VIEW_PAGES)
 def waiters(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    """Everybody who waits now, a line each, sortable: for what the tree folds."""
+    """Who waits now: the root blockers, with like waiters folded; ``root`` lists all behind one of them (or
+    behind "all"), a line each, sortable."""
     try:
         graph, now = look(request)
     except DatabaseError as error:
         return page(
             request, site, "lockmon/unreachable.html", "Waiting now", status=503, reason=unreachable(error)
         )
+    behind, chosen = _chosen(request.GET.get("root"), graph)
     rows = [
         {
             "pid": node.pid,
@@ -72,16 +74,38 @@ def waiters(request: HttpRequest, site: AdminSite) -> HttpResponse:
             "waited": words.seconds_between(node.wait_start, now),
             "object": words.visible(node.object_name, 200),
             "mode": node.lock_mode,
-            "behind": ", ".join(str(item) for item in node.roots),
+            "behind": node.roots,
             "query": words.one_line(node.query),
             "identity": node.identity,
         }
-        for node in graph
-        if node.is_waiting
+        for node in chosen
     ]
     table = WaitersTable(rows, order_by="-waited")
     RequestConfig(request, paginate={"per_page": 50}).configure(table)
-    return page(request, site, "lockmon/waiters.html", "Waiting now", table=table, number=len(rows), now=now)
+    return page(
+        request,
+        site,
+        "lockmon/waiters.html",
+        "Waiting now",
+        table=table,
+        number=len(rows),
+        now=now,
+        behind=behind,
+        tree=tree.build(graph, now) if behind is None else None,
+    )
+
+
+def _chosen(root: str | None, graph: list[nodes.Node]) -> tuple[str | None, list[nodes.Node]]:
+    """Return whom an address asks for, in words, and the waiters of it; None: the roots, with all folded."""
+    waiting = [node for node in graph if node.is_waiting]
+    if root == "all":
+        return "all root blockers", waiting
+    try:
+        wanted = int(root or "")
+    except ValueError:
+        return None, waiting
+    name = str(wanted) if wanted >= 0 else f"prepared transaction {-wanted}"
+    return name, [node for node in waiting if wanted in node.roots]
 
 
 @needs(VIEW_PAGES)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 from ..models import BlockingSession, LockActivity
 from . import words
+from .session_links import session_query
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,7 @@ class Node:
     @property
     def identity(self) -> str:
         """The query string that names exactly this session: its pid and when it connected."""
-        start = self.backend_start.astimezone(UTC).isoformat() if self.backend_start else ""
-        return f"node={self.node}&pid={self.pid}&backend_start={start.replace('+00:00', 'Z')}"
+        return session_query(self.node, self.backend_start)
 
     @property
     def client(self) -> str:

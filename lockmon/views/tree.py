@@ -1,8 +1,8 @@
-"""The tree of who blocks whom: roots by impact, like waiters folded into counted groups, flat for the
-template.
+"""The tree of who blocks whom: every root in one line, by impact, then what waits behind each of them.
 
-A template that recursed a thousand times would be slow; so the tree is given as a list of rows that open and
-close.
+Like waiters are folded into counted groups, each of which costs one line; no root takes the lines that
+another one needs. A template that recursed a thousand times would be slow; so the tree is a list of rows that
+open and close.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.utils import timezone
-
-from . import words
+from . import node_words, words
 from .nodes import Node
 
 GROUP_FROM = 4
@@ -22,7 +20,10 @@ GROUP_FROM = 4
 MEMBERS_SHOWN = 60
 """So many members of a folded group are listed; the rest is counted and in the list page."""
 ROWS_SHOWN = 250
-"""So many sessions a tree draws; what is beyond is counted in words, never silently dropped."""
+"""So many lines a tree draws below the list of its roots; what is beyond is counted in words, never silently
+dropped."""
+ROOTS_DRAWN = 100
+"""So many roots are drawn with who waits behind them; every root has its line in the list of roots."""
 TEXTS_SHOWN = 40
 """So many sessions carry their full statement in the page; the others link to it."""
 
@@ -49,13 +50,27 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Root:
+    """One root blocker in one line. lost: seconds that all behind it have waited so far, None: unknown."""
+
+    node: Node
+    badge: str
+    label: str
+    doing: str
+    since: str
+    behind: int | None
+    lost: float | None
+
+
+@dataclass(frozen=True)
 class Line:
-    """One step of the flattened tree: a session that opens, the end of one (``close``), or a group of
-    waiters."""
+    """One step of the flattened tree: a session that opens, the end of one (``close``), a group of waiters,
+    or how many behind a root are not drawn (``rest``)."""
 
     node: Node | None = None
     group: Group | None = None
     close: bool = False
+    rest: int = 0
     depth: int = 0
     badge: str = ""
     headline: str = ""
@@ -73,9 +88,10 @@ class Line:
 
 @dataclass
 class Tree:
-    """A whole picture: its lines and its sums."""
+    """A whole picture: its roots, worst first, its lines and its sums."""
 
     lines: list[Line] = field(default_factory=list)
+    root_lines: list[Root] = field(default_factory=list)
     waiting: int = 0
     roots: int = 0
     by_severity: dict[str, int] = field(default_factory=dict)
@@ -103,18 +119,51 @@ def build(nodes: Iterable[Node], now: datetime) -> Tree:
     return _Builder(list(nodes), now).tree
 
 
+def impact(node: Node) -> tuple[float, int, float, int]:
+    """Order roots, the worst first: how many wait behind one times the time they have lost so far.
+
+    The time alone would leave a queue that grows fast behind one old waiter; the number alone, the other way.
+    """
+    lost, behind = node.blocked_seconds or 0.0, node.blocked_total or 0
+    return -lost * behind, -words.RANK.get(node.severity or "", 0), -float(behind), node.node
+
+
+def shares(needs: Sequence[int], lines: int) -> list[int]:
+    """Share lines out among trees that need so many each: the small ones whole, the large ones alike."""
+    found, left = [0] * len(needs), lines
+    for place, index in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
+        found[index] = min(needs[index], left // (len(needs) - place))
+        left -= found[index]
+    return found
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A session, or like waiters behind one."""
+
+    depth: int
+    node: Node
+    like: tuple[Node, ...] = ()
+
+    @property
+    def sessions(self) -> int:
+        return len(self.like) or 1
+
+
 class _Builder:
     def __init__(self, nodes: list[Node], now: datetime) -> None:
         self.now = now
         self.by_node = {node.node: node for node in nodes}
         self.children: dict[int | None, list[Node]] = defaultdict(list)
         self.tree = Tree()
-        self.drawn = 0
+        self.rows = 0
         self._link(nodes)
         self._sum(nodes)
-        for root in sorted(self.children[None], key=self._impact):
-            self._draw(root, 0)
-        self.tree.not_drawn = max(0, len(nodes) - self.drawn)
+        tops = sorted(self.children[None], key=impact)
+        self.tree.root_lines = [self._root(top) for top in tops]
+        plans = [self._plan(top) for top in tops[:ROOTS_DRAWN]]
+        drawn = sum(map(self._draw, plans, shares([len(plan) for plan in plans], ROWS_SHOWN)))
+        self.tree.not_drawn = len(nodes) - drawn
 
     def _link(self, nodes: list[Node]) -> None:
         parents: dict[int, int | None] = {}
@@ -145,35 +194,66 @@ class _Builder:
             if (seconds := words.seconds_between(node.wait_start, self.now)) is not None
         ]
         tree.longest = max(lengths, default=None)
-        tree.cause = min(tops, key=self._impact, default=None)
-
-    def _impact(self, node: Node) -> tuple[int, float, int, int]:
-        return (
-            -words.RANK.get(node.severity or "", 0),
-            -(node.blocked_seconds or 0),
-            -(node.blocked_total or 0),
-            node.node,
-        )
+        tree.cause = min(tops, key=impact, default=None)
 
     def _age(self, node: Node) -> float:
         return words.seconds_between(node.wait_start, self.now) or 0.0
 
-    def _draw(self, node: Node, depth: int) -> None:
-        if self.drawn >= ROWS_SHOWN:
-            return
-        self.drawn += 1
-        self.tree.lines.append(self._line(node, depth))
-        singles, groups = self._fold(self.children.get(node.node, []))
-        for child in sorted(
-            singles, key=lambda item: (-(item.blocked_total or 0), -self._age(item), item.node)
-        ):
-            self._draw(child, depth + 1)
+    def _root(self, node: Node) -> Root:
+        return Root(
+            node=node,
+            badge=words.severity_badge(node.severity),
+            label=node.label,
+            doing=node_words.doing(node, self.now) or node_words.waiting(node, self.now),
+            since=words.clock(words.seconds_between(node.blocking_since, self.now)),
+            behind=node.blocked_total,
+            lost=node.blocked_seconds,
+        )
+
+    def _plan(self, top: Node) -> list[_Step]:
+        """Return the steps of one root's tree, itself first, each before what is behind it."""
+        steps: list[_Step] = []
+        stack: list[_Step] = [_Step(0, top)]
+        while stack:
+            step = stack.pop()
+            steps.append(step)
+            if not step.like:
+                stack.extend(reversed(self._below(step)))
+        return steps
+
+    def _below(self, step: _Step) -> list[_Step]:
+        singles, groups = self._fold(self.children.get(step.node.node, []))
+        depth = step.depth + 1
+        steps = [_Step(depth, node) for node in singles if node.node in self.children]
+        # a group's line stands for many: it comes before the lines of single waiters, which may be left out
         for like in groups:
-            self.drawn += len(like)
-            self.tree.lines.append(Line(group=self._group(node, like), depth=depth + 1))
-        self.tree.lines.append(Line(close=True, depth=depth))
+            steps += [_Step(depth, like[0]), _Step(depth, step.node, tuple(like[1:]))]
+        return steps + [_Step(depth, node) for node in singles if node.node not in self.children]
+
+    def _draw(self, plan: list[_Step], share: int) -> int:
+        """Draw the first steps of a root's tree; return of how many sessions the lines speak."""
+        lines, drawn = self.tree.lines, 0
+        open_at: list[int] = []
+        for step in plan[:share]:
+            while open_at and open_at[-1] >= step.depth:
+                lines.append(Line(close=True, depth=open_at.pop()))
+            self.rows += 1
+            if step.like:
+                lines.append(Line(group=self._group(step.node, step.like), depth=step.depth))
+            else:
+                lines.append(self._line(step.node, step.depth))
+                open_at.append(step.depth)
+            drawn += step.sessions
+        rest = sum(step.sessions for step in plan[share:])
+        while open_at:
+            depth = open_at.pop()
+            if depth == 0 and rest:
+                lines.append(Line(node=plan[0].node, rest=rest, depth=1))
+            lines.append(Line(close=True, depth=depth))
+        return drawn
 
     def _fold(self, children: list[Node]) -> tuple[list[Node], list[list[Node]]]:
+        """Return the waiters that stand alone, the worst first, and those that are alike, oldest first."""
         alike: dict[object, list[Node]] = defaultdict(list)
         singles: list[Node] = []
         for child in children:
@@ -195,12 +275,12 @@ class _Builder:
             if len(like) < GROUP_FROM:
                 singles.extend(like)
             else:
-                singles.append(like[0])
-                groups.append(like[1:])
+                groups.append(like)
+        singles.sort(key=lambda item: (-(item.blocked_total or 0), -self._age(item), item.node))
         groups.sort(key=len, reverse=True)
         return singles, groups
 
-    def _group(self, parent: Node, like: list[Node]) -> Group:
+    def _group(self, parent: Node, like: Sequence[Node]) -> Group:
         first, last = like[0], like[-1]
         members = [
             Member(node, words.clock(words.seconds_between(node.wait_start, self.now)))
@@ -217,99 +297,22 @@ class _Builder:
         )
 
     def _line(self, node: Node, depth: int) -> Line:
-        notes = list(_notes(node))
         return Line(
             node=node,
             depth=depth,
             badge=words.severity_badge(node.severity),
             headline=node.label,
             user=words.printable_name(node.user_name),
-            facts=_facts(node, depth),
-            doing=self._doing(node),
-            waiting=self._waiting(node),
-            behind=self._behind(node),
+            facts=node_words.facts(node, depth),
+            doing=node_words.doing(node, self.now),
+            waiting=node_words.waiting(node, self.now),
+            behind=node_words.behind(node),
             advice=words.visible(node.recommended_action, 600),
             preview=words.one_line(node.query),
-            query=words.highlight_sql(node.query) if node.query and self.drawn <= TEXTS_SHOWN else "",
-            notes=notes,
+            query=words.highlight_sql(node.query) if node.query and self.rows <= TEXTS_SHOWN else "",
+            notes=list(node_words.notes(node)),
             open=depth == 0 or node.node in self.children or node.in_deadlock,
         )
-
-    def _doing(self, node: Node) -> str:
-        if node.prepared_gid is not None:
-            return f"prepared {words.duration(words.seconds_between(node.prepared_at, self.now))} ago"
-        if node.is_waiting:
-            return "QUEUED DDL" if node.kind == "queued_ddl" else ""
-        since = node.query_start if node.state == "active" else node.state_change
-        return f"{words.article(node.kind)} {words.clock(words.seconds_between(since, self.now))}"
-
-    def _waiting(self, node: Node) -> str:
-        if not node.is_waiting:
-            return ""
-        bound = "at most " if node.wait_start_is_bound else ""
-        waited = words.clock(words.seconds_between(node.wait_start, self.now))
-        target = words.visible(node.object_name, 200) or "an unknown object"
-        if node.row and "row (" not in target:
-            target = f"{target}: {node.row}"
-        mode = f"{node.lock_mode} on " if node.lock_mode and node.lock_type == "relation" else ""
-        return f"waits {bound}{waited} for {mode}{target}"
-
-    def _behind(self, node: Node) -> str:
-        if not node.blocked_total:
-            return ""
-        lost = f", {words.duration(node.blocked_seconds)} of waiting" if node.blocked_seconds else ""
-        return f"{node.blocked_total:,} behind it{lost}"
-
-
-def _facts(node: Node, depth: int) -> str:
-    """What is known of a blocker, on one line; "" for mere waiters."""
-    if depth and not node.blocked_total:
-        return ""
-    facts = []
-    if node.client:
-        facts.append(f"from {node.client}")
-    if node.backend_start:
-        facts.append(f"connected {timezone.localtime(node.backend_start):%H:%M:%S}")
-    if node.tenant:
-        facts.append(f"tenant {words.one_line(node.tenant, 60)} (as the session claims)")
-    if node.database_name:
-        facts.append(f"database {words.one_line(node.database_name, 60)}")
-    if node.locks_held:
-        facts.append(
-            f"holds {words.some(node.locks_held, 'lock')}, {words.count(node.exclusive_locks_held)} exclusive"
-        )
-    if node.backend_xid is not None:
-        facts.append(f"has written (transaction {node.backend_xid})")
-    elif node.pid:
-        facts.append("has written nothing yet")
-    return "; ".join(facts) + ". " if facts else ""
-
-
-def _notes(node: Node) -> Iterable[str]:
-    if node.in_deadlock:
-        yield "In a ring of waits: a deadlock. PostgreSQL will cancel one of them within deadlock_timeout."
-    if node.soft_blockers:
-        if node.kind == "queued_ddl" or node.lock_mode == "AccessExclusiveLock":
-            yield (
-                f"Stands in the queue behind "
-                f"{words.some(len(node.soft_blockers), 'earlier request')}, not only behind a held lock."
-            )
-        else:
-            pids = ", ".join(str(item) for item in list(node.soft_blockers)[:3])
-            yield f"Held up by a request ahead of it in the queue ({pids}), not by a held lock alone."
-    if node.kind == "queued_ddl" and node.blocked_total:
-        yield (
-            f"{words.some(node.blocked_total, 'session')} queue behind this DDL: cancelling it frees them"
-            " unless they also wait for the lock in front of it."
-        )
-    if node.prepared_gid is not None:
-        gid = words.visible(node.prepared_gid, 200).replace("'", "''")
-        yield (
-            f"No session to stop. Its owner or a superuser ends it: ROLLBACK "
-            f"PREPARED '{gid}' or COMMIT PREPARED '{gid}'."
-        )
-    if node.kind == "autovacuum":
-        yield "Autovacuum gives way by itself unless it prevents transaction wraparound."
 
 
 def cause_sentence(tree: Tree, now: datetime) -> str:

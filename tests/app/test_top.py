@@ -188,7 +188,7 @@ def test_keys_in_a_real_terminal(server: Server, vault_db: str, session: OpenSes
     try:
         poll(lambda: shows(str(holder)), 20, "the blocker on the screen")
         for key, text in (
-            (b"s", "sorted by sessions behind"),
+            (b"s", "sorted by severity"),
             (b"\r", "nothing written yet"),
             (b"p", "PAUSED"),
         ):
