@@ -23,7 +23,7 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from lockmon import vault
+from lockmon import vault, watched
 from lockmon.calls import catalog, deadlocks
 from lockmon.groups import VIEW_PAGES, VIEW_QUERY_TEXT
 from lockmon.management.vault_command import database_sentence, plain
@@ -126,15 +126,33 @@ def limit(request: HttpRequest) -> int:
 
 @endpoint
 def tree(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
-    """The waits-for graph: now, or with ``at`` as the monitor knew it at that moment."""
+    """The waits-for graph: now, or with ``at`` as the monitor knew it at that moment, if it was watched."""
     at = moment(request, "at", None)
     if at is None:
         with vault.cursor(alias) as cursor:
             graph = nodes.from_live(catalog.waits_for(cursor), see_text)
-        return {"at": timezone.now(), "as_of": False, "nodes": [dataclasses.asdict(node) for node in graph]}
+        shown = [dataclasses.asdict(node) for node in graph]
+        return {"at": timezone.now(), "as_of": False, "watched": True, "reason": None, "nodes": shown}
+    gap = past.unwatched_at(at, alias)
+    if gap is not None:
+        lasted = [
+            {"pid": one.lock_pid, "backend_start": one.backend_start, "wait_start": one.wait_start}
+            for one in past.lasted_through(gap, at, alias)
+        ]
+        said: dict[str, Any] = {"at": at, "as_of": True, "watched": False, "reason": gap.reason}
+        return said | {"nodes": [], "lasted_through": lasted}
     blockers, waits = past.rows_at(at, alias)
     graph = nodes.from_vault(blockers, waits, see_text)
-    return {"at": at, "as_of": True, "nodes": [dataclasses.asdict(node) for node in graph]}
+    shown = [dataclasses.asdict(node) for node in graph]
+    return {"at": at, "as_of": True, "watched": True, "reason": None, "nodes": shown}
+
+
+def coverage(alias: str, since: datetime, until: datetime) -> dict[str, Any]:
+    """Return what of a period was watched, for an answer that speaks of it."""
+    with vault.cursor(alias) as cursor:
+        period = watched.read(cursor, since, until)
+    gaps = [{"from": one.span_start, "until": one.span_end, "reason": one.reason} for one in period.gaps]
+    return {"watched": period.share == 1, "watched_share": period.share, "not_watched": gaps}
 
 
 @endpoint
@@ -158,7 +176,8 @@ def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]
         | {"query": row.current_query if see_text else words.hide_literals(row.current_query)}
         for row in known.filter(satellite_id__in=wanted).order_by("-satellite_id")
     ]
-    return {"since": since, "until": until, "episodes": found}
+    assert since is not None and until is not None
+    return {"since": since, "until": until, **coverage(alias, since, until), "episodes": found}
 
 
 @endpoint
@@ -194,4 +213,6 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
         }
         for line in ledger
     ]
-    return {"since": since, "deadlocks": shown, "ledger": accounts}
+    assert since is not None
+    seen = coverage(alias, since, timezone.now())
+    return {"since": since, **seen, "deadlocks": shown, "ledger": accounts}

@@ -24,6 +24,7 @@ from lockmon.calls import doctor as calls
 from lockmon.monitor import watchdog
 from lockmon.monitor.connection import CannotWatchError, describe_failure, refuse_unfit
 from lockmon.views.words import duration
+from lockmon.watched_words import gaps_today
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 HEADROOM_WARNING = 0.8
@@ -247,13 +248,12 @@ def heartbeat(alias: str) -> Iterator[Finding]:
         "" if standby else "Run a second cluster or manage.py lockmon_monitor on another host.",
     )
     missing = float(state.status.gap_seconds_today)
+    told = gaps_today(state.status)
     yield Finding(
         "heartbeat",
         "coverage of today",
-        OK if missing < 1 else WARNING,
-        "No gap today."
-        if missing < 1
-        else f"{duration(missing)} of today are missing; the overview lists why.",
+        OK if missing < 1 and state.status.first_look_at is not None else WARNING,
+        f"{told[0].upper()}{told[1:]}{'; the overview lists why' if missing >= 1 else ''}.",
     )
 
 

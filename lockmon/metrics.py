@@ -43,6 +43,18 @@ class Family:
 
 
 FAMILIES = (
+    Family(
+        "lockmon_watched",
+        "1 while this moment is watched; 0: figures of now are unknown, and absent.",
+        "watching",
+        pick="now",
+    ),
+    Family(
+        "lockmon_watched_share_24h",
+        "Watched share of 24 hours, 0 to 1: figures of 24 hours are of that.",
+        "watching",
+        pick="share",
+    ),
     Family("lockmon_waiting_sessions", "Sessions that wait for a lock.", "present", pick="waiting_sessions"),
     Family(
         "lockmon_blocking_sessions", "Sessions that others wait for.", "present", pick="blocking_sessions"
@@ -96,7 +108,7 @@ class VaultCollector(Collector):
         for family in FAMILIES:
             metric = GaugeMetricFamily(family.name, family.help, labels=["vault", *family.labels])
             for alias, parts in found.items():
-                for labels, value in _select(family, parts.get(family.part)):
+                for labels, value in _select(family, _known(parts, family)):
                     metric.add_metric([alias, *labels], value)
             yield metric
         failed = GaugeMetricFamily(
@@ -125,6 +137,14 @@ class VaultCollector(Collector):
                     connections[alias].close()
                     break
         return parts
+
+
+def _known(parts: dict[str, list[calls.Sample]], family: Family) -> list[calls.Sample] | None:
+    """Return the samples of a family's part; None if they would tell of a moment that nobody watches."""
+    is_of_now = family.part in calls.OF_NOW and family.pick != "cycle_age"
+    if is_of_now and (("now",), 1.0) not in parts.get("watching", ()):
+        return None
+    return parts.get(family.part)
 
 
 def _select(family: Family, samples: list[calls.Sample] | None) -> Iterator[calls.Sample]:

@@ -15,6 +15,10 @@ from lockmon.calls import watched as calls
 from lockmon.calls.base import Cursor
 from lockmon.calls.watched import UnwatchedSpan, WatchedSpan
 
+BEFORE = "before the first look"
+STILL = "nobody has looked since"
+"""Why a time is not watched that has no look before it, or none after it (lock_engine.unwatched_spans)."""
+
 
 @dataclass(frozen=True)
 class Watched:

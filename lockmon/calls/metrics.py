@@ -41,6 +41,18 @@ def present(cursor: Cursor) -> list[Sample]:
     )
 
 
+def watching(cursor: Cursor) -> list[Sample]:
+    """Whether this moment is watched (0 or 1), and the watched share of the last 24 hours."""
+    return _samples(
+        cursor,
+        "SELECT f.name, f.value FROM (SELECT clock_timestamp() AS now OFFSET 0) m CROSS JOIN LATERAL (VALUES"
+        " ('now', lock_engine.watched_at(m.now)::integer::double precision),"
+        " ('share', lock_engine.watched_share(m.now - interval '24 hours', m.now)::double precision))"
+        " AS f(name, value)",
+        1,
+    )
+
+
 def roots(cursor: Cursor) -> list[Sample]:
     """Root blockers now, by severity."""
     return _samples(
@@ -133,9 +145,8 @@ def coverage(cursor: Cursor) -> list[Sample]:
         " CROSS JOIN LATERAL (VALUES ('looks', s.looks), ('run', s.run), ('skipped', s.skipped),"
         " ('failed', s.failed), ('largest_gap', s.gap), ('busy', s.busy), ('unsampled', s.unsampled))"
         " AS f(name, value)"
-        " UNION ALL SELECT 'missing', coalesce(sum(date_part('epoch', g.gap_end - g.gap_start)), 0)"
-        "  FROM lock_engine.coverage_gap g"
-        " WHERE g.gap_end > clock_timestamp() - interval '24 hours'",
+        " UNION ALL SELECT 'missing', coalesce(sum(date_part('epoch', u.span_end - u.span_start)), 0)"
+        "  FROM lock_engine.unwatched_spans(clock_timestamp() - interval '24 hours', clock_timestamp()) u",
         1,
     )
 
@@ -155,6 +166,7 @@ def storage(cursor: Cursor) -> list[Sample]:
 
 
 PARTS: dict[str, Callable[[Cursor], list[Sample]]] = {
+    "watching": watching,
     "present": present,
     "roots": roots,
     "waits": waits,
@@ -167,3 +179,5 @@ PARTS: dict[str, Callable[[Cursor], list[Sample]]] = {
     "storage": storage,
 }
 """Every part by name, as lockmon/metrics.py reads them."""
+OF_NOW = ("present", "roots", "waits", "blocked_seconds")
+"""Parts that tell what was seen last as what is now: nothing of them is known while nobody watches."""

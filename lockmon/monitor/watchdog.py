@@ -17,7 +17,8 @@ from django_q.models import Schedule
 from lockmon import vault
 from lockmon.calls import coverage
 from lockmon.models.monitor_state import MonitorState
-from lockmon.views.words import duration, some
+from lockmon.views.words import duration
+from lockmon.watched_words import gaps_today
 
 from .connection import describe_failure
 
@@ -66,10 +67,7 @@ def sentences(alias: str = "vault") -> tuple[str, ...]:
 
 def _with_vault(alias: str, status: coverage.MonitorStatus, now: datetime) -> tuple[bool, str]:
     age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
-    gaps = "no gap today"
-    if status.gaps_today:
-        missing = duration(status.gap_seconds_today)
-        gaps = f"{some(status.gaps_today, 'gap')} today, {missing} missing"
+    gaps = gaps_today(status)
     if status.state in ("never started", "not watching") and (told := _outage(_reports(alias, now), now)):
         return False, told
     if status.state == "never started":

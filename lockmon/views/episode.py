@@ -18,7 +18,7 @@ from ..groups import VIEW_PAGES
 from ..models import BlockingSession, LockActivity, LockBlockingLink
 from . import words
 from .context import link, needs, page, rights, unreachable
-from .figures import Mark, Slot
+from .figures import Mark, Slot, watched_between
 from .marks import action_marks
 from .svg import Area, area
 
@@ -253,11 +253,14 @@ def _picture(
             overlap = min(right, (index + 1) * width) - max(left, index * width)
             seconds[index] += max(0.0, overlap) * (row.blocked_sessions_count or 0)
             index += 1
-    slots = [
-        Slot(start + (end - start) * index / number, value, value / width)
-        for index, value in enumerate(seconds)
-    ]
-    return area(slots, actions, start, end)
+    seen = watched_between(start, end)
+    slots = []
+    for index, value in enumerate(seconds):
+        begin = start + (end - start) * index / number
+        part = seen.within(begin, begin + (end - start) / number) / width
+        proven = value / width if part < 1 else 0.0
+        slots.append(Slot(begin, value * part, value / width if part > 0 else 0.0, part, proven))
+    return area(slots, actions, start, end, watched=seen)
 
 
 __all__: list[Any] = ["episode", "lost_seconds"]

@@ -30,8 +30,10 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Floor, Greatest, Least
 
+from .. import watched
 from ..calls import losses
 from ..models import DeadlockEvent, LockActivity
+from ..watched import STILL, Watched
 from .context import VAULT
 
 MOST_ALIVE = 20_000
@@ -53,12 +55,23 @@ class Epoch(Func):
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot of a picture. ``blocked`` is seconds of waiting in it; ``waiting`` the average number who
-    waited."""
+    """One slot of a picture. blocked: watched seconds of waiting in it; waiting: the average number who waited
+    while somebody watched; watched: the watched part of it, 0 to 1; proven: the average number whose waiting
+    PostgreSQL proved, afterwards, in the time that nobody watched."""
 
     start: datetime
     blocked: float
     waiting: float
+    watched: float = 1.0
+    proven: float = 0.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Waiting over a period up to the present, and what of it was watched."""
+
+    slots: list[Slot]
+    watched: Watched
 
 
 @dataclass(frozen=True)
@@ -102,8 +115,15 @@ def overlapping(rows: QuerySet[Any], since: datetime, until: datetime) -> QueryS
     return rows.filter(begun | Q(satellite_id__in=before)) if before else rows.filter(begun)
 
 
-def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
-    """Return waiting over time, in so many slots of equal length."""
+def watched_between(since: datetime, until: datetime, alias: str = VAULT) -> Watched:
+    """Return what of a period was watched."""
+    with connections[alias].cursor() as cursor:
+        return watched.read(cursor, since, until)
+
+
+def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> Picture:
+    """Return waiting over time, in so many slots of equal length; none begins after the present."""
+    seen = watched_between(since, until, alias)
     width = (until - since).total_seconds() / slots
     first = since.timestamp()
     rows = segments(since, until, alias)
@@ -112,16 +132,56 @@ def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = V
     end = Least(Coalesce(Epoch(F("load_end_date")), Value(last)), Value(until.timestamp()))
     opened = _sums(rows, begin, first, width)
     closed = _sums(rows, end, first, width)
+    blind, proven = _unwatched(seen, since, width, alias)
     found, running = [], 0
     for index in range(slots):
         slot_end = first + (index + 1) * width
+        if slot_end - width >= seen.end.timestamp():
+            break
         opens, open_sum = opened.get(index, (0, 0.0))
         closes, close_sum = closed.get(index, (0, 0.0))
         blocked = running * width + (opens * slot_end - open_sum) - (closes * slot_end - close_sum)
         running += opens - closes
-        start = datetime.fromtimestamp(first + index * width, UTC)
-        found.append(Slot(start, max(0.0, blocked), max(0.0, blocked) / width))
-    return found
+        blocked = max(0.0, blocked - blind.get(index, 0.0))
+        found.append(_slot(seen, first + index * width, width, blocked, proven.get(index, 0.0)))
+    return Picture(found, seen)
+
+
+def _slot(seen: Watched, first: float, width: float, blocked: float, proven: float) -> Slot:
+    start = datetime.fromtimestamp(first, UTC)
+    end = min(start + timedelta(seconds=width), seen.end)
+    known, length = seen.within(start, end), (end - start).total_seconds()
+    return Slot(
+        start,
+        blocked,
+        blocked / known if known > 0 else 0.0,
+        known / length if length > 0 else 0.0,
+        proven / (length - known) if length > known else 0.0,
+    )
+
+
+def _unwatched(
+    seen: Watched, since: datetime, width: float, alias: str
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the seconds of waiting that rows tell of time that was not watched, by slot, and how much of it
+    is proven: of waits that were seen again after it."""
+    blind: dict[int, float] = {}
+    proven: dict[int, float] = {}
+    if not seen.gaps:
+        return blind, proven
+    for gap in seen.gaps:
+        rows = segments(gap.span_start, gap.span_end, alias).order_by()
+        for begun, ended in rows.values_list("load_date", "load_end_date"):
+            left, right = max(begun, gap.span_start), min(ended or gap.span_end, gap.span_end)
+            lasted = begun <= gap.span_start and right == gap.span_end and gap.reason != STILL
+            at, last = (left - since).total_seconds(), (right - since).total_seconds()
+            while at < last:
+                index = int(at / width)
+                step = max(min(last, (index + 1) * width) - at, 1e-6)
+                blind[index] = blind.get(index, 0.0) + step
+                proven[index] = proven.get(index, 0.0) + (step if lasted else 0.0)
+                at += step
+    return blind, proven
 
 
 def _sums(
@@ -134,7 +194,7 @@ def _sums(
     return {int(row["slot"]): (row["number"], float(row["total"])) for row in grouped}
 
 
-def hourly_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
+def hourly_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> Picture:
     """Return waiting over days, in at most so many slots of whole hours, from the sums of past hours.
 
     The first slot begins with the hour of ``since``.
@@ -145,20 +205,24 @@ def hourly_picture(since: datetime, until: datetime, slots: int, alias: str = VA
     end = start + timedelta(hours=math.ceil(hours / width) * width)
     with connections[alias].cursor() as cursor:
         found = losses.waiting_by_hour(cursor, start, end)
-    now, slots_found = datetime.now(UTC), []
+    seen = watched_between(start, end, alias)
+    _, proven = _unwatched(seen, start, width * 3600.0, alias)
+    slots_found = []
     for first in range(0, len(found), width):
         begin = start + timedelta(hours=first)
-        lasted = (min(begin + timedelta(hours=width), now) - begin).total_seconds()
+        if begin >= seen.end:
+            break
         blocked = sum(one.seconds for one in found[first : first + width])
-        slots_found.append(Slot(begin, blocked, blocked / max(lasted, 1.0)))
-    return slots_found
+        sure = proven.get(first // width, 0.0)
+        slots_found.append(_slot(seen, begin.timestamp(), width * 3600.0, blocked, sure))
+    return Picture(slots_found, seen)
 
 
-def cached_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> list[Slot]:
+def cached_picture(since: datetime, until: datetime, slots: int, alias: str = VAULT) -> Picture:
     """Return ``waiting_picture``, kept for 20 s while it reaches into the present and for ten minutes
     otherwise."""
     key = f"lockmon:picture:{alias}:{slots}:{since.timestamp():.0f}:{until.timestamp():.0f}"
-    found: list[Slot] | None = cache.get(key)
+    found: Picture | None = cache.get(key)
     if found is None:
         draw = hourly_picture if until - since > timedelta(hours=slots) else waiting_picture
         found = draw(since, until, slots, alias)
@@ -166,7 +230,7 @@ def cached_picture(since: datetime, until: datetime, slots: int, alias: str = VA
     return found
 
 
-def recent_picture(hours: int, alias: str = VAULT) -> tuple[datetime, datetime, list[Slot]]:
+def recent_picture(hours: int, alias: str = VAULT) -> tuple[datetime, datetime, Picture]:
     """Return the last hours in slots of five minutes."""
     width = 300
     end = int(datetime.now(UTC).timestamp()) // width * width + width

@@ -13,6 +13,7 @@ from django.utils import timezone
 from ..calls import coverage, deadlocks
 from ..models import MonitorState
 from ..monitor import watchdog
+from ..watched_words import gaps_today
 from . import words
 from .context import VAULT, unreachable
 
@@ -126,10 +127,7 @@ def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
             False,
         )
     look = f"{float(status.look_ms):.1f} ms each" if status.look_ms is not None else "cost not yet known"
-    gaps = "no gap today"
-    if status.gaps_today:
-        missing = words.duration(status.gap_seconds_today)
-        gaps = f"{words.some(status.gaps_today, 'gap')} today, {missing} missing"
+    gaps = gaps_today(status)
     if status.state == "skipping":
         held = words.one_line(status.skipped_because, 300) or "another cycle holds the vault"
         began = (

@@ -8,7 +8,8 @@ from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
-from ..calls import coverage, history
+from .. import watched
+from ..calls import history
 from . import words
 from .context import VAULT, link
 from .figures import Mark, deadlock_marks
@@ -34,16 +35,15 @@ def marks_between(since: datetime, until: datetime, alias: str = VAULT) -> list[
 
 def _gaps(since: datetime, until: datetime, alias: str) -> list[Mark]:
     with connections[alias].cursor() as cursor:
-        gaps = coverage.recent_gaps(cursor, 100)
+        gaps = watched.unwatched(cursor, since, until)
     found = []
     for gap in gaps:
-        if since <= gap.gap_start < until:
-            length = words.duration(words.seconds_between(gap.gap_start, gap.gap_end))
-            text = (
-                f"{timezone.localtime(gap.gap_start):%H:%M:%S} nobody watched for "
-                f"{length}: {words.one_line(gap.reason, 120)}"
-            )
-            found.append(Mark("gap", gap.gap_start, text))
+        length = words.duration(words.seconds_between(gap.span_start, gap.span_end))
+        text = (
+            f"{timezone.localtime(gap.span_start):%H:%M:%S} nobody watched for "
+            f"{length}: {words.one_line(gap.reason, 120)}"
+        )
+        found.append(Mark("gap", gap.span_start, text))
     return found
 
 

@@ -66,8 +66,9 @@ def overview(request: HttpRequest, site: AdminSite) -> HttpResponse:
     picture = None
     if context["tree"] is not None:
         try:
-            since, until, slots = figures.recent_picture(HOURS)
-            picture = svg.area(slots, marks_between(since, until), since, until)
+            since, until, drawn = figures.recent_picture(HOURS)
+            marks = marks_between(since, until)
+            picture = svg.area(drawn.slots, marks, since, until, watched=drawn.watched)
         except DatabaseError:
             picture = None
     return page(

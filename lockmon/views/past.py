@@ -11,12 +11,14 @@ from django.db import connections
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from ..calls import coverage
+from .. import watched
+from ..calls.watched import UnwatchedSpan
 from ..models import BlockingSession, DeadlockEvent, LockActivity
+from ..watched import BEFORE, STILL
+from ..watched_words import gap as gap_in_words
 from . import nodes, tree, words
 from .context import VAULT
 from .figures import alive
-from .heart import tried
 
 MOST_WAITERS = 3000
 """So many waiters of one moment are read; beyond, the page says how many it leaves out."""
@@ -33,6 +35,8 @@ class Then:
     later: tuple[str, ...]
     gap: str
     cut: bool
+    watched: bool = True
+    lasted: tuple[LockActivity, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -54,15 +58,18 @@ def rows_at(at: datetime, alias: str = VAULT) -> tuple[list[BlockingSession], li
 
 def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
     """Return the tree as the monitor knew it at a moment, with the nearest changes before and after."""
-    blockers, waits = rows_at(at, alias)
+    gap = unwatched_at(at, alias)
+    blockers, waits = rows_at(at, alias) if gap is None else ([], [])
     graph = nodes.from_vault(blockers, waits, see_text)
     return Then(
+        watched=gap is None,
+        lasted=tuple(lasted_through(gap, at, alias)) if gap is not None else (),
         at=at,
         tree=tree.build(graph, at),
         previous=_previous(at, alias),
         following=_following(at, [*blockers, *waits], alias),
         later=tuple(_later(blockers, at, alias)),
-        gap=_gap(at, alias),
+        gap=_gap_sentence(gap),
         cut=len(waits) >= MOST_WAITERS,
     )
 
@@ -124,26 +131,42 @@ def _later(blockers: list[BlockingSession], at: datetime, alias: str) -> Iterabl
         yield f"At {timezone.localtime(event.deadlock_timestamp):%H:%M:%S} a deadlock was broken: {victim}."
 
 
-def _gap(at: datetime, alias: str) -> str:
-    def read() -> list[coverage.Gap]:
-        with connections[alias].cursor() as cursor:
-            return coverage.recent_gaps(cursor, 500)
+def unwatched_at(at: datetime, alias: str = VAULT) -> UnwatchedSpan | None:
+    """Return the gap in which a moment lies, None where it was watched; for a moment to come a gap of no
+    length."""
+    with connections[alias].cursor() as cursor:
+        if watched.at(cursor, at):
+            return None
+        spans = watched.unwatched(cursor, at - timedelta(days=3650), at + timedelta(days=3650))
+    here = (one for one in spans if one.span_start <= at <= one.span_end)
+    return next(here, UnwatchedSpan(at, at, "that moment has not come yet"))
 
-    for gap in tried(read, alias) or []:
-        if gap.gap_start <= at < gap.gap_end:
-            start, end = timezone.localtime(gap.gap_start), timezone.localtime(gap.gap_end)
-            return (
-                f"Nobody watched from {start:%H:%M:%S} to {end:%H:%M:%S}: {words.one_line(gap.reason, 160)}."
-            )
-    return ""
+
+def lasted_through(gap: UnwatchedSpan, at: datetime, alias: str = VAULT) -> list[LockActivity]:
+    """Return the waits that PostgreSQL proved, afterwards, to have lasted through a gap: seen before it, and
+    the same ones still there in the first cycle after it."""
+    if gap.reason in (STILL, BEFORE) or gap.span_start == gap.span_end:
+        return []
+    waits = _open_at(LockActivity.objects.using(alias).filter(lock_granted=False), at)
+    return list(waits.filter(load_date__lte=gap.span_start).order_by("wait_start")[:MOST_WAITERS])
+
+
+def _gap_sentence(gap: UnwatchedSpan | None) -> str:
+    if gap is None:
+        return ""
+    if gap.span_start == gap.span_end:
+        return f"Not watched: {gap.reason}."
+    return f"Not watched: {gap_in_words(gap)}. Whether anybody waited then is not known."
 
 
 def compared(one: Then, other: Then) -> str:
     """Return in one sentence how ``one`` differs from ``other``."""
+    if not (one.watched and other.watched):
+        return "Not compared: nobody watched at one of the two moments."
     more = one.tree.waiting - other.tree.waiting
     parts = [f"{more:+,} waiting" if more else "as many waiting"]
-    mine = {line.node.node for line in one.tree.lines if line.node and line.depth == 0}
-    theirs = {line.node.node for line in other.tree.lines if line.node and line.depth == 0}
+    mine = {root.node.node for root in one.tree.root_lines}
+    theirs = {root.node.node for root in other.tree.root_lines}
     if mine == theirs:
         parts.append("root unchanged" if len(mine) == 1 else "roots unchanged" if mine else "no root")
     else:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from ..watched import Watched
+from ..watched_words import gap as gap_in_words
+from ..watched_words import percent
 from .figures import Mark, Slot
 
 
@@ -57,7 +60,8 @@ class Area:
     y_ticks: Sequence[Tick]
     summary: str
     cursor: float | None = None
-    gaps: Sequence[Bar] = field(default_factory=tuple)
+    gaps: Sequence[Bar] = ()
+    proven: str = ""
 
 
 APART = 16.0
@@ -81,22 +85,27 @@ def area(
     since: datetime,
     until: datetime,
     cursor: datetime | None = None,
+    watched: Watched | None = None,
 ) -> Area:
-    """Return the picture of waiting over time: 1000 x 170 units, the axis at the left taking 44."""
+    """Return the picture of waiting over time: 1000 x 170 units, the axis at the left taking 44.
+
+    What was not watched is drawn as such, and nothing after the present.
+    """
     left, right, top, base, width, height = 44.0, 992.0, 8.0, 140.0, 1000, 170
     span = (until - since).total_seconds()
 
     def x_of(moment: datetime) -> float:
         return left + (right - left) * (moment - since).total_seconds() / span
 
-    peak = max((slot.waiting for slot in slots), default=0.0)
+    now = until if watched is None else min(until, max(watched.end, since))
+    peak = max((max(slot.waiting, slot.proven) for slot in slots), default=0.0)
     scale = nice(peak)
     points, bars = [f"M{left:.1f},{base:.1f}"], []
     zone = timezone.get_current_timezone()
     for index, slot in enumerate(slots):
-        end = slots[index + 1].start if index + 1 < len(slots) else until
+        end = slots[index + 1].start if index + 1 < len(slots) else now
         x = x_of(max(slot.start, since))
-        step = x_of(max(min(end, until), since)) - x
+        step = x_of(max(min(end, now), since)) - x
         y = base - (base - top) * slot.waiting / scale
         points.append(f"L{x:.1f},{y:.1f}L{x + step:.1f},{y:.1f}")
         if slot.blocked < 0.5:
@@ -111,12 +120,20 @@ def area(
                 slot.start + (end - slot.start) / 2,
             )
         )
-    points.append(f"L{right:.1f},{base:.1f}Z")
+    points.append(f"L{x_of(now):.1f},{base:.1f}Z")
     blocked = sum(slot.blocked for slot in slots)
     pins = _pins([mark for mark in marks if since <= mark.at <= until], x_of)
+    seen = max((slot.waiting for slot in slots), default=0.0)
     summary = (
-        f"At most {peak:.1f} sessions waiting on average of a slot; {blocked:,.0f} s of waiting in total."
+        f"At most {seen:.1f} sessions waiting on average of a slot; {blocked:,.0f} s of waiting in total."
     )
+    share = 1.0 if watched is None else watched.share
+    if not share:
+        summary = (
+            "Nothing of this period was watched." if share is not None else "This period is yet to come."
+        )
+    elif share < 1:
+        summary += f" Watched: {percent(share)} of the time; the figures are of that."
     return Area(
         width,
         height,
@@ -128,7 +145,41 @@ def area(
         [Tick(base, "0"), Tick(top + 8, f"{scale:g}")],
         summary,
         None if cursor is None or not since <= cursor <= until else round(x_of(cursor), 1),
+        _gaps(watched, since, until, x_of),
+        _proven(slots, watched, base, lambda value: base - (base - top) * value / scale, x_of),
     )
+
+
+def _gaps(
+    watched: Watched | None, since: datetime, until: datetime, x_of: Callable[[datetime], float]
+) -> list[Bar]:
+    """Return what was not watched as bars over the whole height."""
+    found = []
+    for one in watched.missing(since, until) if watched is not None else ():
+        x = x_of(one.span_start)
+        middle = one.span_start + (one.span_end - one.span_start) / 2
+        title = f"Not watched: {gap_in_words(one)}"
+        found.append(Bar(round(x, 1), round(max(x_of(one.span_end) - x, 1.0), 2), title, middle))
+    return found
+
+
+def _proven(
+    slots: Sequence[Slot],
+    watched: Watched | None,
+    base: float,
+    y_of: Callable[[float], float],
+    x_of: Callable[[datetime], float],
+) -> str:
+    """Return the path of waits that lasted through what was not watched, within it."""
+    parts = []
+    for index, slot in enumerate(slots):
+        if not slot.proven or watched is None:
+            continue
+        end = slots[index + 1].start if index + 1 < len(slots) else watched.end
+        for one in watched.missing(slot.start, end):
+            x, stop = x_of(one.span_start), x_of(one.span_end)
+            parts.append(f"M{x:.1f},{base:.1f}V{y_of(slot.proven):.1f}H{stop:.1f}V{base:.1f}Z")
+    return "".join(parts)
 
 
 def _pins(marks: Sequence[Mark], x_of: Callable[[datetime], float]) -> list[Pin]:

@@ -42,7 +42,8 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     then = past.at_moment(at, see)
     other = past.at_moment(compare, see) if compare is not None else None
     since, until = _window(at, span, now)
-    slots = figures.cached_picture(since, until, SLOTS)
+    drawn = figures.cached_picture(since, until, SLOTS)
+    marks = marks_between(since, until)
     return {
         "then": then,
         "tree": then.tree,
@@ -51,7 +52,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "trouble": trouble,
         "span": span,
         "spans": [(key, _span_words(hours)) for key, hours in SPANS.items()],
-        "picture": svg.area(slots, marks_between(since, until), since, until, cursor=at),
+        "picture": svg.area(drawn.slots, marks, since, until, cursor=at, watched=drawn.watched),
         "time_url": link("lockmon_time"),
         "past": True,
         "now": now,
