@@ -152,7 +152,11 @@ def coverage(alias: str, since: datetime, until: datetime) -> dict[str, Any]:
     with vault.cursor(alias) as cursor:
         period = watched.read(cursor, since, until)
     gaps = [{"from": one.span_start, "until": one.span_end, "reason": one.reason} for one in period.gaps]
-    return {"watched": period.share == 1, "watched_share": period.share, "not_watched": gaps}
+    return {
+        "watched": period.share == 1,
+        "watched_share": None if period.share is None else float(period.share),
+        "not_watched": gaps,
+    }
 
 
 @endpoint

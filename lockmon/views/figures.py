@@ -55,9 +55,9 @@ class Epoch(Func):
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot of a picture. blocked: watched seconds of waiting in it; waiting: the average number who waited
-    while somebody watched; watched: the watched part of it, 0 to 1; proven: the average number whose waiting
-    PostgreSQL proved, afterwards, in the time that nobody watched."""
+    """One slot of a picture. blocked: watched seconds of waiting in it; waiting: the average number who
+    waited while somebody watched; watched: the watched part of it, 0 to 1; proven: the average number whose
+    waiting PostgreSQL proved, afterwards, in the time that nobody watched."""
 
     start: datetime
     blocked: float

@@ -124,14 +124,13 @@ def area(
     blocked = sum(slot.blocked for slot in slots)
     pins = _pins([mark for mark in marks if since <= mark.at <= until], x_of)
     seen = max((slot.waiting for slot in slots), default=0.0)
-    summary = (
-        f"At most {seen:.1f} sessions waiting on average of a slot; {blocked:,.0f} s of waiting in total."
-    )
+    total = f"{blocked:,.0f} s of waiting in total"
+    summary = f"At most {seen:.1f} sessions waiting on average of a slot; {total}."
     share = 1.0 if watched is None else watched.share
-    if not share:
-        summary = (
-            "Nothing of this period was watched." if share is not None else "This period is yet to come."
-        )
+    if share is None:
+        summary = "This period is yet to come."
+    elif not share:
+        summary = "Nothing of this period was watched."
     elif share < 1:
         summary += f" Watched: {percent(share)} of the time; the figures are of that."
     return Area(
