@@ -46,6 +46,8 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Columns that hold query text: searched and exported only with the permission to see them."""
     text_search: tuple[str, ...] = ()
     export_columns: tuple[Column, ...] = ()
+    lasting: tuple[str, str] | None = None
+    """The exported columns that say from when until when a row holds, where it holds for a time."""
     change_list_template = "admin/lockmon/history_list.html"
     change_form_template = "admin/lockmon/history_form.html"
 
@@ -140,9 +142,12 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             )
             return HttpResponseRedirect(back)
         try:
-            rows = self.get_changelist_instance(request).get_queryset(request)
+            found = self.get_changelist_instance(request)
+            rows = found.get_queryset(request)
             see_text = request.user.has_perm(VIEW_QUERY_TEXT)
-            return exported(rows, self.export_columns, form, str(self.opts.model_name), see_text)
+            seen = found.watched() if isinstance(found, HistoryChangeList) else None
+            name = str(self.opts.model_name)
+            return exported(rows, self.export_columns, form, name, see_text, seen, self.lasting)
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
             return HttpResponseRedirect(back)

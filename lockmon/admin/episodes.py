@@ -50,6 +50,7 @@ class BlockingSessionAdmin(TextAware):
     text_search = ("current_query",)
     search_help_text = "User, application, pid; query text where you may see it."
     heavy = ("current_query", "hash_diff")
+    lasting = ("load_date", "load_end_date")
     export_columns = (
         *(
             Column(name, name)

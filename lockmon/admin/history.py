@@ -55,6 +55,7 @@ class LockActivityAdmin(TextAware):
     search_help_text = "User, application, object, pid; query text where you may see it."
     heavy = ("query_text", "hash_diff")
     text_fields = ("query_text",)
+    lasting = ("load_date", "load_end_date")
     export_columns = (
         *(
             Column(name, name)

@@ -15,9 +15,14 @@ from typing import Any, cast
 
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Page, Paginator
+from django.db import connections
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
+from .. import watched, watched_words
+from ..calls.coverage import monitor_status
+from ..views.context import VAULT
 from .filters import WhenFilter
 
 EXACT_UP_TO = 2_000
@@ -80,10 +85,27 @@ class HistoryChangeList(ChangeList):
     """A list that says how far back it has searched, where that is not the whole period."""
 
     reach: Reach | None = None
+    not_watched = ""
+    """What of the list's period was not watched, as a sentence; "" if all of it was."""
 
     def get_results(self, request: HttpRequest) -> None:
         self.reach = self._bounded()
+        seen = self.watched()
+        self.not_watched = "" if seen is None else watched_words.sentence(seen)
         super().get_results(request)
+
+    def watched(self) -> watched.Watched | None:
+        """Return what of the list's period was watched, from the first look on if it has no beginning; None
+        for a list of no period."""
+        when = next((spec for spec in self.filter_specs if isinstance(spec, WhenFilter)), None)
+        if when is None:
+            return None
+        since, until = when.period()
+        with connections[VAULT].cursor() as cursor:
+            if since is None:
+                since = monitor_status(cursor).first_look_at
+            end = until or timezone.now()
+            return watched.read(cursor, end if since is None else since, end)
 
     def _bounded(self) -> Reach | None:
         asked = {name for name, value in self.params.items() if value} - UNBOUNDED

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils import timezone
+
 from .base import Cursor, build
 
 TOP = 5
@@ -74,13 +76,17 @@ def totals(cursor: Cursor, start: datetime, end: datetime) -> Totals:
 
 
 def shares(cursor: Cursor, what: str, start: datetime, end: datetime, limit: int = TOP) -> list[Share]:
-    """The largest shares by ``what``: relation, sufferer (who waited) or day; days all, in order."""
+    """The largest shares by ``what``: relation, sufferer (who waited) or day.
+
+    Days are all given, in order, in the site's time zone.
+    """
     by, order = {
         "relation": ("coalesce(w.relation_name, w.lock_type)", "3 DESC, 1"),
         "sufferer": ("coalesce(nullif(w.application_name, ''), w.user_name, 'unknown')", "3 DESC, 1"),
-        "day": ("to_char(date_trunc('day', greatest(w.wait_start, %s)), 'YYYY-MM-DD')", "1"),
+        "day": ("to_char(greatest(w.wait_start, %s) AT TIME ZONE %s, 'YYYY-MM-DD')", "1"),
     }[what]
-    given = [start, start, end] if what == "day" else [start, end]
+    zone = timezone.get_current_timezone_name()
+    given = [start, zone, start, end] if what == "day" else [start, end]
     cursor.execute(
         f"SELECT {by}, {_NUMBERS} {_WAITS} GROUP BY 1 ORDER BY {order} LIMIT %s",
         [*given, limit],
@@ -144,9 +150,9 @@ def watched(cursor: Cursor, start: datetime, end: datetime) -> Watched:
     cursor.execute(
         "SELECT coalesce(sum(c.cycles_run), 0)::integer, coalesce(sum(c.cycles_skipped), 0)::integer,"
         " coalesce(sum(c.cycles_failed), 0)::integer, (SELECT coalesce(sum(date_part('epoch',"
-        "  least(g.gap_end, %s) - greatest(g.gap_start, %s))), 0) FROM lock_engine.coverage_gap g"
-        "  WHERE g.gap_end > %s AND g.gap_start < %s), sum(c.unsampled_transactions)::bigint"
+        "  u.span_end - u.span_start)), 0) FROM lock_engine.unwatched_spans(%s, %s) u),"
+        " sum(c.unsampled_transactions)::bigint"
         " FROM lock_engine.coverage c WHERE c.period_end > %s AND c.period_start < %s",
-        [end, start, start, end, start, end],
+        [start, end, start, end],
     )
     return build(Watched, cursor.fetchone())

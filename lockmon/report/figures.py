@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from lockmon import vault
+from lockmon import vault, watched
 from lockmon.calls import deadlocks, doctor
 from lockmon.calls import report as calls
 from lockmon.calls.deadlocks import LedgerLine
 from lockmon.views.words import duration, some
+from lockmon.watched import Watched
 
 PERIODS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
 RECOMMENDATIONS = 3
@@ -39,6 +40,11 @@ class Report:
     alerts: tuple[calls.Counted, ...]
     ledger: tuple[LedgerLine, ...]
     watched: calls.Watched
+    seen: Watched
+    seen_before: Watched
+    watched_share: float | None
+    watched_share_before: float | None
+    not_compared: str
     size: int
     recommendations: tuple[str, ...]
 
@@ -54,7 +60,10 @@ def gather(alias: str, period: str, end: datetime | None = None) -> Report:
         relations = tuple(calls.shares(cursor, "relation", start, end))
         blockers = tuple(calls.blockers(cursor, start, end))
         patterns = tuple(calls.patterns(cursor, start, end))
-        watched = calls.watched(cursor, start, end)
+        own = calls.watched(cursor, start, end)
+        seen = watched.read(cursor, start, end)
+        seen_before = watched.read(cursor, start - PERIODS[period], start)
+        not_compared = watched.too_little(cursor, seen, seen_before)
         return Report(
             vault=alias,
             period=period,
@@ -70,10 +79,31 @@ def gather(alias: str, period: str, end: datetime | None = None) -> Report:
             actions=tuple(calls.actions(cursor, start, end)),
             alerts=tuple(calls.alerts(cursor, start, end)),
             ledger=tuple(deadlocks.ledger(cursor, start)),
-            watched=watched,
+            watched=own,
+            seen=seen,
+            seen_before=seen_before,
+            watched_share=seen.share,
+            watched_share_before=seen_before.share,
+            not_compared=not_compared,
             size=doctor.growth(cursor).bytes,
-            recommendations=recommend(totals, before, relations, blockers, patterns, watched),
+            recommendations=recommend(
+                totals,
+                before,
+                relations,
+                blockers,
+                patterns,
+                own,
+                0.0 if not_compared else growth(totals, before, seen, seen_before),
+                nothing_known=not seen.seconds,
+            ),
         )
+
+
+def growth(totals: calls.Totals, before: calls.Totals, seen: Watched, seen_before: Watched) -> float:
+    """Return by what factor waiting per watched hour has grown since the period before; 0: it is unknown."""
+    if not (before.waited and seen.seconds and seen_before.seconds):
+        return 0.0
+    return (totals.waited / seen.seconds) / (before.waited / seen_before.seconds)
 
 
 def recommend(
@@ -82,14 +112,16 @@ def recommend(
     relations: tuple[calls.Share, ...],
     blockers: tuple[calls.Share, ...],
     patterns: tuple[calls.Pattern, ...],
-    watched: calls.Watched,
+    own: calls.Watched,
+    grown: float | None = None,
+    nothing_known: bool = False,
 ) -> tuple[str, ...]:
     """Return at most three recommendations, the most urgent first; each names the figure that it follows
     from."""
     found: list[tuple[float, str]] = []
-    if watched.missing > MUCH_WAITING:
+    if own.missing > MUCH_WAITING:
         found.append(
-            (5, f"Run a second loop: {duration(watched.missing)} of this period were not watched by anybody.")
+            (5, f"Run a second loop: {duration(own.missing)} of this period were not watched by anybody.")
         )
     for pattern in patterns[:2]:
         mend = pattern.suggestion or "take the locks in one order"
@@ -118,14 +150,13 @@ def recommend(
                     "longer than anybody waits on purpose.",
                 )
             )
-        if before.waited and totals.waited > 2 * before.waited:
-            found.append(
-                (
-                    1,
-                    f"Find what changed: waiting has grown to {totals.waited / before.waited:.1f} times.",
-                )
-            )
+        if grown is None:
+            grown = totals.waited / before.waited if before.waited else 0.0
+        if grown > 2:
+            found.append((1, f"Find what changed: waiting per hour has grown to {grown:.1f} times."))
     found.sort(key=lambda one: -one[0])
+    if nothing_known:
+        return ("Nothing can be said: nobody watched in this period.",)
     return tuple(text for _, text in found[:RECOMMENDATIONS]) or (
         "Nothing needs doing: little was waited for.",
     )

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.utils import timezone
 from django.utils.html import escape
 
+from lockmon import watched_words
 from lockmon.calls.report import Counted, Share
 from lockmon.management.vault_command import plain
 from lockmon.views.words import duration, one_line, some, visible
@@ -38,19 +40,38 @@ def title(report: Report) -> str:
 def summary(report: Report) -> str:
     """Return the report's first sentences, with the comparison."""
     now, before = report.totals, report.before
+    if not report.seen.seconds:
+        return watched_words.sentence(report.seen)
     if not now.waits:
-        text = "Nobody waited for a lock."
+        text = (
+            "Nobody waited for a lock while it was watched."
+            if report.seen.gaps
+            else "Nobody waited for a lock."
+        )
     else:
         text = (
             f"{some(now.waits, 'wait')} for locks took {duration(now.waited)} in total; the longest "
             f"{duration(now.longest)}. "
         )
-    if before.waits or now.waits:
-        change = "" if not before.waited else f" ({(now.waited - before.waited) / before.waited:+.0%})"
-        text += (
-            f" The {report.period} before: {some(before.waits, 'wait')}, {duration(before.waited)}{change}."
-        )
+    text += f" {watched_words.sentence(report.seen)}"
+    if report.not_compared:
+        text += f" {report.not_compared}"
+    elif before.waits or now.waits:
+        text += f" The {report.period} before: {some(before.waits, 'wait')}, {duration(before.waited)}."
+        text += f" {_pace(report)}"
     return " ".join(text.split())
+
+
+def _pace(report: Report) -> str:
+    """Return the comparison per watched hour, with both shares."""
+    mine, theirs = report.seen, report.seen_before
+    now = report.totals.waited / (mine.seconds / 3600)
+    then = report.before.waited / (theirs.seconds / 3600)
+    change = f" ({(now - then) / then:+.0%})" if then else ""
+    return (
+        f"Per watched hour {duration(now)} of waiting, {duration(then)} the {report.period} before{change};"
+        f" watched were {watched_words.percent(mine.share)} and {watched_words.percent(theirs.share)}."
+    )
 
 
 def sections(report: Report) -> list[Section]:
@@ -60,7 +81,7 @@ def sections(report: Report) -> list[Section]:
         ("What was waited for", ("Relation", "Waits", "Time"), _shares(report.relations)),
         ("Who blocked", ("Application", "Waits", "Time"), _shares(report.blockers)),
         ("Who suffered", ("Application", "Waits", "Time"), _shares(report.sufferers)),
-        ("By day", ("Day", "Waits", "Time"), _shares(report.days)),
+        ("By day", ("Day", "Waits", "Time", "Watched"), _days(report)),
         (
             "Deadlocks by pattern",
             ("Tables", "Times", "Since"),
@@ -87,7 +108,15 @@ def sections(report: Report) -> list[Section]:
                         for name in ("counted", "captured", "missed")
                     ),
                 ),
-                ("Not watched", duration(own.missing)),
+                (
+                    "Watched",
+                    f"{watched_words.percent(report.seen.share)}; the {report.period} before "
+                    f"{watched_words.percent(report.seen_before.share)}",
+                ),
+                (
+                    "Not watched",
+                    duration((report.seen.end - report.seen.start).total_seconds() - report.seen.seconds),
+                ),
                 (
                     "Transactions too short to be sampled",
                     "unknown" if own.unsampled is None else f"{own.unsampled:,}",
@@ -100,6 +129,27 @@ def sections(report: Report) -> list[Section]:
 
 def _shares(shares: Sequence[Share]) -> list[tuple[str, ...]]:
     return [(one_line(one.name, 80), f"{one.waits:,}", duration(one.waited)) for one in shares]
+
+
+def _days(report: Report) -> list[tuple[str, ...]]:
+    """Return every day of the period: its waits, and how much of it was watched; no figure if nothing was."""
+    found = {one.name: one for one in report.days}
+    rows: list[tuple[str, ...]] = []
+    start = report.seen.start
+    while start < report.seen.end:
+        local = timezone.localtime(start)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        end = min(timezone.make_aware(timezone.make_naive(midnight) + timedelta(days=1)), report.seen.end)
+        name = f"{local:%Y-%m-%d}"
+        known, one = report.seen.within(start, end), found.get(name)
+        share = watched_words.percent(known / (end - start).total_seconds())
+        waits = one.waits if one else 0
+        figures = (
+            (f"{waits:,}", duration(one.waited if one else 0)) if known or one else ("unknown", "unknown")
+        )
+        rows.append((name, *figures, share))
+        start = end
+    return rows
 
 
 def _counted(counted: Sequence[Counted]) -> list[tuple[str, ...]]:

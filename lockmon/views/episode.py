@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from .. import watched_words
 from ..groups import VIEW_PAGES
 from ..models import BlockingSession, LockActivity, LockBlockingLink
 from . import words
@@ -101,6 +102,7 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         ended=words.ENDINGS.get(last.ended_how or "", words.one_line(last.ended_how, 60)),
         events=events[:SHOWN_EVENTS],
         more_events=max(0, len(events) - SHOWN_EVENTS),
+        not_watched=watched_words.sentence(watched_between(start, end or now)),
         picture=_picture(versions, start, end or now, actions, now),
         time_url=link("lockmon_time"),
         lost=words.duration(lost_seconds(versions, now)),

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
+from ..watched import Watched
 from . import words
 
 FORMATS = ("csv", "json", "xlsx")
@@ -38,14 +39,41 @@ class Column:
 
 
 def exported(
-    rows: QuerySet[Any], columns: Iterable[Column], form: str, name: str, see_text: bool
+    rows: QuerySet[Any],
+    columns: Iterable[Column],
+    form: str,
+    name: str,
+    see_text: bool,
+    seen: Watched | None = None,
+    lasting: tuple[str, str] | None = None,
 ) -> HttpResponseBase:
-    """Return the response that sends these rows; raises DatabaseError before the first byte where it
-    cannot."""
-    chosen = tuple(columns)
+    """Return the response that sends these rows; raises DatabaseError before the first byte where it cannot.
+
+    seen: what of the period was watched: its share is a column of every row and a header of the answer.
+    lasting: the columns between which a row holds: how many seconds of it were not watched is a column then.
+    """
+    response = _exported(rows, tuple(columns), form, name, see_text, seen, lasting)
+    if seen is not None:
+        response["X-Lockmon-Watched-Share"] = "unknown" if seen.share is None else f"{seen.share:.6f}"
+    return response
+
+
+def _exported(
+    rows: QuerySet[Any],
+    chosen: tuple[Column, ...],
+    form: str,
+    name: str,
+    see_text: bool,
+    seen: Watched | None,
+    lasting: tuple[str, str] | None,
+) -> HttpResponseBase:
     values = rows.values_list(*(column.path for column in chosen))
     data = _clean(values.iterator(chunk_size=CHUNK), chosen, see_text)
     head = [column.name for column in chosen]
+    if seen is not None:
+        between = None if lasting is None else (head.index(lasting[0]), head.index(lasting[1]))
+        head += ["not_watched_seconds"] * (between is not None) + ["period_watched_share"]
+        data = _with_watched(data, seen, between)
     file_name = f"{name}-{timezone.localtime():%Y%m%d-%H%M%S}.{form}"
     if form == "csv":
         return _stream(_csv(head, data), "text/csv; charset=utf-8", file_name)
@@ -67,6 +95,19 @@ def _clean(rows: Iterable[Any], columns: tuple[Column, ...], see_text: bool) -> 
                 )
             found.append(column.change(shown) if column.change else shown)
         yield found
+
+
+def _with_watched(
+    rows: Iterable[list[Any]], seen: Watched, between: tuple[int, int] | None
+) -> Iterator[list[Any]]:
+    share = None if seen.share is None else round(seen.share, 6)
+    for row in rows:
+        more: list[Any] = [share]
+        if between is not None:
+            start, end = row[between[0]], row[between[1]] or seen.end
+            missing = seen.missing(start, end) if start is not None else ()
+            more = [sum((one.span_end - one.span_start).total_seconds() for one in missing), share]
+        yield [*row, *more]
 
 
 def plain(value: Any) -> Any:

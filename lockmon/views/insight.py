@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from .. import watched, watched_words
 from ..admin.filters import typed_moment
 from ..calls import deadlocks, losses, tenants
 from ..calls.losses import Loss
@@ -25,6 +26,7 @@ from ..models import LockWaitAnalysis
 from ..tables import AnalysisTable, ContentionTable, LossTable, PatternTable
 from . import words
 from .context import VAULT, needs, page, rights, unreachable
+from .figures import watched_between
 from .heart import ledger_sentence
 from .svg import nice
 
@@ -64,6 +66,7 @@ class Heat:
     seconds: float
     level: int
     title: str
+    unwatched: bool = False
 
 
 def _remembered(name: str, since: datetime, until: datetime, make: Callable[[], Any]) -> Any:
@@ -196,11 +199,14 @@ def _columns(distribution: list[tuple[str, int]]) -> list[Column]:
 def _heat(since: datetime, until: datetime) -> list[tuple[str, list[Heat]]]:
     with connections[VAULT].cursor() as cursor:
         hours = losses.waiting_by_hour(cursor, since, until)
+        seen = watched.read(cursor, since, until)
     sums: dict[tuple[int, int], float] = {}
+    known: dict[tuple[int, int], float] = {}
     for one in hours:
         local = timezone.localtime(one.hour)
         place = (local.isoweekday(), local.hour)
         sums[place] = sums.get(place, 0.0) + one.seconds
+        known[place] = known.get(place, 0.0) + seen.within(one.hour, one.hour + timedelta(hours=1))
     most = max(sums.values(), default=0.0)
     table = []
     for number, name in enumerate(DAYS, start=1):
@@ -208,7 +214,9 @@ def _heat(since: datetime, until: datetime) -> list[tuple[str, list[Heat]]]:
         for hour in range(24):
             seconds = sums.get((number, hour), 0.0)
             level = 0 if seconds <= 0 or most <= 0 else max(1, min(4, math.ceil(4 * seconds / most)))
-            cells.append(Heat(seconds, level, f"{name} {hour}:00: {words.duration(seconds)} of waiting"))
+            blind = not known.get((number, hour))
+            told = "not watched" if blind else f"{words.duration(seconds)} of waiting"
+            cells.append(Heat(seconds, level, f"{name} {hour}:00: {told}", blind))
         table.append((name, cells))
     return table
 
@@ -267,6 +275,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         relations = ContentionTable(_contended(lost.get("relation", []), since, until))
         rows = ContentionTable(_contended(lost.get("row", []), since, until))
         distribution = _distribution(lost.get("length", []))
+        seen = watched_words.sentence(watched_between(since, until))
         heat = _remembered("heat", since, until, lambda: _heat(since, until))
         analyses, trend = _analyses(since)
         with connections[VAULT].cursor() as cursor:
@@ -290,6 +299,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         since=since,
         until=until,
         trouble=trouble,
+        not_watched=seen,
         loss=loss,
         relations=relations,
         rows=rows,

@@ -15,13 +15,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
-from .. import vault
+from .. import vault, watched_words
 from ..calls import door
 from ..door_forms import BacktestForm, ModeForm, PolicyForm, initial
 from ..groups import ADMINS, CHANGE_SETTINGS, VIEW_PAGES, VIEW_QUERY_TEXT
 from ..models.door import Policy, PolicyBacktest, PolicyDecision
 from . import words
 from .context import VAULT, page, unreachable
+from .figures import watched_between
 
 
 def people() -> int:
@@ -202,6 +203,7 @@ def backtest(request: HttpRequest, site: AdminSite, number: int) -> HttpResponse
         "admin/lockmon/door/backtest.html",
         f"Back-test {number} of {owner.policy}",
         test=found,
+        not_watched=watched_words.sentence(watched_between(found.period_from, found.period_to)),
         policy=owner,
         rows=rows,
     )

@@ -18,6 +18,7 @@ from lockmon.views.nodes import Node
 from tests.support import scenes
 from tests.support.people import browser, use_app_login
 from tests.support.sessions import Session
+from tests.support.watching import watched_since
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
@@ -242,6 +243,7 @@ def test_the_time_machine_keeps_then_and_later_apart(vault_db: str, session: Ope
     page = text_of(client, f"/admin/monitor/time/?at={at}")
     assert str(root.pid) in page and "2 waiting behind 1 root blocker" in page
     assert "Learned later" in page and f"{root.pid} stopped blocking at" in page
+    watched_since(vault_db, timedelta(minutes=5))
     before = (found[0] - timedelta(seconds=1)).astimezone(UTC).isoformat().replace("+00:00", "Z")
     compared = text_of(client, f"/admin/monitor/time/?at={at}&compare={before}")
     assert "+2 waiting" in compared

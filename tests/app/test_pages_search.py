@@ -42,7 +42,7 @@ def client(vault_db: str) -> Client:
 
 def pids(text: str) -> list[int]:
     """The pids that a list shows, in its order."""
-    return [int(found) for found in re.findall(r'class="field-pid[^"]*">(\d+)<', text)]
+    return [int(found) for found in re.findall(r'class="field-pid[^"]*"><a [^>]*>(\d+)<', text)]
 
 
 def page(client: Client, query: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from lockmon.report import figures, render
 from tests.conftest import OpenSession
 from tests.support import scenes
 from tests.support.loops import rows
+from tests.support.watching import watched_since
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
@@ -32,6 +34,7 @@ QUIET = Watched(cycles=10, skipped=0, failed=0, missing=0.0, unsampled=None)
 @pytest.fixture
 def history(vault_db: str, session: OpenSession) -> str:
     """A vault that has seen one wait of an application called <b>api</b>, made to have lasted ten minutes."""
+    watched_since(vault_db, timedelta(days=21))
     holder = session(vault_db, application_name="billing")
     waiter = session(vault_db, application_name="<b>api</b>|x")
     holder.run("SELECT pg_advisory_xact_lock(71, 1)")
@@ -55,6 +58,7 @@ def text(*arguments: str) -> str:
 
 
 def test_an_empty_vault_has_a_report(vault_db: str) -> None:
+    watched_since(vault_db, timedelta(days=21))
     said = text()
     assert "Nobody waited for a lock." in said
     assert "1. Nothing needs doing" in said
@@ -110,6 +114,7 @@ def test_the_task_stores_it_for_the_admin_and_mails_it(
     vault_db: str, settings: Settings, admin_client: Client
 ) -> None:
     settings.REPORT_RECIPIENTS = ["dba@example.com"]
+    watched_since(vault_db, timedelta(days=21))
     assert "Nobody waited" in tasks.report("vault")
     (stored,) = PastReport.objects.all()
     assert stored.sent_to == "dba@example.com"

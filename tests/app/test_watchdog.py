@@ -29,7 +29,8 @@ def test_watching_is_said_with_its_cost_and_gaps(vault_db: str) -> None:
         found = watchdog.examine("vault")
         assert found.watching
         assert found.headline.startswith("Watching. Last look ")
-        assert found.headline.endswith("no gap today.")
+        assert found.headline.endswith("no gap since.")
+        assert "watched since" in found.headline
 
 
 def test_a_queue_that_runs_nothing_is_noticed(vault_db: str) -> None:
