@@ -72,6 +72,7 @@ def test_every_part_can_be_read_with_the_application_s_rights(vault_db: str) -> 
 
 
 def test_relations_have_bounded_labels(vault_db: str) -> None:
+    rows(vault_db, "SELECT * FROM lock_monitoring.run_lock_monitoring()")
     with psycopg.connect(vault_db, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute(
