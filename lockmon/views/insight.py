@@ -214,8 +214,10 @@ def _heat(since: datetime, until: datetime) -> list[tuple[str, list[Heat]]]:
         for hour in range(24):
             seconds = sums.get((number, hour), 0.0)
             level = 0 if seconds <= 0 or most <= 0 else max(1, min(4, math.ceil(4 * seconds / most)))
-            blind = not known.get((number, hour))
+            blind = known.get((number, hour)) == 0
             told = "not watched" if blind else f"{words.duration(seconds)} of waiting"
+            if (number, hour) not in known:
+                told = "not in this period"
             cells.append(Heat(seconds, level, f"{name} {hour}:00: {told}", blind))
         table.append((name, cells))
     return table

@@ -39,6 +39,11 @@ def waiting(vault_db: str, session: OpenSession) -> tuple[Session, Session]:
     watched_since(vault_db, timedelta(days=30))
     with psycopg.connect(vault_db, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "UPDATE lock_monitoring.blocking_session_s SET"
+            " blocking_since = blocking_since - interval '5 hours',"
+            " transaction_start = transaction_start - interval '5 hours'"
+        )
         for table in ("lock_activity_s", "blocking_session_s"):
             connection.execute(
                 f"UPDATE lock_monitoring.{table} SET load_date = load_date - interval '5 hours',"
