@@ -151,6 +151,8 @@ def test_an_analysis_is_of_the_tenants_own_waits_and_blockers(
     }
     assert found[ACME]["blocking_events"] == 2 and "definition queued" in str(found[ACME]["recommendations"])
     assert found[BOLT]["total_lock_events"] == 0
-    assert found[BOLT]["recommendations"] == ["Nobody waited for a lock in this period."]
+    # the vault is younger than the period
+    (advice,) = found[BOLT]["recommendations"]
+    assert advice.startswith("Nobody was seen waiting for a lock; ")
     kept = stored.rows("SELECT tenant_hk FROM lock_monitoring.lock_wait_analysis_h")
     assert {bytes(row["tenant_hk"]) for row in kept} == {ACME, BOLT}
