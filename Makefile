@@ -29,8 +29,8 @@ run: setup-runtime ## start everything: PostgreSQL, demo traffic, django-q clust
 test: setup ## run the tests on an embedded PostgreSQL
 	@$(VENV) -m pytest -m "not e2e and not long" -n $(PROCESSES) --dist worksteal $(ARGS)
 
-test-long: setup ## run the tests that take minutes each, such as a quarter of an hour with ten kill -9 of everything
-	@$(VENV) -m pytest -m long $(ARGS)
+test-long: setup ## run the tests that take long: ten kill -9 of everything, each setting that a role may set (an hour or more)
+	@$(VENV) -m pytest -m long -n 0 $(ARGS)
 
 test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18" for some)
 	@$(VENV) -m tests.support.matrix $(VERSIONS)

@@ -16,6 +16,15 @@ from tests.support.servers import Server, throwaway
 from tests.support.sessions import Session
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of an hour run where they are asked for by their mark, and nowhere else."""
+    if "long" in str(config.option.markexpr):
+        return
+    lengthy = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in lengthy]
+    config.hook.pytest_deselected(items=lengthy)
+
+
 class Connect(Protocol):
     """Opens a connection to a DSN or to a database's name."""
 
