@@ -1,7 +1,7 @@
 """Loop, pages, commands, doctor, alerts and installer where the role or the database has settings of its own.
 
-The settings are the server's own list (tests/support/inherited.py). Here groups of them, each at an extreme;
-``make test-long`` tries each value by itself.
+The settings are the server's own list (tests/support/inherited.py). Here a group of them, each at an extreme;
+``make test-long`` tries the other groups, and each value by itself.
 """
 
 from __future__ import annotations
@@ -175,7 +175,9 @@ def listed(server: Server, *contexts: str) -> dict[str, list[str]]:
         return extremes(connection, contexts)
 
 
-@pytest.mark.parametrize("place", [0, 1, -1])
+@pytest.mark.parametrize(
+    "place", [0, pytest.param(1, marks=pytest.mark.long), pytest.param(-1, marks=pytest.mark.long)]
+)
 def test_everything_works_under_a_databases_settings(server: Server, product: Product, place: int) -> None:
     settings = [(name, values[place % len(values)]) for name, values in listed(server, "user").items()]
     with defaults(server, [database("vault"), database("default")], settings) as taken:
@@ -183,6 +185,7 @@ def test_everything_works_under_a_databases_settings(server: Server, product: Pr
         assert list(product.trouble()) == []
 
 
+@pytest.mark.long
 def test_everything_works_under_a_logins_settings(server: Server, product: Product) -> None:
     settings = [(name, values[-1]) for name, values in listed(server, "user").items()]
     with defaults(server, [database("vault")], [*settings, ("role", "none")], APP_LOGIN) as taken:
