@@ -17,11 +17,11 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from lockmon import actions
-from tests.support import loops, scenes, strangers
+from tests.support import loops, scenes, strangers, vaults
 from tests.support.people import browser, use_app_login
 from tests.support.poll import poll
 from tests.support.servers import Server
-from tests.support.strangers import Abroad
+from tests.support.strangers import Abroad, Stranger
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
@@ -34,6 +34,18 @@ def abroad(server: Server) -> Iterator[Abroad]:
     """Databases in other encodings and sessions there."""
     with strangers.abroad(server) as there:
         yield there
+
+
+@pytest.fixture(params=["LATIN1", "WIN1252", "KOI8R", "EUC_JP"])
+def other_vault(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The superuser's DSN of a vault in another encoding, to which Django's alias leads."""
+    name = f"vault_{request.param.lower()}"
+    strangers.create_database(server, name, request.param)
+    vaults.install(server.dsn(name))
+    before = vaults.point_alias("vault", server, name, vaults.APP_LOGIN)
+    yield server.dsn(name)
+    vaults.point_alias("vault", server, before, vaults.APP_LOGIN)
+    server.drop_database(name)
 
 
 def said_by(command: str, *arguments: str) -> str:
@@ -149,3 +161,41 @@ def test_the_door_ends_such_a_session(server: Server, vault_db: str, abroad: Abr
     assert "in the way \u20ac" in log
     told = str(actions_stored(vault_db))
     assert "caf\\\\xE9" in told and "terminated" in told
+
+
+def test_a_vault_in_another_encoding_works(other_vault: str, server: Server, abroad: Abroad) -> None:
+    """It shows sessions of all encodings, takes what people type, and marks what it lacks."""
+    use_app_login()
+    name = str(psycopg.conninfo.conninfo_to_dict(other_vault)["dbname"])
+    holder, waiter = abroad.session("SQL_ASCII", Abroad.USER), abroad.session("SQL_ASCII", Abroad.USER)
+    abroad.queue(holder, waiter, WORDS + b" \x98 \xc3\xa9")
+    home = Stranger(server, name.encode())
+    abroad.opened.append(home)
+    home.run(b"SELECT 'home' /* caf\xe9\xe9 */")
+    scenes.cycle(other_vault)
+    client = browser("dba")
+    for path in addresses(holder.pid, waiter.pid, other_vault):
+        get(client, path)
+    for words in (("lockmon_top", "--once"), ("lockmon_blocking",), ("lockmon_report", "--period", "day")):
+        assert said_by(*words), words
+    # a character that it lacks, searched for
+    for path in (
+        "/admin/lockmon/lockactivity/?q=\u20ac\U0001f600",
+        "/admin/lockmon/lockactivity/?user=\u20ac\u3042",
+    ):
+        get(client, path)
+
+    facts = actions.look(holder.pid)
+    assert facts is not None
+    place = reverse("admin:lockmon_stop")
+    identity = urlencode([("pid", str(holder.pid)), ("backend_start", facts.backend_start.isoformat())])
+    token = re.search(r'name="token" value="([^"]+)"', get(client, f"{place}?{identity}"))
+    form = {
+        "token": token[1] if token else "",
+        "action": "terminate",
+        "reason": "in the way \U0001f600 \u0635",
+    }
+    assert client.post(place, form, follow=True).status_code == 200
+    reasons = {row["reason"] for row in actions_stored(other_vault)}
+    assert reasons == {r"in the way \u1F600 \u0635"}
+    assert r"in the way \u1F600 \u0635" in get(client, reverse("admin:lockmon_actionlog_changelist"))

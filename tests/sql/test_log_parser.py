@@ -398,3 +398,43 @@ def test_cancels_count_by_what_their_session_said_before(ingest: Ingest, vault_d
 
     assert cancelled(together) == cancelled(singly) == [(31, 10), (34, 11), (37, 10), (38, 15)]
     assert len(together) + 1 == len(singly)
+
+
+def test_lines_of_every_encoding_are_taken(ingest: Ingest) -> None:
+    """A log holds records of all databases, each in its own encoding; what is no text is marked."""
+    message = "process 11 still waiting for ShareLock on transaction 733 after 1000.1 ms"
+    statement = "UPDATE caf# SET n = '\\xE9'"
+    record = csv(message, statement=statement).encode().replace(b"#", b"\xe9")
+    other = csv(message, pid=12, statement="UPDATE caf\u00e9").encode().replace(b"process 11", b"process 12")
+    (_, records, unreadable), events = ingest(record + other)
+    assert (records, unreadable) == (2, 0)
+    assert [event["statement"] for event in events] == [
+        r"UPDATE caf\xE9 SET n = '\x5CxE9'",
+        "UPDATE caf\u00e9",
+    ]
+
+
+@pytest.mark.parametrize("form", ["csvlog", "jsonlog", "stderr"])
+def test_a_deadlock_of_another_encoding_is_taken_whole(ingest: Ingest, form: str) -> None:
+    detail = DETAIL.replace("UPDATE a", "UPDATE #t# \\xE9")
+    marked = r"UPDATE \xE9t\xE9 \x5CxE9 SET n = 1"
+    if form == "csvlog":
+        text = csv("deadlock detected", code="40P01", severity="ERROR", detail=detail)
+    elif form == "jsonlog":
+        as_json = {
+            "timestamp": "2026-11-22 03:12:41.123 UTC",
+            "user": "app#",
+            "pid": 11,
+            "error_severity": "ERROR",
+            "state_code": "40P01",
+            "message": "deadlock detected",
+            "detail": detail,
+        }
+        text = json.dumps(as_json) + "\n"
+    else:
+        lines = "\n\t".join(detail.split("\n"))
+        head = "2026-11-22 03:12:41.123 UTC [11] "
+        text = f"{head}ERROR:  40P01: deadlock detected\n{head}DETAIL:  {lines}\n"
+    (_, records, unreadable), [event] = ingest(text.encode().replace(b"#", b"\xe9"), form, "%m [%p] ")
+    assert (records, unreadable) == (1, 0)
+    assert event["detail"]["statements"]["11"] == marked
