@@ -106,12 +106,13 @@ def _objects(connection: Connection) -> Iterator[Check]:
     invalid: set[tuple[str, str, str]] = set()
     rows = connection.execute(
         """
-        SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' ELSE 'table' END,
+        SELECT CASE WHEN c.relkind = 'v' THEN 'view' WHEN c.relkind IN ('i', 'I') THEN 'index'
+                    ELSE 'table' END,
                n.nspname, c.relname, coalesce(i.indisvalid, true)
         FROM pg_catalog.pg_class AS c
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
-        WHERE c.relkind IN ('r', 'p', 'v', 'i') AND n.nspname = ANY(%(schemas)s)
+        WHERE c.relkind IN ('r', 'p', 'v', 'i', 'I') AND n.nspname = ANY(%(schemas)s)
         UNION ALL
         SELECT 'function', n.nspname, p.proname, true
         FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace

@@ -23,6 +23,8 @@ AS $$
         JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
+          -- the site makes, detaches and drops partitions every day
+          AND NOT c.relispartition AND (n.nspname <> 'lock_monitoring' OR c.relname ~ '_[hsl]$')
         UNION ALL
         SELECT n.nspname || '.' || c.relname || '.' || a.attname || ' '
                || pg_catalog.format_type(a.atttypid, a.atttypmod) || a.attnotnull::text
@@ -30,7 +32,8 @@ AS $$
         JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
-          AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+          AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+          AND (n.nspname <> 'lock_monitoring' OR c.relname ~ '_[hsl]$') AND a.attnum > 0 AND NOT a.attisdropped
         UNION ALL
         -- What the product's own roles and PUBLIC may do; what a site grants to its own roles is the site's affair.
         SELECT g.object || ' ' || g.acl::text
@@ -44,6 +47,8 @@ AS $$
             FROM pg_catalog.pg_class AS c
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
             WHERE n.nspname IN ('lock_catalog', 'lock_engine', 'lock_log', 'lock_admin', 'lock_monitoring')
+              AND NOT c.relispartition
+              AND (n.nspname <> 'lock_monitoring' OR c.relkind NOT IN ('r', 'p') OR c.relname ~ '_[hsl]$')
             UNION ALL
             SELECT n.nspname, unnest(n.nspacl)
             FROM pg_catalog.pg_namespace AS n

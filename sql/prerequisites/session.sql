@@ -85,10 +85,25 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_missing text;
+    v_sequence text := p_table || '_satellite_id_seq';
+    v_definitions text[] := p_columns;
+    v_owner text;
 BEGIN
+    -- A table with partitions (or children) cannot be given an identity before PostgreSQL 17, and a partition with one
+    -- cannot be attached: there the numbers come from a sequence of the same name, as a default that partitions inherit.
+    IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS a
+                   WHERE a.attrelid = p_table::regclass AND a.attname = 'satellite_id' AND NOT a.attisdropped)
+       AND (SELECT c.relkind = 'p' OR c.relhassubclass FROM pg_catalog.pg_class AS c WHERE c.oid = p_table::regclass) THEN
+        EXECUTE format('CREATE SEQUENCE IF NOT EXISTS %s', v_sequence);
+        EXECUTE format('GRANT USAGE ON SEQUENCE %s TO lock_vault_owner', v_sequence);
+        v_definitions := ARRAY(
+            SELECT CASE WHEN d.definition LIKE 'satellite_id %'
+                        THEN format('satellite_id bigint NOT NULL DEFAULT nextval(%L::regclass)', v_sequence) ELSE d.definition END
+            FROM unnest(p_columns) WITH ORDINALITY AS d (definition, place) ORDER BY d.place);
+    END IF;
     SELECT string_agg('ADD COLUMN ' || d.definition, ', ' ORDER BY d.place)
     INTO v_missing
-    FROM unnest(p_columns) WITH ORDINALITY AS d (definition, place)
+    FROM unnest(v_definitions) WITH ORDINALITY AS d (definition, place)
     WHERE NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = p_table::regclass
@@ -96,6 +111,26 @@ BEGIN
           AND NOT a.attisdropped);
     IF v_missing IS NOT NULL THEN
         EXECUTE format('ALTER TABLE %s %s', p_table::regclass, v_missing);
+    END IF;
+    IF v_definitions <> p_columns THEN
+        SELECT pg_catalog.pg_get_userbyid(c.relowner) INTO v_owner FROM pg_catalog.pg_class AS c WHERE c.oid = p_table::regclass;
+        EXECUTE format('ALTER SEQUENCE %s OWNER TO %I', v_sequence, v_owner);
+        EXECUTE format('ALTER SEQUENCE %s OWNED BY %s.satellite_id', v_sequence, p_table);
+    END IF;
+END
+$$;
+
+-- A unique index; on a table that the site has partitioned one that is not, as PostgreSQL has none there without the columns
+-- of the partitions. What it would guard holds all the same: numbers come from one sequence, and one cycle writes at a time.
+CREATE OR REPLACE PROCEDURE pg_temp.create_unique_index(p_table text, p_definition text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT c.relkind = 'p' FROM pg_catalog.pg_class AS c WHERE c.oid = p_table::regclass) THEN
+        EXECUTE replace(p_definition, 'CREATE UNIQUE INDEX', 'CREATE INDEX');
+    ELSE
+        EXECUTE p_definition;
     END IF;
 END
 $$;

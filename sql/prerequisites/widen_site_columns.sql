@@ -16,10 +16,10 @@ BEGIN
         WHERE n.nspname = 'lock_monitoring'
           AND c.relname IN ('lock_activity_s', 'blocking_session_s', 'deadlock_event_s', 'lock_wait_analysis_s')
           AND ((a.atttypid = 'numeric'::regtype AND a.atttypmod <> -1) OR a.atttypid = 'varchar[]'::regtype)
-          -- A column that a site's own view reads cannot change its type; it keeps its bound.
+          -- A column that a site's own view, trigger or policy reads cannot change its type; it keeps its bound.
           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d
-                          WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-                            AND d.refobjsubid = a.attnum AND d.classid = 'pg_rewrite'::regclass)
+                          WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
+                            AND d.classid IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass))
         GROUP BY c.oid
     LOOP
         EXECUTE format('ALTER TABLE %s %s', v_table.relation, v_table.actions);

@@ -1,2 +1,4 @@
+CALL pg_temp.create_unique_index('lock_monitoring.lock_wait_analysis_s', $index$
 CREATE UNIQUE INDEX IF NOT EXISTS uq_lock_wait_analysis_s_satellite_id
-    ON lock_monitoring.lock_wait_analysis_s (satellite_id);
+    ON lock_monitoring.lock_wait_analysis_s (satellite_id)
+$index$);
