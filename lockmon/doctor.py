@@ -234,7 +234,12 @@ def heartbeat(alias: str) -> Iterator[Finding]:
     """Is somebody watching, and is there somebody to take over?"""
     state = watchdog.examine(alias)
     remedy = "" if state.watching else "manage.py qcluster, or manage.py lockmon_monitor under a supervisor."
-    yield Finding("heartbeat", "watching", OK if state.watching else FAILURE, state.headline, remedy)
+    if state.without:
+        remedy = (
+            "SELECT * FROM lock_engine.part_state WHERE failures_in_a_row > 0; mend what last_error names."
+        )
+    well = state.watching and not state.without
+    yield Finding("heartbeat", "watching", OK if well else FAILURE, state.headline, remedy)
     if state.status is None or not state.watching:
         return
     standby = state.status.standby_pid is not None

@@ -105,6 +105,9 @@ BEGIN;
 \ir lock_engine/store_locks.sql
 \ir lock_engine/store_sessions.sql
 \ir lock_engine/store_links.sql
+\ir lock_engine/store_apart.sql
+\ir lock_engine/locks_apart.sql
+\ir lock_engine/episodes_apart.sql
 \ir lock_engine/run_cycle.sql
 \ir lock_engine/tenant_figures.sql
 \ir lock_engine/within_hours.sql

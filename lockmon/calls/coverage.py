@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +13,8 @@ LOCK_CLASS = 460
 """First key of the project's two-integer advisory locks."""
 LEADER_LOCK = 3
 STANDBY_LOCK = 4
+
+Say = Callable[[Cursor], None]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ class MonitorStatus:
     unsampled_transactions_today: int | None
     first_look_at: datetime | None
     failing_parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FailingPart:
+    """A part of the monitor that has failed twice in a row or more.
+
+    set_aside: records left out while the rest was done."""
+
+    part: str
+    failures_in_a_row: int
+    set_aside: int
+    what: str | None
+    last_error: str | None
+    failing_since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,25 @@ class Gap:
 def monitor_status(cursor: Cursor) -> MonitorStatus:
     """lock_engine.monitor_status: is the loop watching, and how well has it covered today?"""
     return select_one(cursor, MonitorStatus, "lock_engine.monitor_status")
+
+
+def failing_parts(cursor: Cursor) -> list[FailingPart]:
+    """lock_engine.part_state: the parts without which the monitor watches, and why."""
+    return select_all(
+        cursor,
+        FailingPart,
+        "lock_engine.part_state WHERE failures_in_a_row >= 2 ORDER BY failing_since, part",
+    )
+
+
+def part_failed(cursor: Cursor, part: str, sqlstate: str, message: str) -> None:
+    """lock_engine.part_failed(): count a failed run of one part of the monitor."""
+    cursor.execute("SELECT lock_engine.part_failed(%s, %s, %s)", [part, sqlstate, message])
+
+
+def part_ok(cursor: Cursor, part: str) -> None:
+    """lock_engine.part_ok(): this part has done all of its work."""
+    cursor.execute("SELECT lock_engine.part_ok(%s)", [part])
 
 
 def record_heartbeat(cursor: Cursor, beat: Heartbeat) -> None:

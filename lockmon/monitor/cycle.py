@@ -42,10 +42,8 @@ def run_cycle(connection: psycopg.Connection) -> CycleResult:
     try:
         with connection.cursor() as cursor:
             cycle = vault.run_lock_monitoring(cursor)
-    except errors.LockNotAvailable:
-        return CycleResult(
-            Outcome.SKIPPED, time.perf_counter() - began, reason="a lock on the vault's tables"
-        )
+    except errors.LockNotAvailable as error:
+        return CycleResult(Outcome.SKIPPED, time.perf_counter() - began, reason=describe_failure(error))
     except psycopg.Error as error:
         if connection.closed or connection.broken:
             raise
@@ -56,12 +54,16 @@ def run_cycle(connection: psycopg.Connection) -> CycleResult:
     return CycleResult(Outcome.RUN, seconds, cycle)
 
 
-def name_blockers(connection: psycopg.Connection) -> str:
-    """Return who keeps full cycles from running, as a clause; says so where nobody does any more."""
+def name_blockers(connection: psycopg.Connection, otherwise: str) -> str:
+    """Return who keeps full cycles from running, as a clause.
+
+    otherwise: why the last cycle stored nothing, in PostgreSQL's words. It stands where nobody is found: that
+    what was in the way is gone is known only when a cycle has been stored since.
+    """
     with connection.cursor() as cursor:
         blockers = coverage.cycle_blockers(cursor)
     if not blockers:
-        return "what was in the way is gone"
+        return otherwise
     return "; ".join(describe_blocker(blocker) for blocker in blockers[:3])
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from django.db import connections
 
+from .parts import Helper
 from .watch import CycleFacts
 
 log = logging.getLogger("lockmon.monitor")
@@ -31,7 +32,7 @@ class PolicyRunner:
 
     def run_forever(self, stop: threading.Event) -> None:
         """Run until ``stop`` is set. Never raises: a failure is logged once and tried again later."""
-        done, failing = 0, ""
+        done, failing, part = 0, "", Helper(self._alias, "policies")
         while not stop.wait(POLL):
             facts = self._facts()
             if facts.number == done or not facts.blocking_sessions:
@@ -40,6 +41,7 @@ class PolicyRunner:
             try:
                 run_policies(self._alias)
                 failing = ""
+                part.worked()
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
                 if text != failing:
@@ -47,6 +49,7 @@ class PolicyRunner:
                 failing = text
                 # whatever state the connection is in, the next run begins with a fresh one
                 connections.close_all()
+                part.failed(error)
                 stop.wait(RETRY)
         connections.close_all()
 

@@ -20,6 +20,7 @@ from .coverage import Ledger
 from .cycle import Outcome, name_blockers, run_cycle
 from .deadlocks import DeadlockWatch
 from .options import LoopOptions
+from .parts import Parts
 from .presence import Presence
 from .tick import QuietLook
 
@@ -27,6 +28,8 @@ log = logging.getLogger("lockmon.monitor")
 
 LONGEST_REST = 5.0
 """Seconds; a cycle that took long is followed by a rest as long as itself, but no longer than this."""
+CYCLE = "cycle"
+"""Whose trouble it is, where it is no part's: a cycle that is stored ends it."""
 DEADLOCK_RETRY = 60.0
 """Seconds until the light looks are tried again after they failed."""
 
@@ -60,6 +63,7 @@ class Watch:
         self._look = QuietLook(self._connection)
         self._presence = Presence(self._connection, ledger, options)
         self._deadlocks = DeadlockWatch(self._connection.cursor)
+        self._parts = Parts(self._connection)
         self._deadlocks_from = 0.0
         self._young = False
         self._pending = 0
@@ -76,6 +80,7 @@ class Watch:
         self.skipping_since: datetime | None = None
         self.skipped_because = ""
         self.trouble = ""
+        self._troubled = CYCLE
 
     @property
     def look_ms(self) -> float | None:
@@ -96,7 +101,7 @@ class Watch:
                 self._ledger.resume_from(missing_since or before)
                 self._ledger.begin(cursor)
             except psycopg.Error as error:
-                self._tolerate(error, "the coverage could not be read")
+                self._part_failed("coverage", error, "the coverage could not be read")
 
     def tick(self) -> None:
         """One look, and what follows from it."""
@@ -177,7 +182,7 @@ class Watch:
         elif result.outcome is Outcome.SKIPPED:
             self._ledger.skipped_cycle(result.seconds)
             self._presence.cycle_failed(result.reason.removeprefix("skipped: "))
-            self._skipping()
+            self._skipping(result.reason.removeprefix("skipped: "))
         else:
             self._ledger.failed_cycle(result.seconds)
             self._presence.cycle_failed(result.reason)
@@ -186,12 +191,12 @@ class Watch:
             self._say_trouble(f"the full cycle failed: {result.reason}")
             self._not_storing(f"the full cycle fails ({result.reason})")
 
-    def _skipping(self) -> None:
+    def _skipping(self, reason: str) -> None:
         if not self._lasts() or time.monotonic() < self._alarm_at:
             return
         self._alarm_at = time.monotonic() + self._options.skip_alarm
         try:
-            because = name_blockers(self._connection)
+            because = name_blockers(self._connection, reason)
         except psycopg.Error as error:
             self._tolerate(error, "who is in the way could not be asked")
             return
@@ -216,9 +221,8 @@ class Watch:
         if self.skipped_because:
             log.warning("Storing again; cycles were skipped since %s.", f"{self.skipping_since:%H:%M:%S}")
             self._beat_at = float("-inf")
-        if self.trouble:
-            log.info("Well again: %s.", self.trouble)
-        self.skipping_since, self.skipped_because, self.trouble = None, "", ""
+        self._well_again(CYCLE)
+        self.skipping_since, self.skipped_because = None, ""
 
     def _announce(self, cycle: Cycle) -> None:
         critical, blocking = cycle.critical_issues or 0, cycle.blocking_sessions or 0
@@ -237,8 +241,9 @@ class Watch:
         except psycopg.Error as error:
             self._deadlocks_from = time.monotonic() + DEADLOCK_RETRY
             self._young = False
-            self._tolerate(error, "the look for deadlocks failed")
+            self._part_failed("looks for deadlocks", error, "the look for deadlocks failed")
             return
+        self._part_worked("looks for deadlocks")
         self._ledger.looked_for_deadlocks(seen.cost)
         self._young, self._pending = seen.young, seen.pending
 
@@ -248,14 +253,16 @@ class Watch:
         try:
             self._deadlocks.settle()
         except psycopg.Error as error:
-            self._tolerate(error, "a deadlock could not be stored")
+            self._part_failed("settling of deadlocks", error, "a deadlock could not be stored")
+        else:
+            self._part_worked("settling of deadlocks")
         self._ledger.other_statement(time.perf_counter() - began)
 
     def _note_cycle(self, seconds: float) -> None:
         try:
             self._presence.cycle_ran(seconds)
         except psycopg.Error as error:
-            self._tolerate(error, "a gap could not be named")
+            self._part_failed("coverage", error, "a gap could not be named")
 
     def _mark_if_due(self) -> None:
         if self._presence.seconds_to_mark() > 0:
@@ -263,7 +270,7 @@ class Watch:
         try:
             self._presence.mark()
         except psycopg.Error as error:
-            self._tolerate(error, "the look could not be stored")
+            self._part_failed("coverage", error, "the look could not be stored")
 
     def _keep_books(self) -> None:
         now = time.monotonic()
@@ -273,7 +280,9 @@ class Watch:
             try:
                 self._beat()
             except psycopg.Error as error:
-                self._tolerate(error, "the heartbeat could not be stored")
+                self._part_failed("heartbeat", error, "the heartbeat could not be stored")
+            else:
+                self._part_worked("heartbeat")
             self._ledger.other_statement(time.perf_counter() - began)
         if self._ledger.period_seconds >= self._options.coverage_period and now >= self._book_retry:
             try:
@@ -281,7 +290,9 @@ class Watch:
                     self._ledger.close(cursor)
             except psycopg.Error as error:
                 self._book_retry = now + self._options.skip_alarm
-                self._tolerate(error, "the coverage could not be stored")
+                self._part_failed("coverage", error, "the coverage could not be stored")
+            else:
+                self._part_worked("coverage")
 
     def _beat(self) -> None:
         beat = coverage.Heartbeat(
@@ -299,13 +310,28 @@ class Watch:
         with self._connection.cursor() as cursor:
             coverage.record_heartbeat(cursor, beat)
 
-    def _tolerate(self, error: psycopg.Error, what: str) -> None:
+    def _part_failed(self, part: str, error: psycopg.Error, what: str) -> None:
+        """Raise where the connection is lost; otherwise say it, count it against this part, and go on."""
+        self._tolerate(error, what, part)
+        self._parts.failed(part, error)
+
+    def _part_worked(self, part: str) -> None:
+        self._parts.worked(part)
+        self._well_again(part)
+
+    def _tolerate(self, error: psycopg.Error, what: str, part: str = CYCLE) -> None:
         """Raise where the connection is lost; otherwise say it and go on."""
         if is_connection_loss(error, self._connection):
             raise error
-        self._say_trouble(f"{what}: {describe_failure(error)}")
+        self._say_trouble(f"{what}: {describe_failure(error)}", part)
 
-    def _say_trouble(self, trouble: str) -> None:
+    def _say_trouble(self, trouble: str, part: str = CYCLE) -> None:
         if trouble != self.trouble:
             log.warning("While watching: %s.", trouble)
-            self.trouble = trouble
+            self.trouble, self._troubled = trouble, part
+
+    def _well_again(self, part: str) -> None:
+        """Only what failed can say that it works again."""
+        if self.trouble and part == self._troubled:
+            log.info("Well again: %s.", self.trouble)
+            self.trouble = ""

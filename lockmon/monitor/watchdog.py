@@ -20,6 +20,7 @@ from lockmon.models.monitor_state import MonitorState
 from lockmon.views.words import duration
 from lockmon.watched_words import gaps_today
 
+from . import parts
 from .connection import describe_failure
 
 STALE_SECONDS = 15.0
@@ -32,13 +33,15 @@ QUEUE_SILENT = timedelta(minutes=3)
 class Watchdog:
     """The monitor's state. watching: it looks and stores. sentences: worst first, empty when all is well.
 
-    headline: the sentence that every page begins with. status: None where the vault cannot be asked.
+    headline: the sentence that every page begins with. status: None where the vault cannot be asked. without:
+    parts of the monitor that fail while it watches.
     """
 
     watching: bool
     headline: str
     sentences: tuple[str, ...]
     status: coverage.MonitorStatus | None
+    without: tuple[str, ...] = ()
 
 
 def examine(alias: str = "vault") -> Watchdog:
@@ -49,15 +52,17 @@ def examine(alias: str = "vault") -> Watchdog:
     try:
         with vault.cursor(alias) as cursor:
             status = coverage.monitor_status(cursor)
+            failing = coverage.failing_parts(cursor) if status.failing_parts else []
     except DatabaseError as error:
         connections[alias].close()
         watching, headline = _without_vault(alias, now, describe_failure(error.__cause__ or error))
     else:
-        watching, headline = _with_vault(alias, status, now)
-    if not watching:
+        watching, headline = _with_vault(alias, status, failing, now)
+    missing = status.failing_parts if status is not None else ()
+    if not watching or missing:
         sentences.append(headline)
     sentences += queue_sentences(alias, now)
-    return Watchdog(watching, headline, tuple(sentences), status)
+    return Watchdog(watching, headline, tuple(sentences), status, missing)
 
 
 def sentences(alias: str = "vault") -> tuple[str, ...]:
@@ -65,7 +70,9 @@ def sentences(alias: str = "vault") -> tuple[str, ...]:
     return examine(alias).sentences
 
 
-def _with_vault(alias: str, status: coverage.MonitorStatus, now: datetime) -> tuple[bool, str]:
+def _with_vault(
+    alias: str, status: coverage.MonitorStatus, failing: list[coverage.FailingPart], now: datetime
+) -> tuple[bool, str]:
     age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
     gaps = gaps_today(status)
     if status.state in ("never started", "not watching") and (told := _outage(_reports(alias, now), now)):
@@ -87,6 +94,12 @@ def _with_vault(alias: str, status: coverage.MonitorStatus, now: datetime) -> tu
             f"Last look {duration(age)} ago, {gaps}."
         )
     look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
+    if failing:
+        lost = parts.without(status.failing_parts)
+        return (
+            True,
+            f"Watching{lost} ({parts.because(failing)}). Last look {duration(age)} ago{look}, {gaps}.",
+        )
     return True, f"Watching. Last look {duration(age)} ago{look}, {gaps}."
 
 

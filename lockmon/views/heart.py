@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ..calls import coverage, deadlocks
 from ..models import MonitorState
-from ..monitor import watchdog
+from ..monitor import parts, watchdog
 from ..watched_words import gaps_today
 from . import words
 from .context import VAULT, unreachable
@@ -69,8 +69,9 @@ def read_heart(alias: str = VAULT) -> Heart:
     """Return the monitor's state; raises DatabaseError where the vault cannot be reached at all."""
     with connections[alias].cursor() as cursor:
         status = coverage.monitor_status(cursor)
+        failing = coverage.failing_parts(cursor) if status.failing_parts else []
         log = tried(lambda: deadlocks.log_status(cursor), alias)
-    sentence, ok = _sentence(status)
+    sentence, ok = _sentence(status, failing)
     if log is None:
         log_sentence, log_ok = "Server log: unknown.", False
     elif log.readable:
@@ -109,7 +110,7 @@ def broken(error: Exception, alias: str = VAULT) -> Heart:
     )
 
 
-def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
+def _sentence(status: coverage.MonitorStatus, failing: list[coverage.FailingPart]) -> tuple[str, bool]:
     age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
     if status.state == "never started":
         return (
@@ -137,6 +138,9 @@ def _sentence(status: coverage.MonitorStatus) -> tuple[str, bool]:
             f"Looking, but storing nothing{began}: {held}. Last look {words.duration(age)} ago; {gaps}.",
             False,
         )
+    if failing:
+        lost, why = parts.without(status.failing_parts), parts.because(failing)
+        return f"Watching{lost} ({why}). Last look {words.duration(age)} ago, {look}, {gaps}.", False
     return f"Watching. Last look {words.duration(age)} ago, {look}, {gaps}.", True
 
 

@@ -39,10 +39,9 @@ DECLARE
 BEGIN
   waiters := 0; wait_starts := '{}'; cycles := '[]';
   PERFORM pg_stat_clear_snapshot();
-  SELECT array_agg(a.pid), array_agg(coalesce(a.leader_pid, a.pid)), array_agg(a.query_start),
-         count(*) <> count(DISTINCT coalesce(a.leader_pid, a.pid))
+  SELECT array_agg(a.pid), array_agg(a.lock_group), array_agg(a.query_start), count(*) <> count(DISTINCT a.lock_group)
     INTO v_pids, v_nodes, v_statements, v_grouped
-    FROM pg_stat_get_activity(NULL) a WHERE a.wait_event_type = 'Lock';
+    FROM lock_catalog.sessions a WHERE a.wait_event_type = 'Lock';
   IF v_pids IS NULL THEN
     RETURN;
   END IF;

@@ -14,8 +14,7 @@ DECLARE
 BEGIN
   PERFORM pg_stat_clear_snapshot();
   WITH s AS MATERIALIZED (
-    SELECT x.*, coalesce(x.leader_pid, x.pid) AS node FROM lock_catalog.sessions x
-     WHERE x.pid = ANY (p_cycle) OR x.leader_pid = ANY (p_cycle)),
+    SELECT x.*, x.lock_group AS node FROM lock_catalog.sessions x WHERE x.lock_group = ANY (p_cycle)),
   l AS MATERIALIZED (
     SELECT k.*, s.node FROM lock_catalog.locks k JOIN s ON s.pid = k.pid WHERE k.mode_bit <> 0),
   relation AS (

@@ -8,6 +8,9 @@
 -- the object jumps the queue; wait_start unknown or closer than 20 ms between conflicting modes), each waiter is a
 -- class of its own. More than 40 classes on one object: from there on the hard blockers follow from the conflict
 -- table and of the soft ones only the head of the class ahead is named, so that the cost stays linear.
+--
+-- A node is a lock group: a session with the workers of its parallel query, whose members may wait for several things at
+-- once. pg_blocking_pids() answers for all of them together, so of its answer each wait takes what concerns its object.
 CREATE OR REPLACE FUNCTION lock_catalog.graph_of(
   p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[])
 RETURNS SETOF lock_catalog.graph
@@ -31,7 +34,7 @@ BEGIN
   RETURN QUERY
   WITH RECURSIVE
   s AS MATERIALIZED (
-    SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node
+    SELECT x.*, x.lock_group::bigint AS node
       FROM (SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
             UNION ALL
             SELECT y.* FROM unnest(p_sessions) y) x),
@@ -49,6 +52,11 @@ BEGIN
            l.wait_start IS NULL AS began_is_bound
       FROM l JOIN s ON s.pid = l.pid
      WHERE NOT l.granted AND l.pid <> ALL (p_own_pids)),
+  -- the sessions that wait for several things at once; what is shown of them first is what they have waited for longest
+  several AS MATERIALIZED (
+    SELECT DISTINCT ON (w.node) w.node, w.pid AS main_pid
+      FROM w JOIN (SELECT x.node FROM w x GROUP BY x.node HAVING count(*) > 1) m ON m.node = w.node
+     ORDER BY w.node, w.began, w.pid),
   contended AS MATERIALIZED (
     SELECT w.object_hash, count(*) AS queue_length, min(w.mode_bit) <> max(w.mode_bit) AS mixed,
            bool_or(w.began_is_bound) AS unordered
@@ -75,6 +83,8 @@ BEGIN
      WHERE c.queue_length <= 64
        AND ((c.mixed AND c.unordered)
             OR EXISTS (SELECT 1 FROM close_calls k WHERE k.object_hash = c.object_hash)
+            -- who stands behind one of them waits for its other waits, too
+            OR EXISTS (SELECT 1 FROM several v JOIN w ON w.node = v.node WHERE w.object_hash = c.object_hash)
             OR EXISTS (SELECT 1 FROM w JOIN held h ON h.object_hash = w.object_hash AND h.pid = w.pid
                         WHERE w.object_hash = c.object_hash))),
   -- requests of other, conflicting modes ahead: one running count a mode, only where modes are mixed
@@ -108,7 +118,7 @@ BEGIN
       FROM classed c
     WINDOW k AS (PARTITION BY c.object_hash, c.mode_bit, c.alone, c.conflicting ORDER BY c.began, c.pid)),
   class AS MATERIALIZED (
-    SELECT q.head_pid, q.object_hash, q.mode_bit, q.conflict_bits, count(DISTINCT q.node) AS members,
+    SELECT q.head_pid, q.object_hash, q.mode_bit, q.conflict_bits, count(*) AS members,
            min(q.began) AS began, sum(extract(epoch FROM v_now - q.began))::numeric AS seconds,
            row_number() OVER (PARTITION BY q.object_hash ORDER BY min(q.began), q.head_pid) AS class_no,
            bool_or(q.alone IS NOT NULL) AS alone
@@ -136,7 +146,12 @@ BEGIN
                    h.node IS NOT NULL AS is_hard
               FROM blocker b
               LEFT JOIN held h ON h.object_hash = b.object_hash AND h.mode_bits & b.conflict_bits <> 0
-                              AND (h.node = b.node OR (b.blocker_pid = 0 AND h.node < 0))) e
+                              AND (h.node = b.node OR (b.blocker_pid = 0 AND h.node < 0))
+              LEFT JOIN (SELECT w.pid, w.began FROM several v JOIN w ON w.node = v.node) o ON o.pid = b.head_pid
+             -- of several waits: does it hold this object, or stand ahead in its queue?
+             WHERE o.pid IS NULL OR h.node IS NOT NULL
+                OR EXISTS (SELECT 1 FROM w a WHERE a.object_hash = b.object_hash AND a.node = b.node
+                                               AND a.mode_bit & b.conflict_bits <> 0 AND a.began <= o.began)) e
      WHERE NOT EXISTS (SELECT 1 FROM q WHERE q.head_pid = e.head_pid AND q.node = e.node)
      GROUP BY e.head_pid, e.node
     -- always true; lets the planner expect few edges and make the hash tables of what follows small
@@ -161,6 +176,14 @@ BEGIN
            array_agg(e.node ORDER BY e.node) FILTER (WHERE e.is_hard) AS hard,
            array_agg(e.node ORDER BY e.node) FILTER (WHERE NOT e.is_hard) AS soft
       FROM edge e GROUP BY e.head_pid),
+  wait AS MATERIALIZED (
+    SELECT q.*, n.page AS row_page, n.tuple AS row_tuple, n.relation_oid AS row_relation, n.database_oid AS row_database,
+           q.pid = coalesce(v.main_pid, q.pid) AS is_main
+      FROM q
+      LEFT JOIN (SELECT DISTINCT ON (t.pid) t.pid, t.page, t.tuple, t.relation_oid, t.database_oid
+                   FROM l t WHERE t.lock_type = 'tuple' AND t.granted) n
+        ON n.pid = CASE WHEN q.lock_type = 'transactionid' THEN q.pid END
+      LEFT JOIN several v ON v.node = q.node),
   -- shown under: the one queued ahead, else the holder; those who wait for a row's tuple lock stand beside the one that
   -- holds it, under whom that one waits for
   class_parent AS MATERIALIZED (
@@ -170,16 +193,29 @@ BEGIN
                     ce.hard[1]) AS parent
       FROM class_edges ce
       JOIN w ON w.pid = ce.head_pid
-      LEFT JOIN member m ON m.node = ce.hard[1]
+      LEFT JOIN wait m ON m.node = ce.hard[1] AND m.is_main
       LEFT JOIN class_edges up ON up.head_pid = m.head_pid),
   -- what stands behind each blocker -----------------------------------------------------------------------------------
+  -- the members of the classes are waits; a session that waits for several things is still one that waits
+  surplus AS MATERIALIZED (
+    SELECT x.node, sum(x.waits - 1) AS total, sum(greatest(x.directly - 1, 0)) AS directly, sum(x.seconds - x.longest) AS seconds
+      FROM (SELECT r.node, q.node AS waiter, count(*) AS waits,
+                   count(*) FILTER (WHERE EXISTS (SELECT 1 FROM edge e WHERE e.head_pid = r.head_pid AND e.node = r.node)) AS directly,
+                   sum(extract(epoch FROM v_now - q.began))::numeric AS seconds,
+                   max(extract(epoch FROM v_now - q.began))::numeric AS longest
+              FROM several v JOIN q ON q.node = v.node JOIN reached r ON r.head_pid = q.head_pid
+             GROUP BY r.node, q.node) x
+     GROUP BY x.node),
   impact AS MATERIALIZED (
-    SELECT r.node, sum(c.members)::integer AS total,
-           sum(c.members) FILTER (WHERE EXISTS (SELECT 1 FROM edge e WHERE e.head_pid = r.head_pid AND e.node = r.node))::integer
-             AS directly,
-           min(c.began) AS since, round(sum(c.seconds), 3) AS seconds
-      FROM reached r JOIN class c ON c.head_pid = r.head_pid
-     GROUP BY r.node),
+    SELECT i.node, (i.total - coalesce(u.total, 0))::integer AS total, (i.directly - coalesce(u.directly, 0))::integer AS directly,
+           i.since, round(i.seconds - coalesce(u.seconds, 0), 3) AS seconds
+      FROM (SELECT r.node, sum(c.members) AS total,
+                   sum(c.members) FILTER (WHERE EXISTS (SELECT 1 FROM edge e WHERE e.head_pid = r.head_pid AND e.node = r.node))
+                     AS directly,
+                   min(c.began) AS since, sum(c.seconds) AS seconds
+              FROM reached r JOIN class c ON c.head_pid = r.head_pid
+             GROUP BY r.node) i
+      LEFT JOIN surplus u ON u.node = i.node),
   holding AS (
     SELECT coalesce(s.node, -p.transactionid) AS node, count(*)::integer AS locks,
            (count(*) FILTER (WHERE l.mode_bit & l.conflict_bits <> 0
@@ -188,14 +224,6 @@ BEGIN
       LEFT JOIN l p ON l.pid IS NULL AND p.pid IS NULL AND p.lock_type = 'transactionid'
                    AND p.virtualtransaction = l.virtualtransaction
      WHERE l.granted GROUP BY 1),
-  wait AS MATERIALIZED (
-    SELECT DISTINCT ON (q.node) q.*, n.page AS row_page, n.tuple AS row_tuple, n.relation_oid AS row_relation,
-           n.database_oid AS row_database
-      FROM q
-      LEFT JOIN (SELECT DISTINCT ON (t.pid) t.pid, t.page, t.tuple, t.relation_oid, t.database_oid
-                   FROM l t WHERE t.lock_type = 'tuple' AND t.granted) n
-        ON n.pid = CASE WHEN q.lock_type = 'transactionid' THEN q.pid END
-     ORDER BY q.node, q.began, q.pid),
   nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
   facts AS (
     SELECT n.node, (CASE WHEN n.node < 0 THEN 0 ELSE n.node END)::integer AS pid, s.backend_start,
@@ -205,6 +233,7 @@ BEGIN
            s.query_truncated, s.query_id, coalesce(s.backend_xid, CASE WHEN n.node < 0 THEN -n.node END) AS backend_xid,
            lock_catalog.readable(px.gid) AS prepared_gid, px.prepared AS prepared_at,
            w.node IS NOT NULL AS waits, w.lock_type, w.lock_mode, w.mode_bit, w.began, w.began_is_bound, w.transactionid,
+           w.pid AS process,
            w.head_pid, w.run_position, w.mode_bit & w.conflict_bits <> 0 AS self_conflict, w.object_hash,
            coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
            coalesce(w.row_tuple, -1) AS row_tuple,
@@ -213,7 +242,7 @@ BEGIN
       FROM nodes n
       LEFT JOIN s ON s.pid = n.node
       LEFT JOIN pg_prepared_xacts px ON n.node < 0 AND px.transaction::text::bigint = -n.node
-      LEFT JOIN wait w ON w.node = n.node
+      LEFT JOIN wait w ON w.node = n.node AND w.is_main
       LEFT JOIN impact i ON i.node = n.node
       LEFT JOIN holding h ON h.node = n.node),
   -- each object is named once, however many wait for it
@@ -235,6 +264,36 @@ BEGIN
                            FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace
                           WHERE x.oid = o.relation_oid AND o.database_oid IN (0, v_database)
                          OFFSET 0) c ON true),
+  -- each wait of those that have several, with the columns that a node of its own would have
+  all_waits AS MATERIALIZED (
+    SELECT w.node, jsonb_agg(jsonb_build_object(
+             'node', w.node, 'process', w.pid, 'is_waiting', true, 'lock_type', w.lock_type, 'lock_mode', w.lock_mode,
+             'object_key', o.object_key, 'object_name', o.object_name, 'schema_name', o.schema_name,
+             'relation_name', o.relation_name, 'relation_oid', o.relation_oid, 'database_oid', o.database_oid, 'page', o.page,
+             'tuple', o.tuple, 'transactionid', w.transactionid, 'wait_start', w.began, 'wait_start_is_bound', w.began_is_bound,
+             'hard_blockers', coalesce(ce.hard, '{}'), 'soft_blockers', coalesce(ce.soft, '{}'), 'run_head', hs.node,
+             'run_position', w.run_position, 'run_conflicts_itself', w.mode_bit & w.conflict_bits <> 0, 'parent', cp.parent,
+             'roots', coalesce(cr.roots, '{}')) ORDER BY NOT w.is_main, w.began, w.pid) AS waits
+      FROM several v JOIN wait w ON w.node = v.node
+      LEFT JOIN object o ON o.object_hash = w.object_hash AND o.row_relation = coalesce(w.row_relation::bigint, -1)
+                        AND o.row_page = coalesce(w.row_page, -1) AND o.row_tuple = coalesce(w.row_tuple, -1)
+      LEFT JOIN class_edges ce ON ce.head_pid = w.head_pid
+      LEFT JOIN class_parent cp ON cp.head_pid = w.head_pid
+      LEFT JOIN class_roots cr ON cr.head_pid = w.head_pid
+      LEFT JOIN s hs ON hs.pid = w.head_pid
+     GROUP BY w.node),
+  all_edges AS MATERIALIZED (
+    SELECT e.node, array_agg(e.blocker ORDER BY e.blocker) FILTER (WHERE e.is_hard) AS hard,
+           array_agg(e.blocker ORDER BY e.blocker) FILTER (WHERE NOT e.is_hard) AS soft
+      FROM (SELECT q.node, e.node AS blocker, bool_or(e.is_hard) AS is_hard
+              FROM several v JOIN q ON q.node = v.node JOIN edge e ON e.head_pid = q.head_pid
+             GROUP BY q.node, e.node) e
+     GROUP BY e.node),
+  all_roots AS MATERIALIZED (
+    SELECT q.node, coalesce(array_agg(DISTINCT r.node ORDER BY r.node) FILTER (WHERE NOT r.waits),
+                            array_agg(DISTINCT r.node ORDER BY r.node)) AS roots
+      FROM several v JOIN q ON q.node = v.node JOIN reached r ON r.head_pid = q.head_pid
+     GROUP BY q.node),
   described AS (
     SELECT f.*, o.object_key, o.object_name, o.schema_name, o.relation_name, o.relation_oid, o.database_oid, o.page,
            o.tuple,
@@ -262,17 +321,22 @@ BEGIN
          d.waits, d.total IS NOT NULL AND NOT d.waits, d.in_deadlock,
          d.lock_type, d.lock_mode, d.object_key, d.object_name, d.schema_name, d.relation_name, d.relation_oid,
          d.database_oid, d.page, d.tuple, d.transactionid, d.began, CASE WHEN d.waits THEN d.began_is_bound END,
-         coalesce(ce.hard, '{}'), coalesce(ce.soft, '{}'), hs.node, d.run_position::integer, d.self_conflict,
-         CASE WHEN d.waits THEN cp.parent END,
-         CASE WHEN d.waits THEN coalesce(cr.roots, '{}') ELSE '{}' END,
+         CASE WHEN aw.node IS NULL THEN coalesce(ce.hard, '{}') ELSE coalesce(ae.hard, '{}') END,
+         CASE WHEN aw.node IS NULL THEN coalesce(ce.soft, '{}') ELSE coalesce(ae.soft, '{}') END,
+         hs.node, d.run_position::integer, d.self_conflict,
+         CASE WHEN d.waits THEN coalesce(cp.parent, ae.hard[1], ae.soft[1]) END,
+         CASE WHEN NOT d.waits THEN '{}' WHEN aw.node IS NULL THEN coalesce(cr.roots, '{}') ELSE coalesce(ar.roots, '{}') END,
          coalesce(d.directly, 0), coalesce(d.total, 0), d.since, d.seconds,
          CASE WHEN d.total IS NOT NULL THEN
            lock_engine.severity(d.total, extract(epoch FROM v_now - d.since)::numeric) END, d.kind,
          CASE WHEN d.total IS NOT NULL THEN
            lock_engine.recommended_action(d.kind, d.pid, d.prepared_gid, d.backend_xid IS NOT NULL, d.query,
                                           d.lock_mode || ' on ' || d.object_name) END,
-         d.locks, d.exclusive
+         d.locks, d.exclusive, d.process, aw.waits
     FROM described d
+    LEFT JOIN all_waits aw ON aw.node = d.node
+    LEFT JOIN all_edges ae ON ae.node = d.node
+    LEFT JOIN all_roots ar ON ar.node = d.node
     LEFT JOIN class_edges ce ON ce.head_pid = d.head_pid
     LEFT JOIN class_parent cp ON cp.head_pid = d.head_pid
     LEFT JOIN class_roots cr ON cr.head_pid = d.head_pid

@@ -38,7 +38,9 @@ BEGIN
            %1$s AS query_id,
            a.backend_type,
            -- a process that has reported no statement yet, or never does, waits since its start at the earliest
-           coalesce(a.query_start, a.backend_start) AS earliest_wait
+           coalesce(a.query_start, a.backend_start) AS earliest_wait,
+           -- a parallel apply worker (16 and later) has a leader_pid, too, but is in no lock group
+           CASE WHEN a.backend_type = 'parallel worker' THEN coalesce(a.leader_pid, a.pid) ELSE a.pid END AS lock_group
       FROM pg_catalog.pg_stat_activity a
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
   $view$,
@@ -55,5 +57,8 @@ COMMENT ON COLUMN lock_catalog.sessions.query_truncated IS
   'true where PostgreSQL cut the text at track_activity_query_size.';
 COMMENT ON COLUMN lock_catalog.sessions.earliest_wait IS
   'What a wait counts from while PostgreSQL does not tell when it began: it cannot have begun before.';
+COMMENT ON COLUMN lock_catalog.sessions.lock_group IS
+  'The pid by which pg_blocking_pids() knows this process: the leader''s for a worker of a parallel query, else its own. The '
+  'members of a lock group never wait for each other, and may wait for several things at once.';
 COMMENT ON COLUMN lock_catalog.sessions.query_id IS
   'NULL before PostgreSQL 14, or while compute_query_id is off and no module computes it.';

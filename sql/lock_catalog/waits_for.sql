@@ -12,7 +12,8 @@ RETURNS TABLE (
   hard_blockers bigint[], soft_blockers bigint[], run_head bigint, run_position integer, run_conflicts_itself boolean,
   parent bigint, roots bigint[],
   blocked_directly integer, blocked_total integer, blocking_since timestamptz, blocked_seconds numeric,
-  severity text, kind text, recommended_action text, locks_held integer, exclusive_locks_held integer)
+  severity text, kind text, recommended_action text, locks_held integer, exclusive_locks_held integer,
+  process integer, waits jsonb)
 LANGUAGE plpgsql
 VOLATILE
 ROWS 100
@@ -26,4 +27,6 @@ END
 $$;
 COMMENT ON FUNCTION lock_catalog.waits_for() IS
   'The waits-for graph now, one row for each waiter and each blocker. Nodes are pids (the leader''s for parallel workers) '
-  'or minus the xid of a prepared transaction. Durations are seconds. Reads only; needs pg_monitor for other sessions'' texts.';
+  'or minus the xid of a prepared transaction. process: the one that waits. waits: where the members of a parallel query wait '
+  'for several things, each of them, an object with the columns of a wait; the row''s own columns then show the longest of '
+  'them, but for the blockers and roots, which are those of all. Durations are seconds. Reads only; needs pg_monitor for other sessions'' texts.';

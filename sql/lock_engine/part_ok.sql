@@ -10,7 +10,7 @@ BEGIN
   -- looked for first: nearly always there is nothing to write
   IF EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.part = p_part AND p.failures_in_a_row > 0) THEN
     UPDATE lock_engine.part_state p
-       SET failures_in_a_row = 0, set_aside = 0, what = NULL, failing_since = NULL, last_ok_at = clock_timestamp()
+       SET failures_in_a_row = 0, set_aside = 0, what = NULL, records = NULL, failing_since = NULL, last_ok_at = clock_timestamp()
      WHERE p.part = p_part;
   END IF;
 EXCEPTION

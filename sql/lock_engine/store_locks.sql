@@ -8,7 +8,7 @@
 -- A row never ends before it began, and never begins before the one that it replaces ended, wherever the clock was set.
 CREATE OR REPLACE FUNCTION lock_engine.store_locks(
   p_now timestamptz, p_min_age interval, p_everything boolean, p_own_pids integer[], p_anyone_waits boolean,
-  p_unseen_since timestamptz,
+  p_unseen_since timestamptz, p_apart bigint[] DEFAULT '{}',
   OUT locks integer, OUT blocking integer, OUT critical integer, OUT waiting integer, OUT written integer,
   OUT refresh_at timestamptz, OUT blockers lock_catalog.graph[])
 LANGUAGE plpgsql
@@ -28,7 +28,8 @@ AS $$
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_step_intervals interval[] := ARRAY(SELECT make_interval(secs => x.s) FROM unnest(v_steps) WITH ORDINALITY AS x (s, n) ORDER BY x.n);
-  v_own_logins text[] := ARRAY(SELECT jsonb_array_elements_text(lock_admin.setting('monitor.own_logins')));
+  v_own_logins text[] := ARRAY(SELECT e.login FROM (SELECT lock_admin.setting('monitor.own_logins') AS logins) o,
+    jsonb_array_elements_text(CASE jsonb_typeof(o.logins) WHEN 'array' THEN o.logins ELSE '[]' END) e (login));
   v_first_refresh timestamptz := p_now + interval '1 minute';
   v_old timestamptz := p_now - p_min_age;
   v_restarted timestamptz := pg_postmaster_start_time();
@@ -40,7 +41,7 @@ BEGIN
   WITH
   everybody AS MATERIALIZED (SELECT x.* FROM lock_catalog.sessions x),
   s AS MATERIALIZED (
-    SELECT x.*, coalesce(x.leader_pid, x.pid)::bigint AS node, x.user_name::varchar(100) AS stored_user,
+    SELECT x.*, x.lock_group::bigint AS node, x.user_name::varchar(100) AS stored_user,
            x.database_name::varchar(100) AS stored_database, x.application_name::varchar(200) AS stored_application,
            coalesce(date_part('epoch', x.backend_start) * 1000000, 0)::bigint AS session_epoch,
            to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id,
@@ -60,11 +61,24 @@ BEGIN
       FROM lock_catalog.graph_of(p_own_pids, ARRAY(SELECT x::lock_catalog.sessions FROM everybody x),
                                  ARRAY(SELECT x::lock_catalog.locks FROM aside x)) n
      WHERE p_anyone_waits),
+  -- each lock that is waited for by its own truth: the members of a parallel query may wait for several things
+  w AS MATERIALIZED (
+    SELECT g.node, NULL::integer AS process, g.relation_oid, g.database_oid, g.page, g.tuple, g.object_name, g.wait_start,
+           g.wait_start_is_bound, g.hard_blockers, g.soft_blockers, g.run_head, g.run_position, g.roots
+      FROM g WHERE g.is_waiting AND g.waits IS NULL
+    UNION ALL
+    SELECT (m.wait).node, (m.wait).process, (m.wait).relation_oid, (m.wait).database_oid, (m.wait).page, (m.wait).tuple,
+           (m.wait).object_name, (m.wait).wait_start, (m.wait).wait_start_is_bound, (m.wait).hard_blockers, (m.wait).soft_blockers,
+           (m.wait).run_head, (m.wait).run_position, (m.wait).roots
+      FROM (SELECT jsonb_populate_record(NULL::lock_catalog.graph, jsonb_array_elements(g.waits)) AS wait
+              FROM g WHERE g.waits IS NOT NULL OFFSET 0) m),
   wanted AS MATERIALIZED (
-    SELECT k.object_hash, k.mode_bit, count(*) AS waiters, min(coalesce(k.wait_start, s.earliest_wait)) AS since
-      FROM aside k JOIN s ON s.pid = k.pid
-     WHERE p_anyone_waits AND NOT k.granted
-     GROUP BY k.object_hash, k.mode_bit),
+    SELECT x.object_hash, x.mode_bit, count(*) AS waiters, min(x.since) AS since
+      FROM (SELECT k.object_hash, k.mode_bit, s.node, min(coalesce(k.wait_start, s.earliest_wait)) AS since
+              FROM aside k JOIN s ON s.pid = k.pid
+             WHERE p_anyone_waits AND NOT k.granted
+             GROUP BY k.object_hash, k.mode_bit, s.node) x
+     GROUP BY x.object_hash, x.mode_bit),
   -- what waits behind a lock held in each of the eight modes
   behind AS MATERIALIZED (
     SELECT w.object_hash, m.mode_bit, sum(w.waiters)::integer AS waiters,
@@ -89,7 +103,7 @@ BEGIN
            k.objsubid, k.transactionid, k.virtualxid, k.wait_start, NULL::varchar(100) AS prepared_by,
            NULL::varchar(100) AS prepared_in
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
-     WHERE NOT v_aside AND (NOT k.granted OR NOT s.starting AND (p_everything OR coalesce(s.xact_start, s.backend_start) < v_old))
+     WHERE NOT v_aside AND k.pid <> ALL (p_apart) AND (NOT k.granted OR NOT s.starting AND (p_everything OR coalesce(s.xact_start, s.backend_start) < v_old))
     UNION ALL
     SELECT k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
@@ -103,8 +117,8 @@ BEGIN
       LEFT JOIN s ON s.pid = k.pid
       LEFT JOIN prepared p ON p.virtualtransaction = CASE WHEN k.pid IS NULL THEN k.virtualtransaction END
       LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN k.granted THEN k.object_hash END
-      LEFT JOIN g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND g.is_waiting
-     WHERE (s.pid IS NOT NULL OR p.prepared IS NOT NULL)
+      LEFT JOIN w g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND coalesce(g.process, k.pid) = k.pid
+     WHERE (s.pid IS NOT NULL OR p.prepared IS NOT NULL) AND coalesce(k.pid, 0) <> ALL (p_apart)
        AND (NOT k.granted OR b.waiters > 0
             OR s.starting IS NOT TRUE AND (p_everything OR coalesce(s.xact_start, s.backend_start, p.prepared) < v_old))),
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
@@ -196,7 +210,7 @@ BEGIN
      WHERE a.step = 'signal' AND a.logged_at > p_now - interval '10 minutes'
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
-    SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL),
+    SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL AND o.lock_pid <> ALL (p_apart)),
   endings AS MATERIALIZED (
     SELECT o.home, o.place, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at,
            CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
@@ -269,7 +283,7 @@ BEGIN
            t.next_refresh
       FROM timed t
       LEFT JOIN s ON s.pid = t.pid
-      LEFT JOIN g ON g.node = CASE WHEN NOT t.granted THEN s.node END AND g.is_waiting
+      LEFT JOIN w g ON g.node = CASE WHEN NOT t.granted THEN s.node END AND coalesce(g.process, t.pid) = t.pid
       LEFT JOIN text_print x ON x.query = CASE WHEN t.matters THEN s.query END
       LEFT JOIN relation c ON c.rel_oid = t.rel_oid AND t.rel_database IN (0, v_current_database)
      WHERE (SELECT count(*) FROM ended) >= 0
@@ -285,6 +299,7 @@ BEGIN
     FROM (SELECT count(*)::integer AS locks, (count(*) FILTER (WHERE k.waiters > 0))::integer AS blocking FROM kept k) n;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.store_locks(timestamptz, interval, boolean, integer[], boolean, timestamptz) IS
+COMMENT ON FUNCTION lock_engine.store_locks(timestamptz, interval, boolean, integer[], boolean, timestamptz, bigint[]) IS
   'Stores what changed among the locks since the last cycle: closes what ended (and how), opens what is new. Called by '
-  'lock_engine.run_cycle under the cycle''s advisory lock only. blockers: the nodes of the graph that block somebody.';
+  'lock_engine.run_cycle under the cycle''s advisory lock only. blockers: the nodes of the graph that block somebody. '
+  'p_apart: sessions whose rows are left as they are (0: prepared transactions).';

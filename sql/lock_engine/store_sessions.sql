@@ -4,7 +4,7 @@
 -- p_unseen_since: nobody has looked since then. An episode lasted through if somebody behind it has waited from before on;
 -- any other ended somewhere between: its row ends with the last sight, ended_by is now.
 CREATE OR REPLACE FUNCTION lock_engine.store_sessions(
-  p_now timestamptz, p_blockers lock_catalog.graph[], p_unseen_since timestamptz,
+  p_now timestamptz, p_blockers lock_catalog.graph[], p_unseen_since timestamptz, p_apart bigint[] DEFAULT '{}',
   OUT blockers integer, OUT roots integer, OUT critical integer, OUT written integer,
   OUT refresh_at timestamptz, OUT recommendations text[])
 LANGUAGE plpgsql
@@ -37,7 +37,7 @@ BEGIN
            hashtextextended(concat_ws('|', g.node, g.backend_start, g.blocked_total, g.blocked_directly, g.is_root, g.kind,
              g.severity, g.state, g.query, g.xact_start, g.locks_held, g.exclusive_locks_held, g.hard_blockers,
              g.soft_blockers, g.roots, g.wait_start, g.backend_xid), 0) AS print
-      FROM unnest(p_blockers) g),
+      FROM unnest(p_blockers) g WHERE g.node <> ALL (p_apart)),
   o AS MATERIALIZED (
     SELECT x.blocking_session_hk, x.load_date, x.node, x.session_start_time, x.fingerprint, x.refresh_at,
            x.transaction_start, x.session_pid
@@ -77,7 +77,8 @@ BEGIN
       FROM o
       LEFT JOIN session s ON s.pid = o.session_pid AND s.backend_start = o.session_start_time
       LEFT JOIN door d ON d.target_pid = o.session_pid AND d.target_backend_start = o.session_start_time
-     WHERE NOT EXISTS (SELECT 1 FROM paired p WHERE p.blocking_session_hk = o.blocking_session_hk)),
+     WHERE NOT EXISTS (SELECT 1 FROM paired p WHERE p.blocking_session_hk = o.blocking_session_hk)
+       AND coalesce(o.node, 0) <> ALL (p_apart)),
   ended AS (
     UPDATE lock_monitoring.blocking_session_s x
        SET load_end_date = e.until, ended_how = e.how, ended_at = CASE WHEN e.how IS NOT NULL THEN e.until END,
@@ -128,7 +129,10 @@ BEGIN
            CASE WHEN f.node > 0 THEN c.connections END, f.is_superuser, f.backend_type, 'pg_blocking_pids',
            f.node, f.is_root, f.kind, f.recommended_action, f.blocking_since, f.blocked_seconds, f.blocked_directly,
            f.hard_blockers, f.soft_blockers, f.roots, f.wait_start,
-           CASE WHEN f.is_waiting THEN f.lock_mode || ' on ' || f.object_name END, f.prepared_gid, f.backend_xid,
+           CASE WHEN f.waits IS NOT NULL
+                  THEN (SELECT string_agg(concat(m.wait ->> 'lock_mode', ' on ', m.wait ->> 'object_name'), '; ' ORDER BY m.n)
+                          FROM jsonb_array_elements(f.waits) WITH ORDINALITY m (wait, n))
+                WHEN f.is_waiting THEN f.lock_mode || ' on ' || f.object_name END, f.prepared_gid, f.backend_xid,
            f.query_truncated, f.query_id, lock_engine.query_fingerprint(f.query), f.print, f.next_refresh
       FROM fresh f LEFT JOIN clients c ON c.client_addr IS NOT DISTINCT FROM f.client_addr
      WHERE (SELECT count(*) FROM ended) >= 0
@@ -146,5 +150,6 @@ BEGIN
     INTO blockers, roots, critical, written, refresh_at, recommendations;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[], timestamptz) IS
-  'Stores what changed among the blocking sessions since the last cycle. Called by lock_engine.run_cycle only.';
+COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[], timestamptz, bigint[]) IS
+  'Stores what changed among the blocking sessions since the last cycle. Called by lock_engine.run_cycle only. p_apart: nodes '
+  'whose episodes are left as they are.';

@@ -65,7 +65,10 @@ def test_health_endpoints(vault_db: str) -> None:
     client = Client()
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"ready": False, "watching": {"vault": False}})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"ready": False, "watching": {"vault": False}, "without": {}},
+    )
     with running_loop():
         until_watching(vault_db)
         assert poll(lambda: client.get("/readyz").status_code == 200, 5, "readiness")

@@ -256,9 +256,26 @@ def linear(scenes: Scenes) -> None:
     print(f"cost a waiter at 1,000 against 125: {a_waiter[-1] / a_waiter[0]:.2f} x (linear: about 1)")
 
 
+def chain(scenes: Scenes) -> None:
+    """A chain of 1,000, each behind the one before."""
+    with Crowd(scenes.dsn) as crowd:
+        scenes.chain(crowd, 999)
+        until(lambda: scenes.waiting() >= 999, "all wait")
+        bench = Bench(scenes.dsn, "a chain of 1,000")
+        tooks = []
+        for _ in range(5):
+            empty_vault(scenes)()
+            tooks.append(milliseconds(bench.connection, CYCLE)[0])
+        reading = "SELECT count(*) FROM lock_catalog.waits_for()"
+        graph = statistics.median(milliseconds(bench.connection, reading)[0] for _ in range(5))
+        took = statistics.median(tooks)
+        print(f"{bench.label:30} first capture {took:7.1f} ms, graph alone {graph:6.1f} ms (at most 1000)")
+        bench.close()
+
+
 def main() -> None:
     """Run the scenes named on the command line, or all."""
-    chosen = set(sys.argv[1:]) or {"row", "trees", "ddl", "locks", "linear"}
+    chosen = set(sys.argv[1:]) or {"row", "trees", "ddl", "locks", "linear", "chain"}
     with throwaway({"max_connections": "1200", "max_locks_per_transaction": "512"}, on_disk=True) as server:
         dsn = server.dsn(server.create_database())
         vaults.install(dsn)
@@ -298,6 +315,8 @@ def main() -> None:
             granted_scene(scenes, limit)
         if "linear" in chosen:
             linear(scenes)
+        if "chain" in chosen:
+            chain(scenes)
         scenes.close()
 
 

@@ -6,7 +6,8 @@ The scene is that of `bench_cycle locks`: 5,000 granted locks in 50 transactions
 runs under valgrind's callgrind (Debian's package valgrind), some fifty times slower, which counts the
 instructions in user space of the session that looks: of one raw reading (`count(*)` of pg_lock_status()
 plus of pg_stat_get_activity(NULL)), of a first capture, of that capture's rows alone, written again by two
-plain INSERTs, of a cycle with nothing changed and of one with 5 % changed. The figures repeat to 1 % on one
+plain INSERTs, of a cycle with nothing changed and of one with 5 % changed; then of the waits-for graph,
+and of a first capture with it, where 100 to 250 sessions wait. The figures repeat to 1 % on one
 machine, however busy it is. The ratio of the times, of bench_cycle, has been seen 30 % below these and 15 %
 above them: what a processor makes of writing against reading differs. Takes three to five minutes.
 """
@@ -18,6 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,7 +28,7 @@ import psycopg
 
 from onevault.embedded import account as accounts
 from tests.bench.bench_cycle import CYCLE, RAW, Rows, empty_vault, milliseconds, other_locks
-from tests.bench.crowd import Crowd, Scenes
+from tests.bench.crowd import Crowd, Scenes, until
 from tests.support import vaults
 from tests.support.servers import Server, throwaway
 
@@ -123,12 +125,38 @@ def count(dsn: str, counts: Path, limit: float) -> None:
     scenes.close()
 
 
+def graphs(dsn: str, counts: Path) -> None:
+    """Print the instructions of the waits-for graph alone, and of a cycle that stores it, of four scenes."""
+    scenes = Scenes(dsn)
+    makers: tuple[tuple[str, int, Callable[[Crowd], None]], ...] = (
+        ("200 on one row", 200, lambda crowd: scenes.one_row(crowd, 200)),
+        ("10 trees of 10", 100, lambda crowd: scenes.trees(crowd, 10, 10)),
+        ("DDL, 100 behind", 101, lambda crowd: scenes.queued_ddl(crowd, 100)),
+        ("chain of 250", 250, lambda crowd: scenes.chain(crowd, 250)),
+    )
+    for label, waiters, make in makers:
+        with Crowd(dsn) as crowd:
+            make(crowd)
+            until(lambda waiters=waiters: scenes.waiting() >= waiters, label, 600)  # type: ignore[misc]
+            counter = Counter(dsn, counts)
+            connection, empty = counter.connection, empty_vault(scenes)
+            for what, call in (("graph", "SELECT count(*) FROM lock_catalog.waits_for()"), ("cycle", CYCLE)):
+                for _ in range(2):
+                    empty()
+                    milliseconds(connection, call)
+                empty()
+                found = counter.of(partial(milliseconds, connection, call))
+                print(f"{label}: {what} {found / 1e6:.1f} million instructions", flush=True)
+            connection.close()
+    scenes.close()
+
+
 def main() -> None:
     """Run the benchmark on a throwaway server."""
     if shutil.which("valgrind") is None:
         print("skipped: this benchmark needs valgrind, install it (Debian: apt-get install valgrind)")
         return
-    settings = {"max_connections": "120", "max_locks_per_transaction": "512", "autovacuum": "off"}
+    settings = {"max_connections": "290", "max_locks_per_transaction": "512", "autovacuum": "off"}
     # the folder outlives the server, whose processes write into it until their end
     with (
         tempfile.TemporaryDirectory(prefix="onevault-counts-") as folder,
@@ -141,6 +169,7 @@ def main() -> None:
         accounts.give(counts, server.cluster.account)
         restart_under_valgrind(server, counts)
         count(dsn, counts, 2.5 if server.version >= 14 else 3.5)
+        graphs(dsn, counts)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,16 @@ class Scenes:
         """One more waiter on a row."""
         crowd.start(crowd.open(), f"UPDATE account SET balance = balance + 1 WHERE id = {row}")
 
+    def chain(self, crowd: Crowd, length: int) -> None:
+        """`length` waiters, each behind the one before: it holds one row and wants that one's."""
+        for row in range(1, length + 2):
+            member = crowd.open()
+            crowd.run(member, "SET deadlock_timeout = '10min'")
+            crowd.run(member, "BEGIN")
+            crowd.run(member, f"UPDATE account SET balance = balance + 1 WHERE id = {row}")
+            if row > 1:
+                crowd.start(member, f"UPDATE account SET balance = balance + 1 WHERE id = {row - 1}")
+
     def trees(self, crowd: Crowd, number: int, size: int) -> None:
         """`number` trees of `size` waiters each, a row for each tree."""
         for row in range(1, number + 1):

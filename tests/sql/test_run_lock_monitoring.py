@@ -167,7 +167,7 @@ def test_looking_for_the_culprit_does_not_wait_either(
     stored.connection.execute("SET statement_timeout = '10s'")
     upgrade = session(scene)
     upgrade.run("LOCK TABLE lock_catalog.locks IN ACCESS EXCLUSIVE MODE")
-    said = "skipped: a table of the vault is locked by another session"
+    said = "skipped: locked by another session: canceling statement due to lock timeout"
     assert stored.cycle()["monitoring_summary"] == said
     upgrade.run("SELECT pg_advisory_xact_lock(460, 1)")
     assert stored.cycle()["monitoring_summary"] == said

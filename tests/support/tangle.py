@@ -169,7 +169,8 @@ class Truth:
         """What PostgreSQL says now."""
         leader = dict(
             connection.execute(
-                "SELECT pid, coalesce(leader_pid, pid) FROM pg_stat_get_activity(NULL)"
+                "SELECT pid, CASE WHEN backend_type = 'parallel worker' THEN leader_pid ELSE pid END"
+                " FROM pg_stat_activity"
             ).fetchall()
         )
         locks = connection.execute(

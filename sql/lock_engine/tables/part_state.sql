@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS lock_engine.part_state (
   failures bigint NOT NULL DEFAULT 0,
   set_aside integer NOT NULL DEFAULT 0,
   what text,
+  records bigint[],
   last_sqlstate text,
   last_error text,
   failing_since timestamptz,
@@ -21,6 +22,7 @@ COMMENT ON COLUMN lock_engine.part_state.failures IS 'Runs that have failed, eve
 COMMENT ON COLUMN lock_engine.part_state.set_aside IS
   'Records that the last failed run left out while it did the rest; 0: it did nothing of this part.';
 COMMENT ON COLUMN lock_engine.part_state.what IS 'The records set aside, in words, the first few of them.';
+COMMENT ON COLUMN lock_engine.part_state.records IS 'The records set aside by number: pids, nodes of the graph, events.';
 COMMENT ON COLUMN lock_engine.part_state.last_sqlstate IS 'PostgreSQL''s code of the last failure.';
 COMMENT ON COLUMN lock_engine.part_state.last_error IS 'The last failure in PostgreSQL''s words.';
 COMMENT ON COLUMN lock_engine.part_state.failing_since IS 'When the first of the failures in a row was; NULL while it works.';
