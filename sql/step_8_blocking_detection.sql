@@ -232,6 +232,7 @@ BEGIN;
 \ir lock_admin/functions/is_protected_application.sql
 \ir lock_admin/functions/refusal_code.sql
 \ir lock_admin/functions/signals_in_last_hour.sql
+\ir lock_admin/seed/changed_policies.sql
 \ir lock_admin/functions/in_window.sql
 \ir lock_admin/functions/policy_may_act.sql
 \ir lock_admin/functions/simulate.sql
