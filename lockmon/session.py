@@ -54,6 +54,13 @@ _MEANING = {
     "gin_fuzzy_search_limit": "0",
     "exit_on_error": "off",
     "client_min_messages": "notice",
+    # what goes to the log beside messages: the trees of statements as long as ours are megabytes a cycle,
+    # which the reader of the log then reads
+    "debug_print_parse": "off",
+    "debug_print_plan": "off",
+    "debug_print_rewritten": "off",
+    "trace_notify": "off",
+    "trace_sort": "off",
     # what is made, and where
     "check_function_bodies": "on",
     "default_table_access_method": "heap",
@@ -114,6 +121,7 @@ START: Settings = _MEANING | LIMITS | _LINE | _PLANS
 _WHERE_KNOWN: Settings = {
     "client_connection_check_interval": "0",
     "createrole_self_grant": "",
+    "debug_print_raw_parse": "off",
     "debug_parallel_query": "off",
     "force_parallel_mode": "off",
     "icu_validation_level": "warning",
