@@ -162,14 +162,20 @@ BEGIN
     UNION
     SELECT r.head_pid, e.node FROM reach r JOIN member m ON m.node = r.node JOIN edge e ON e.head_pid = m.head_pid),
   reached AS MATERIALIZED (
-    SELECT r.head_pid, r.node, m.node IS NOT NULL AS waits, bool_or(coalesce(m.head_pid = r.head_pid, false)) AS cyclic
-      FROM reach r LEFT JOIN member m ON m.node = r.node
-     GROUP BY r.head_pid, r.node, m.node IS NOT NULL),
+    -- a chain of a thousand reaches half a million: each of these joins finds one row at most, nothing is sorted or grouped
+    SELECT r.head_pid, r.node, m.node IS NOT NULL AS waits, o.node IS NOT NULL AS cyclic, e.node IS NOT NULL AS directly
+      FROM reach r
+      LEFT JOIN (SELECT DISTINCT x.node FROM member x) m ON m.node = r.node
+      LEFT JOIN member o ON o.node = r.node AND o.head_pid = r.head_pid
+      LEFT JOIN edge e ON e.head_pid = r.head_pid AND e.node = r.node),
   class_roots AS MATERIALIZED (
-    SELECT r.head_pid,
-           coalesce(array_agg(r.node ORDER BY r.node) FILTER (WHERE NOT r.waits),
-                    array_agg(r.node ORDER BY r.node)) AS roots
-      FROM reached r GROUP BY r.head_pid),
+    SELECT r.head_pid, array_agg(r.node ORDER BY r.node) AS roots FROM reached r WHERE NOT r.waits GROUP BY r.head_pid
+    UNION ALL
+    -- whoever waits for a cycle alone has all of it
+    SELECT r.head_pid, array_agg(r.node ORDER BY r.node)
+      FROM reached r
+     WHERE r.head_pid NOT IN (SELECT x.head_pid FROM reached x WHERE NOT x.waits)
+     GROUP BY r.head_pid),
   deadlocked AS (SELECT DISTINCT r.node FROM reached r WHERE r.cyclic),
   class_edges AS MATERIALIZED (
     SELECT e.head_pid,
@@ -200,7 +206,7 @@ BEGIN
   surplus AS MATERIALIZED (
     SELECT x.node, sum(x.waits - 1) AS total, sum(greatest(x.directly - 1, 0)) AS directly, sum(x.seconds - x.longest) AS seconds
       FROM (SELECT r.node, q.node AS waiter, count(*) AS waits,
-                   count(*) FILTER (WHERE EXISTS (SELECT 1 FROM edge e WHERE e.head_pid = r.head_pid AND e.node = r.node)) AS directly,
+                   count(*) FILTER (WHERE r.directly) AS directly,
                    sum(extract(epoch FROM v_now - q.began))::numeric AS seconds,
                    max(extract(epoch FROM v_now - q.began))::numeric AS longest
               FROM several v JOIN q ON q.node = v.node JOIN reached r ON r.head_pid = q.head_pid
@@ -210,8 +216,7 @@ BEGIN
     SELECT i.node, (i.total - coalesce(u.total, 0))::integer AS total, (i.directly - coalesce(u.directly, 0))::integer AS directly,
            i.since, round(i.seconds - coalesce(u.seconds, 0), 3) AS seconds
       FROM (SELECT r.node, sum(c.members) AS total,
-                   sum(c.members) FILTER (WHERE EXISTS (SELECT 1 FROM edge e WHERE e.head_pid = r.head_pid AND e.node = r.node))
-                     AS directly,
+                   sum(c.members) FILTER (WHERE r.directly) AS directly,
                    min(c.began) AS since, sum(c.seconds) AS seconds
               FROM reached r JOIN class c ON c.head_pid = r.head_pid
              GROUP BY r.node) i
