@@ -12,7 +12,8 @@ DECLARE
   w record;
 BEGIN
   SELECT s.last_look_at, s.patience INTO w FROM lock_engine.watch_state s WHERE s.watch_state_id = 1 FOR UPDATE SKIP LOCKED;
-  IF NOT FOUND THEN
+  -- nor is it a look while no lock at all can be stored
+  IF NOT FOUND OR EXISTS (SELECT 1 FROM lock_engine.cycle_state c WHERE c.stored_at IS NOT NULL AND c.locks_captured IS NULL) THEN
     RETURN NULL;
   END IF;
   v_now := clock_timestamp();
@@ -28,7 +29,7 @@ END
 $$;
 COMMENT ON FUNCTION lock_engine.note_look(double precision) IS
   'Stores that the loop watches now, and that a pause of more than so many seconds would be a gap. Returns the server''s time; NULL '
-  'if another cycle is writing, so that nothing was stored.';
+  'if another cycle is writing, or the last one could store no lock at all, so that nothing was stored.';
 ALTER FUNCTION lock_engine.note_look(double precision) OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_engine.note_look(double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_engine.note_look(double precision) TO lock_monitoring_role;

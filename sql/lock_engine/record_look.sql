@@ -22,7 +22,10 @@ BEGIN
     INSERT INTO lock_engine.coverage_gap (gap_start, gap_end, reason)
     VALUES (w.last_look_at, p_now,
             CASE WHEN pg_postmaster_start_time() > w.last_look_at THEN 'the server was not running, or had just started'
-                 ELSE 'no look was stored' END);
+                 ELSE coalesce((SELECT 'no lock could be stored: ' || p.last_error FROM lock_engine.part_state p, lock_engine.cycle_state c
+                                 WHERE p.part = 'locks' AND p.failures_in_a_row > 0 AND c.locks_captured IS NULL
+                                   AND c.stored_at IS NOT NULL),
+                               'no look was stored') END);
     UPDATE lock_engine.watch_state s
        SET last_look_at = p_now, by_loop = w.looks_by_loop, unseen_since = coalesce(s.unseen_since, w.last_look_at)
      WHERE s.watch_state_id = 1;

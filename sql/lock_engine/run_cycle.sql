@@ -30,6 +30,7 @@ DECLARE
   v_failed text[] := '{}';
   v_unlinked timestamptz;
   v_where text;
+  v_watch record;
 BEGIN
   BEGIN
     IF NOT pg_try_advisory_xact_lock(460, 1) THEN
@@ -45,6 +46,7 @@ BEGIN
     v_min_age := make_interval(secs => (lock_admin.setting('capture.min_transaction_age_seconds') #>> '{}')::double precision);
     v_now := clock_timestamp();
     -- a stored cycle is a look: it is written with what it stores, or not at all
+    SELECT w.* INTO v_watch FROM lock_engine.watch_state w WHERE w.watch_state_id = 1;
     UPDATE lock_engine.watch_state w
        SET last_look_at = v_now, by_loop = coalesce(w.looker_pid = pg_backend_pid(), false)
      WHERE w.watch_state_id = 1
@@ -120,7 +122,14 @@ BEGIN
       PERFORM lock_engine.part_ok(x.part) FROM unnest(ARRAY['locks', 'episodes', 'links']) x (part) WHERE x.part <> ALL (v_failed);
     END IF;
 
-    IF v_unseen IS NOT NULL THEN
+    IF v_locks.locks IS NULL THEN
+      -- no lock at all could be stored: that was no look, and note_look() notes none until one is (cycle_state.locks_captured)
+      DELETE FROM lock_engine.coverage_gap g WHERE g.gap_end = v_now;
+      UPDATE lock_engine.watch_state w
+         SET first_look_at = v_watch.first_look_at, last_look_at = v_watch.last_look_at, by_loop = v_watch.by_loop,
+             unseen_since = v_watch.unseen_since
+       WHERE w.watch_state_id = 1;
+    ELSIF v_unseen IS NOT NULL THEN
       UPDATE lock_engine.watch_state w SET unseen_since = NULL WHERE w.watch_state_id = 1;
     END IF;
 

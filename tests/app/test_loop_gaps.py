@@ -188,14 +188,19 @@ def test_cycles_that_fail_each_time_are_not_watching(vault_db: str) -> None:
         with psycopg.connect(vault_db, autocommit=True) as dba:
             # something that changes must be stored, and cannot be
             dba.execute(
-                "ALTER TABLE lock_monitoring.lock_activity_h ADD CONSTRAINT no_more CHECK (false) NOT VALID"
+                "CREATE FUNCTION public.no_more() RETURNS trigger LANGUAGE plpgsql"
+                " AS $$BEGIN RAISE EXCEPTION 'no_more'; END$$"
+            )
+            dba.execute(
+                "CREATE TRIGGER no_more BEFORE INSERT ON lock_monitoring.lock_activity_s"
+                " FOR EACH STATEMENT EXECUTE FUNCTION public.no_more()"
             )
             broken = now(vault_db)
             dba.execute("SELECT pg_advisory_lock(78, 2)")
             poll(lambda: now(vault_db) > broken + timedelta(seconds=6), 15, "some seconds")
             (open_gap,) = gaps(vault_db)
             assert open_gap.reason == "nobody has looked since"
-            dba.execute("ALTER TABLE lock_monitoring.lock_activity_h DROP CONSTRAINT no_more")
+            dba.execute("DROP TRIGGER no_more ON lock_monitoring.lock_activity_s")
             gap = after(broken + timedelta(seconds=3), vault_db)
             poll(lambda: "no_more" in gaps(vault_db)[0].reason, 5, "the reason")
             assert gap.span_end > broken + timedelta(seconds=6)
