@@ -82,6 +82,9 @@ _LINE = {
     "tcp_user_timeout": "0",
 }
 _PLANS = {
+    # One core at most of a server in trouble; and a worker begins with the database's transaction_timeout,
+    # whatever its leader's is (17 and later).
+    "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "geqo": "on",
     "plan_cache_mode": "auto",

@@ -253,7 +253,6 @@ LEFT_TO_THE_SITE = {
     "maintenance_work_mem",
     "max_parallel_maintenance_workers",
     "max_parallel_workers",
-    "max_parallel_workers_per_gather",
     "md5_password_warnings",
     "min_parallel_index_scan_size",
     "min_parallel_table_scan_size",
