@@ -13,7 +13,7 @@ from tests.support import scenes
 from tests.support.stored import Stored
 
 # a whole hour and a half, well in the past
-BEGAN = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
+BEGAN = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
 ENDED = BEGAN + timedelta(minutes=90)
 GAP = (BEGAN + timedelta(minutes=10), BEGAN + timedelta(minutes=70))
 
