@@ -101,11 +101,11 @@ def endpoint(view: View) -> Callable[[HttpRequest], HttpResponse]:
     return checked
 
 
-def moment(request: HttpRequest, name: str, default: datetime | None) -> datetime | None:
-    """Return a moment out of the query, in ISO 8601 with its offset."""
+def moment(request: HttpRequest, name: str) -> datetime | None:
+    """Return a moment out of the query, in ISO 8601 with its offset; None where it is not given."""
     text = request.GET.get(name)
     if text is None:
-        return default
+        return None
     try:
         # a plus sign arrives as a blank where it was not encoded
         value = parse_datetime(text.replace(" ", "+"))
@@ -127,7 +127,7 @@ def limit(request: HttpRequest) -> int:
 @endpoint
 def tree(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
     """The waits-for graph: now, or with ``at`` as the monitor knew it at that moment, if it was watched."""
-    at = moment(request, "at", None)
+    at = moment(request, "at")
     if at is None:
         with vault.cursor(alias) as cursor:
             graph = nodes.from_live(catalog.waits_for(cursor), see_text)
@@ -162,8 +162,8 @@ def coverage(alias: str, since: datetime, until: datetime) -> dict[str, Any]:
 @endpoint
 def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
     """Blocking episodes by roots, in their last version, latest first."""
-    since = moment(request, "since", timezone.now() - timedelta(days=1))
-    until = moment(request, "until", timezone.now())
+    since = moment(request, "since") or timezone.now() - timedelta(days=1)
+    until = moment(request, "until") or timezone.now()
     known = BlockingSession.objects.using(alias)
     versions = (
         known.filter(is_root=True, load_date__gte=since, load_date__lte=until)
@@ -180,14 +180,13 @@ def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]
         | {"query": row.current_query if see_text else words.hide_literals(row.current_query)}
         for row in known.filter(satellite_id__in=wanted).order_by("-satellite_id")
     ]
-    assert since is not None and until is not None
     return {"since": since, "until": until, **coverage(alias, since, until), "episodes": found}
 
 
 @endpoint
 def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
     """Deadlocks, latest first."""
-    since = moment(request, "since", timezone.now() - timedelta(days=7))
+    since = moment(request, "since") or timezone.now() - timedelta(days=7)
     with vault.cursor(alias) as cursor:
         found = deadlocks.list_deadlocks(cursor, since, limit(request))
         ledger = deadlocks.ledger(cursor)
@@ -217,6 +216,5 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
         }
         for line in ledger
     ]
-    assert since is not None
     seen = coverage(alias, since, timezone.now())
     return {"since": since, **seen, "deadlocks": shown, "ledger": accounts}

@@ -39,6 +39,7 @@ BEGIN;
 \ir lock_catalog/sessions.sql
 \ir lock_catalog/alive.sql
 \ir lock_catalog/locks.sql
+\ir lock_catalog/monitor_locks.sql
 \ir lock_catalog/object_name.sql
 \ir lock_catalog/digest.sql
 \ir lock_engine/severity.sql

@@ -25,7 +25,7 @@ from django.db import connections
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.calls.base import Cursor
-from lockmon.monitor.parts import Helper
+from lockmon.monitor import parts
 from lockmon.vault import ADMIN_ROLE, direct_connection
 
 from . import channels, delivery, events, lifecycle
@@ -87,21 +87,21 @@ class AlertEvaluator:
     def run_forever(self, stop: threading.Event) -> None:
         """Evaluate until ``stop`` is set. Never raises: a broken connection is opened again after a
         pause."""
-        failing, part = "", Helper(self.alias, "alerts")
+        failing, counted = "", parts.beside_loop(self.alias)
         try:
             while not stop.is_set():
                 begun, pause = time.monotonic(), RETRY_SECONDS
                 try:
                     self.run_once()
                     pause, failing = self._interval, ""
-                    part.worked()
+                    counted.worked("alerts")
                 except Exception as error:
                     self.close()
                     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
                     if text != failing:
                         log.error("Alerts are not evaluated: %s", text)
                     failing = text
-                    part.failed(error)
+                    counted.failed("alerts", error)
                 stop.wait(max(0.1, pause - (time.monotonic() - begun)))
         finally:
             self.close()

@@ -138,15 +138,6 @@ class ServerFacts:
     reads_activity: bool
 
 
-@dataclass(frozen=True)
-class Gap:
-    """A time in which nobody watched."""
-
-    gap_start: datetime
-    gap_end: datetime
-    reason: str
-
-
 def monitor_status(cursor: Cursor) -> MonitorStatus:
     """lock_engine.monitor_status: is the loop watching, and how well has it covered today?"""
     return select_one(cursor, MonitorStatus, "lock_engine.monitor_status")
@@ -243,11 +234,6 @@ def transaction_counters(
 def cycle_blockers(cursor: Cursor) -> list[CycleBlocker]:
     """lock_engine.cycle_blockers(): who keeps a full cycle from running now."""
     return select_all(cursor, CycleBlocker, "lock_engine.cycle_blockers()")
-
-
-def recent_gaps(cursor: Cursor, limit: int = 20) -> list[Gap]:
-    """The latest times in which nobody watched, latest first."""
-    return select_all(cursor, Gap, "lock_engine.coverage_gap ORDER BY gap_end DESC LIMIT %s", [limit])
 
 
 def server_facts(cursor: Cursor) -> ServerFacts:

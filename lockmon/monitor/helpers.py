@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import connections
 
-from .parts import Helper
+from . import parts
 from .watch import CycleFacts
 
 log = logging.getLogger("lockmon.monitor")
@@ -32,7 +32,7 @@ class PolicyRunner:
 
     def run_forever(self, stop: threading.Event) -> None:
         """Run until ``stop`` is set. Never raises: a failure is logged once and tried again later."""
-        done, failing, part = 0, "", Helper(self._alias, "policies")
+        done, failing, counted = 0, "", parts.beside_loop(self._alias)
         while not stop.wait(POLL):
             facts = self._facts()
             if facts.number == done or not facts.blocking_sessions:
@@ -41,7 +41,7 @@ class PolicyRunner:
             try:
                 run_policies(self._alias)
                 failing = ""
-                part.worked()
+                counted.worked("policies")
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
                 if text != failing:
@@ -49,7 +49,7 @@ class PolicyRunner:
                 failing = text
                 # whatever state the connection is in, the next run begins with a fresh one
                 connections.close_all()
-                part.failed(error)
+                counted.failed("policies", error)
                 stop.wait(RETRY)
         connections.close_all()
 

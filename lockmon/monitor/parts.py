@@ -7,6 +7,7 @@ A part (episodes, links, tenants, server log, alerts ...) that fails never takes
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import psycopg
 from django.db import DatabaseError, connections
@@ -20,86 +21,79 @@ from .connection import describe_failure
 log = logging.getLogger("lockmon.monitor")
 
 
-def without(parts: tuple[str, ...]) -> str:
-    """Return ", without <part> and <part>" as it follows "Watching"; empty where nothing fails."""
-    if not parts:
+def without(failing: list[coverage.FailingPart]) -> str:
+    """Return ", without <part> and <part> (why)" as it follows "Watching"; empty where nothing fails.
+
+    Why is said in PostgreSQL's words, a clause for each part with what was set aside.
+    """
+    if not failing:
         return ""
-    return f", without {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]}"
+    *others, last = (one.part for one in failing)
+    named = f"{', '.join(others)} and {last}" if others else last
+    return f", without {named} ({'; '.join(_because(one) for one in failing)})"
 
 
-def because(failing: list[coverage.FailingPart]) -> str:
-    """Return why, in PostgreSQL's words and a clause for each part, and what was set aside."""
-    clauses = []
-    for part in failing:
-        aside = f", {some(part.set_aside, 'record')} set aside" if part.set_aside else ""
-        named = f" ({one_line(part.what, 100)})" if part.set_aside and part.what else ""
-        error = one_line(part.last_error, 160) or "no reason is known"
-        clauses.append(f"{part.part}: {error.rstrip('.')}{aside}{named}")
-    return "; ".join(clauses)
+def _because(part: coverage.FailingPart) -> str:
+    aside = f", {some(part.set_aside, 'record')} set aside" if part.set_aside else ""
+    what = f" ({one_line(part.what, 100)})" if part.set_aside and part.what else ""
+    error = one_line(part.last_error, 160) or "no reason is known"
+    return f"{part.part}: {error.rstrip('.')}{aside}{what}"
 
 
 class Parts:
-    """The loop's own parts over one connection: counted in the vault when they fail, cleared when they work.
+    """Parts of the monitor, counted in the vault when they fail and cleared when they work.
 
-    Nothing is raised but the loss of the connection.
+    tell: says something to the vault and returns whether it arrived; what it raises is raised.
     """
 
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, tell: Callable[[coverage.Say], bool]) -> None:
+        self._tell = tell
         self._working: set[str] = set()
 
-    def failed(self, part: str, error: psycopg.Error) -> None:
+    def failed(self, part: str, error: BaseException) -> None:
         """Count a failure of this part."""
         self._working.discard(part)
-        self._tell(
-            lambda cursor: coverage.part_failed(cursor, part, error.sqlstate or "", describe_failure(error))
-        )
+        state = getattr(error, "sqlstate", None) or ""
+        self._tell(lambda cursor: coverage.part_failed(cursor, part, state, describe_failure(error)))
 
     def worked(self, part: str) -> None:
         """Clear what was counted against this part; asks the vault after a failure, and once at first."""
         if part not in self._working and self._tell(lambda cursor: coverage.part_ok(cursor, part)):
             self._working.add(part)
 
-    def _tell(self, say: coverage.Say) -> bool:
+
+def of_loop(connection: psycopg.Connection) -> Parts:
+    """Return the parts of the loop, over its connection. Raises only if that is lost."""
+
+    def tell(say: coverage.Say) -> bool:
         try:
-            with self._connection.cursor() as cursor:
+            with connection.cursor() as cursor:
                 say(cursor)
         except psycopg.Error as error:
-            if self._connection.closed or self._connection.broken:
+            if connection.closed or connection.broken:
                 raise
-            log.info("What fails could not be counted: %s", one_line(str(error), 200))
+            _not_counted(error)
             return False
         return True
 
+    return Parts(tell)
 
-class Helper:
-    """A part that runs beside the loop, in a thread with connections of its own. Never raises.
 
-    alias: the vault. part: its name, as it follows "watching, without".
-    """
+def beside_loop(alias: str) -> Parts:
+    """Return the parts that run beside the loop, in threads with connections of their own. Never raises."""
 
-    def __init__(self, alias: str, part: str) -> None:
-        self._alias = alias
-        self._part = part
-        self._works = False
-
-    def failed(self, error: BaseException) -> None:
-        """Count a failure."""
-        self._works = False
-        state = getattr(error, "sqlstate", None) or ""
-        self._tell(lambda cursor: coverage.part_failed(cursor, self._part, state, describe_failure(error)))
-
-    def worked(self) -> None:
-        """Clear what was counted, after a failure and once at first."""
-        if not self._works:
-            self._works = self._tell(lambda cursor: coverage.part_ok(cursor, self._part))
-
-    def _tell(self, say: coverage.Say) -> bool:
+    def tell(say: coverage.Say) -> bool:
         try:
-            with vault.cursor(self._alias) as cursor:
+            with vault.cursor(alias) as cursor:
                 say(cursor)
         except DatabaseError as error:
-            log.info("What fails could not be counted: %s", one_line(str(error), 200))
-            connections[self._alias].close()
+            _not_counted(error)
+            connections[alias].close()
             return False
         return True
+
+    return Parts(tell)
+
+
+def _not_counted(error: Exception) -> None:
+    log.info("What fails could not be counted: %s", one_line(str(error), 200))

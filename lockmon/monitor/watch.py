@@ -15,12 +15,12 @@ import psycopg
 from lockmon.calls import coverage
 from lockmon.calls.vault import Cycle
 
+from . import parts
 from .connection import LoopConnection, describe_failure, is_connection_loss
 from .coverage import Ledger
 from .cycle import Outcome, name_blockers, run_cycle
 from .deadlocks import DeadlockWatch
 from .options import LoopOptions
-from .parts import Parts
 from .presence import Presence
 from .tick import QuietLook
 
@@ -63,7 +63,7 @@ class Watch:
         self._look = QuietLook(self._connection)
         self._presence = Presence(self._connection, ledger, options)
         self._deadlocks = DeadlockWatch(self._connection.cursor)
-        self._parts = Parts(self._connection)
+        self._parts = parts.of_loop(self._connection)
         self._deadlocks_from = 0.0
         self._young = False
         self._pending = 0

@@ -94,13 +94,7 @@ def _with_vault(
             f"Last look {duration(age)} ago, {gaps}."
         )
     look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
-    if failing:
-        lost = parts.without(status.failing_parts)
-        return (
-            True,
-            f"Watching{lost} ({parts.because(failing)}). Last look {duration(age)} ago{look}, {gaps}.",
-        )
-    return True, f"Watching. Last look {duration(age)} ago{look}, {gaps}."
+    return True, f"Watching{parts.without(failing)}. Last look {duration(age)} ago{look}, {gaps}."
 
 
 def _without_vault(alias: str, now: datetime, failure: str) -> tuple[bool, str]:

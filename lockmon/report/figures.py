@@ -88,7 +88,6 @@ def gather(alias: str, period: str, end: datetime | None = None) -> Report:
             size=doctor.growth(cursor).bytes,
             recommendations=recommend(
                 totals,
-                before,
                 relations,
                 blockers,
                 patterns,
@@ -108,12 +107,11 @@ def growth(totals: calls.Totals, before: calls.Totals, seen: Watched, seen_befor
 
 def recommend(
     totals: calls.Totals,
-    before: calls.Totals,
     relations: tuple[calls.Share, ...],
     blockers: tuple[calls.Share, ...],
     patterns: tuple[calls.Pattern, ...],
     own: calls.Watched,
-    grown: float | None = None,
+    grown: float,
     nothing_known: bool = False,
 ) -> tuple[str, ...]:
     """Return at most three recommendations, the most urgent first; each names the figure that it follows
@@ -150,8 +148,6 @@ def recommend(
                     "longer than anybody waits on purpose.",
                 )
             )
-        if grown is None:
-            grown = totals.waited / before.waited if before.waited else 0.0
         if grown > 2:
             found.append((1, f"Find what changed: waiting per hour has grown to {grown:.1f} times."))
     found.sort(key=lambda one: -one[0])

@@ -138,10 +138,8 @@ def _sentence(status: coverage.MonitorStatus, failing: list[coverage.FailingPart
             f"Looking, but storing nothing{began}: {held}. Last look {words.duration(age)} ago; {gaps}.",
             False,
         )
-    if failing:
-        lost, why = parts.without(status.failing_parts), parts.because(failing)
-        return f"Watching{lost} ({why}). Last look {words.duration(age)} ago, {look}, {gaps}.", False
-    return f"Watching. Last look {words.duration(age)} ago, {look}, {gaps}.", True
+    lost = parts.without(failing)
+    return f"Watching{lost}. Last look {words.duration(age)} ago, {look}, {gaps}.", not failing
 
 
 def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ BEGIN
     END IF;
   EXCEPTION
     WHEN OTHERS THEN
-      IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+      IF lock_engine.ends_all(SQLSTATE, false) THEN
         RAISE;
       END IF;
       IF NOT EXISTS (SELECT 1 FROM lock_engine.tenant_claim c WHERE c.tenant_hk = p_tenant_hk)

@@ -23,10 +23,8 @@ BEGIN
     SELECT -p.transaction::text::bigint || '|' || p.gid FROM pg_prepared_xacts p);
   LOOP
     SELECT format('%s %s', s.pid, s.xact_start) INTO v_cycle
-      FROM lock_catalog.locks l JOIN lock_catalog.sessions s ON s.pid = l.pid
-     WHERE l.lock_type = 'advisory' AND l.granted AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2
-       AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-       AND l.pid <> pg_backend_pid() AND s.state = 'active';
+      FROM lock_catalog.monitor_locks m JOIN lock_catalog.sessions s ON s.pid = m.pid
+     WHERE m.number = 1 AND m.pid <> pg_backend_pid() AND s.state = 'active';
     v_first := coalesce(v_first, v_cycle);
     IF v_cycle IS NULL OR v_cycle <> v_first THEN
       RETURN v_living;

@@ -5,10 +5,8 @@ CREATE OR REPLACE VIEW lock_engine.monitor_status AS
 WITH moment AS (
   SELECT clock_timestamp() AS now, date_trunc('day', clock_timestamp()) AS today
 ), holder AS (
-  SELECT max(l.pid) FILTER (WHERE l.objid = 3) AS leader_pid, max(l.pid) FILTER (WHERE l.objid = 4) AS standby_pid
-    FROM lock_catalog.locks l
-   WHERE l.lock_type = 'advisory' AND l.classid = 460 AND l.objid IN (3, 4) AND l.objsubid = 2 AND l.granted
-     AND l.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+  SELECT max(m.pid) FILTER (WHERE m.number = 3) AS leader_pid, max(m.pid) FILTER (WHERE m.number = 4) AS standby_pid
+    FROM lock_catalog.monitor_locks m
 ), covered AS (
   SELECT sum(c.looks)::bigint AS looks, sum(c.cycles_run)::bigint AS cycles_run,
          sum(c.cycles_skipped)::bigint AS cycles_skipped, sum(c.cycles_failed)::bigint AS cycles_failed,

@@ -40,7 +40,7 @@ BEGIN
     PERFORM lock_engine.check_keys();
   EXCEPTION
     WHEN OTHERS THEN
-      IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+      IF lock_engine.ends_all(SQLSTATE, false) THEN
         RAISE;
       END IF;
       v_reason := SQLERRM;
@@ -59,7 +59,7 @@ BEGIN
       PERFORM lock_engine.check_keys();
     EXCEPTION
       WHEN OTHERS THEN
-        IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+        IF lock_engine.ends_all(SQLSTATE, false) THEN
           RAISE;
         END IF;
         -- locked between the question and the check

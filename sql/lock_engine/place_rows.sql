@@ -22,7 +22,7 @@ BEGIN
       PERFORM lock_engine.check_keys();
     EXCEPTION
       WHEN OTHERS THEN
-        IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+        IF lock_engine.ends_all(SQLSTATE, false) THEN
           RAISE;
         END IF;
         v_left := NULL;

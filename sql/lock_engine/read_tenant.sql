@@ -37,7 +37,7 @@ BEGIN
     END IF;
   EXCEPTION
     WHEN OTHERS THEN
-      IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+      IF lock_engine.ends_all(SQLSTATE, false) THEN
         RAISE;
       END IF;
       PERFORM set_config('lock_vault.unreadable_' || v_table, v_now::text, true);

@@ -31,10 +31,8 @@ BEGIN
     RETURN 0;
   END IF;
   SELECT min(coalesce(s.xact_start, s.backend_start)) INTO v_cycle
-    FROM lock_catalog.locks l JOIN lock_catalog.sessions s ON s.pid = l.pid
-   WHERE l.lock_type = 'advisory' AND l.granted AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2
-     AND l.pid <> pg_backend_pid()
-     AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+    FROM lock_catalog.monitor_locks m JOIN lock_catalog.sessions s ON s.pid = m.pid
+   WHERE m.number = 1 AND m.pid <> pg_backend_pid();
   WHILE v_from < v_last AND (v_cycle IS NULL OR v_cycle > v_from + interval '1 hour')
         AND clock_timestamp() - v_began < p_budget LOOP
     INSERT INTO lock_engine.wait_rollup (hour, dimension, name, table_name, row_page, row_tuple, seconds, begun, longest)

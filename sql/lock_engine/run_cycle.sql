@@ -35,10 +35,7 @@ BEGIN
   BEGIN
     IF NOT pg_try_advisory_xact_lock(460, 1) THEN
       outcome := 'skipped: another cycle is running'
-        || coalesce((SELECT format(' (pid %s)', l.pid) FROM lock_catalog.locks l
-                      WHERE l.lock_type = 'advisory' AND l.classid = 460 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
-                        AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-                      LIMIT 1), '');
+        || coalesce((SELECT format(' (pid %s)', m.pid) FROM lock_catalog.monitor_locks m WHERE m.number = 1 LIMIT 1), '');
       RETURN;
     END IF;
 

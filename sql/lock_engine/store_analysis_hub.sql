@@ -15,7 +15,7 @@ BEGIN
     VALUES (p_hk, p_bk, p_tenant_hk, p_now, 'analyze_lock_waits') ON CONFLICT DO NOTHING;
   EXCEPTION
     WHEN OTHERS THEN
-      IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+      IF lock_engine.ends_all(SQLSTATE, false) THEN
         RAISE;
       END IF;
       INSERT INTO lock_engine.aside_lock_wait_analysis_h (lock_wait_analysis_hk, lock_wait_analysis_bk, tenant_hk, load_date, record_source)

@@ -20,7 +20,7 @@ BEGIN
     RETURN;
   EXCEPTION
     WHEN OTHERS THEN
-      IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+      IF lock_engine.ends_all(SQLSTATE, false) THEN
         RAISE;
       END IF;
       v_keys := NULL;  -- whatever it was: the names of last time

@@ -23,7 +23,7 @@ BEGIN
       state := 'gone';
       reason := 'there is no such tenant any more';
     WHEN OTHERS THEN
-      IF lock_engine.ends_all(SQLSTATE) AND SQLSTATE <> '55P03' THEN
+      IF lock_engine.ends_all(SQLSTATE, false) THEN
         RAISE;
       END IF;
       state := 'failed';

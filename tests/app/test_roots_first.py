@@ -150,11 +150,7 @@ def test_pages_begin_with_the_roots_and_pids_are_links(vault_db: str, session: O
     use_app_login()
     scenes.make_tables(vault_db)
     first, queue = scenes.row_queue(vault_db, session, 5)
-    second = session(vault_db, application_name="nightly")
-    second.run("UPDATE app.accounts SET balance = 0 WHERE id = 2")
-    other = session(vault_db, application_name="api")
-    other.start("UPDATE app.accounts SET balance = 1 WHERE id = 2")
-    other.wait_blocked()
+    second, other = scenes.second_root(vault_db, session)
     client = browser("dba")
     roots = {first.pid, second.pid}
     at = datetime.now(UTC)
@@ -184,11 +180,7 @@ def test_pages_begin_with_the_roots_and_pids_are_links(vault_db: str, session: O
 def test_the_terminal_begins_with_the_roots(vault_db: str, session: OpenSession) -> None:
     scenes.make_tables(vault_db)
     first, _ = scenes.row_queue(vault_db, session, 5)
-    second = session(vault_db, application_name="nightly")
-    second.run("UPDATE app.accounts SET balance = 0 WHERE id = 2")
-    other = session(vault_db, application_name="api")
-    other.start("UPDATE app.accounts SET balance = 1 WHERE id = 2")
-    other.wait_blocked()
+    second, _ = scenes.second_root(vault_db, session)
     picture = take("vault")
     shown = roots_first(picture.nodes, "impact")
     assert [line.node.pid for line in shown] == [first.pid, second.pid]

@@ -22,11 +22,7 @@ def test_each_root_has_a_line_that_leads_to_its_session(
 ) -> None:
     scenes.make_tables(vault_db)
     first, _ = scenes.row_queue(vault_db, session, 6)
-    second = session(vault_db, application_name="nightly")
-    second.run("UPDATE app.accounts SET balance = 0 WHERE id = 2")
-    other = session(vault_db, application_name="api")
-    other.start("UPDATE app.accounts SET balance = 1 WHERE id = 2")
-    other.wait_blocked()
+    second, _ = scenes.second_root(vault_db, session)
     scenes.cycle(vault_db)
     page = visit("dba", "/admin/monitor/live/", width=width, scheme=scheme)
     lines = page.locator("#roots tbody tr")

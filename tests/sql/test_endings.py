@@ -63,6 +63,12 @@ def block(holder: Session, waiter: Session) -> None:
     waiter.wait_blocked()
 
 
+def release(holder: Session, waiter: Session) -> None:
+    holder.run("ROLLBACK")
+    waiter.result()
+    waiter.run("ROLLBACK")
+
+
 def test_what_ended_in_a_gap_ended_between_last_sight_and_first_look(
     vault: psycopg.Connection[Any], vault_db: str, session: OpenSession
 ) -> None:
@@ -70,9 +76,7 @@ def test_what_ended_in_a_gap_ended_between_last_sight_and_first_look(
     block(holder, waiter)
     cycle(vault)
     gap_start = unwatched(vault)
-    holder.run("ROLLBACK")
-    waiter.result()
-    waiter.run("ROLLBACK")
+    release(holder, waiter)
     first_look = cycle(vault)
     for question, pid in ((LOCKS, waiter.pid), (LOCKS, holder.pid), (EPISODES, holder.pid)):
         (row,) = vault.execute(question, [pid]).fetchall()
@@ -109,9 +113,7 @@ def test_another_wait_for_the_same_lock_after_a_gap_is_another_wait(
     block(holder, waiter)
     cycle(vault)
     gap_start = unwatched(vault)
-    holder.run("ROLLBACK")
-    waiter.result()
-    waiter.run("ROLLBACK")
+    release(holder, waiter)
     block(holder, waiter)
     cycle(vault)
     first, second = vault.execute(LOCKS, [waiter.pid]).fetchall()
@@ -189,9 +191,7 @@ def test_a_clock_that_was_set_back_makes_no_row_that_ends_before_it_begins(
     another.start("SELECT pg_advisory_xact_lock(7, 7)")
     another.wait_blocked()
     cycle(vault)
-    holder.run("ROLLBACK")
-    waiter.result()
-    waiter.run("ROLLBACK")
+    release(holder, waiter)
     cycle(vault)
     cycle(vault)
     for table, key in (

@@ -37,6 +37,16 @@ def row_queue(dsn: str, session: OpenSession, waiters: int = 3) -> tuple[Session
     return root, queue
 
 
+def second_root(dsn: str, session: OpenSession) -> tuple[Session, Session]:
+    """Another session idle in transaction beside ``row_queue``'s, with one that waits for its row."""
+    root = session(dsn, application_name="nightly")
+    root.run("UPDATE app.accounts SET balance = 0 WHERE id = 2")
+    waiter = session(dsn, application_name="api")
+    waiter.start("UPDATE app.accounts SET balance = 1 WHERE id = 2")
+    waiter.wait_blocked()
+    return root, waiter
+
+
 def cycle(dsn: str) -> None:
     """Let the monitor run one full cycle."""
     with psycopg.connect(dsn, autocommit=True) as connection:
