@@ -85,7 +85,8 @@ def area(
     since: datetime,
     until: datetime,
     cursor: datetime | None = None,
-    watched: Watched | None = None,
+    *,
+    watched: Watched,
 ) -> Area:
     """Return the picture of waiting over time: 1000 x 170 units, the axis at the left taking 44.
 
@@ -97,7 +98,7 @@ def area(
     def x_of(moment: datetime) -> float:
         return left + (right - left) * (moment - since).total_seconds() / span
 
-    now = until if watched is None else min(until, max(watched.end, since))
+    now = min(until, max(watched.end, since))
     peak = max((max(slot.waiting, slot.proven) for slot in slots), default=0.0)
     scale = nice(peak)
     points, bars = [f"M{left:.1f},{base:.1f}"], []
@@ -126,7 +127,7 @@ def area(
     seen = max((slot.waiting for slot in slots), default=0.0)
     total = f"{blocked:,.0f} s of waiting in total"
     summary = f"At most {seen:.1f} sessions waiting on average of a slot; {total}."
-    share = 1.0 if watched is None else watched.share
+    share = watched.share
     if share is None:
         summary = "This period is yet to come."
     elif not share:
@@ -149,12 +150,10 @@ def area(
     )
 
 
-def _gaps(
-    watched: Watched | None, since: datetime, until: datetime, x_of: Callable[[datetime], float]
-) -> list[Bar]:
+def _gaps(watched: Watched, since: datetime, until: datetime, x_of: Callable[[datetime], float]) -> list[Bar]:
     """Return what was not watched as bars over the whole height."""
     found = []
-    for one in watched.missing(since, until) if watched is not None else ():
+    for one in watched.missing(since, until):
         x = x_of(one.span_start)
         middle = one.span_start + (one.span_end - one.span_start) / 2
         title = f"Not watched: {gap_in_words(one)}"
@@ -164,7 +163,7 @@ def _gaps(
 
 def _proven(
     slots: Sequence[Slot],
-    watched: Watched | None,
+    watched: Watched,
     base: float,
     y_of: Callable[[float], float],
     x_of: Callable[[datetime], float],
@@ -172,7 +171,7 @@ def _proven(
     """Return the path of waits that lasted through what was not watched, within it."""
     parts = []
     for index, slot in enumerate(slots):
-        if not slot.proven or watched is None:
+        if not slot.proven:
             continue
         end = slots[index + 1].start if index + 1 < len(slots) else watched.end
         for one in watched.missing(slot.start, end):

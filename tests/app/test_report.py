@@ -97,9 +97,7 @@ def test_html_needs_nothing_else_and_escapes_what_applications_call_themselves(
 
 def test_recommendations_follow_from_the_figures() -> None:
     calm = Totals(waits=3, waited=10.0, longest=5.0, cancelled=0)
-    assert figures.recommend(calm, (), (), (), QUIET, 1.0) == (
-        "Nothing needs doing: little was waited for.",
-    )
+    assert figures.recommend(calm, (), (), (), QUIET, 1.0) == ("Nothing needs doing: little was waited for.",)
     bad = Totals(waits=300, waited=9000.0, longest=800.0, cancelled=9)
     share = (Share("billing", 200, 8000.0),)
     pattern = Pattern("a, b", "batch should update a first", 7, timezone.now())
