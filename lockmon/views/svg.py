@@ -101,14 +101,19 @@ def area(
     now = min(until, max(watched.end, since))
     peak = max((max(slot.waiting, slot.proven) for slot in slots), default=0.0)
     scale = nice(peak)
-    points, bars = [f"M{left:.1f},{base:.1f}"], []
+    points, bars, drawing = [], [], False
     zone = timezone.get_current_timezone()
     for index, slot in enumerate(slots):
         end = slots[index + 1].start if index + 1 < len(slots) else now
         x = x_of(max(slot.start, since))
         step = x_of(max(min(end, now), since)) - x
-        y = base - (base - top) * slot.waiting / scale
-        points.append(f"L{x:.1f},{y:.1f}L{x + step:.1f},{y:.1f}")
+        # of a slot that nobody watched there is no line, not one at zero
+        if (slot.watched > 0) != drawing:
+            drawing = slot.watched > 0
+            points.append(f"M{x:.1f},{base:.1f}" if drawing else f"V{base:.1f}Z")
+        if drawing:
+            y = base - (base - top) * slot.waiting / scale
+            points.append(f"L{x:.1f},{y:.1f}L{x + step:.1f},{y:.1f}")
         if slot.blocked < 0.5:
             continue
         local = slot.start.astimezone(zone)
@@ -121,7 +126,8 @@ def area(
                 slot.start + (end - slot.start) / 2,
             )
         )
-    points.append(f"L{x_of(now):.1f},{base:.1f}Z")
+    if drawing:
+        points.append(f"L{x_of(now):.1f},{base:.1f}Z")
     blocked = sum(slot.blocked for slot in slots)
     pins = _pins([mark for mark in marks if since <= mark.at <= until], x_of)
     seen = max((slot.waiting for slot in slots), default=0.0)

@@ -192,6 +192,10 @@ def test_the_picture_cuts_the_gap_out_and_ends_now(vault_db: str, waiting: tuple
             assert area.proven and "Watched: 83.3 %" in area.summary
             right = max(float(x) for x in re.findall(r"[ML](\d+\.\d),", area.path))
             assert right < 525, "nothing after now, which is in the middle"
+            assert area.path.count("M") == 2, "before the gap and after it: no line at zero between them"
+            within = area.gaps[0].x + area.gaps[0].width / 2
+            edges = [float(x) for x in re.findall(r"[ML](\d+\.\d),", area.path)]
+            assert not [x for x in edges if abs(x - within) < area.gaps[0].width / 2 - 7], "nothing in it"
 
 
 def test_installed_a_minute_ago(vault_db: str) -> None:
