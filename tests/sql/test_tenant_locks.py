@@ -3,42 +3,35 @@ move when the lock has gone."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from lockmon.install import install
 from tests.conftest import Connect, OpenSession
+from tests.support.aside import (
+    ACME,
+    ASIDE,
+    BOLT,
+    LOCKS,
+    PUBLISHED,
+    aside,
+    blocked_pair,
+    lasting,
+    of,
+    places,
+    two_tenants,
+)
 from tests.support.poll import poll
 from tests.support.servers import Server
-from tests.support.sessions import Session
-from tests.support.stored import VAULT_TABLES, Stored
+from tests.support.stored import Stored
 from tests.support.tangle import prepare
-
-ACME, BOLT = b"\xac\x3e", b"\xb0\x17"
-# Whatever a tenant's row or all of its table may be locked by, so that a foreign key has to wait.
-LOCKS = {
-    "row for update": "SELECT * FROM auth.tenant_h WHERE tenant_bk = 'ACME' FOR UPDATE",
-    "row with its key changed": "UPDATE auth.tenant_h SET tenant_hk = tenant_hk WHERE tenant_bk = 'ACME';"
-    "UPDATE auth.tenant_h SET tenant_hk = '\\xacac' WHERE tenant_bk = 'ACME'",
-    "row deleted": "DELETE FROM auth.tenant_h WHERE tenant_bk = 'ACME'",
-    "table exclusive": "LOCK TABLE auth.tenant_h IN EXCLUSIVE MODE",
-    "table access exclusive": "LOCK TABLE auth.tenant_h IN ACCESS EXCLUSIVE MODE",
-    "users and tenants": "LOCK TABLE auth.tenant_h, auth.user_h IN ACCESS EXCLUSIVE MODE",
-}
 
 
 @pytest.fixture
 def scene(vault_db: str, connect: Connect) -> str:
     """A database with two tenants."""
-    prepare(vault_db)
-    connect(vault_db).execute(
-        "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source)"
-        " VALUES (%s, 'ACME', 't'), (%s, 'BOLT', 't')",
-        [ACME, BOLT],
-    )
+    two_tenants(vault_db)
     return vault_db
 
 
@@ -48,56 +41,6 @@ def stored(scene: str, connect: Connect) -> Stored:
     connection = connect(scene)
     connection.execute("SET statement_timeout = '10s'")
     return Stored(connection)
-
-
-def of(stored: Stored, pid: int) -> list[dict[str, Any]]:
-    """Hubs and rows of a session's locks, and in which table each one is."""
-    return stored.rows(
-        "SELECT h.tenant_hk, h.lock_activity_bk, h.load_date AS hub_date, s.load_date, s.load_end_date,"
-        " s.satellite_id, s.resolution_action, h.tableoid::regclass::text AS hub_in,"
-        " s.tableoid::regclass::text AS row_in"
-        " FROM lock_monitoring.lock_activity_h h"
-        " JOIN lock_monitoring.lock_activity_s s USING (lock_activity_hk)"
-        " WHERE s.lock_pid = %s ORDER BY s.satellite_id",
-        pid,
-    )
-
-
-def places(stored: Stored, pid: int) -> set[tuple[str, str]]:
-    """Which tables have the session's hubs and rows."""
-    return {(row["hub_in"], row["row_in"]) for row in of(stored, pid)}
-
-
-PUBLISHED = {("lock_monitoring.lock_activity_h", "lock_monitoring.lock_activity_s")}
-ASIDE = {("lock_engine.aside_lock_activity_h", "lock_engine.aside_lock_activity_s")}
-
-
-def lasting(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What of the rows stays, whatever table they are in and whether they have ended since."""
-    passing = (
-        "hub_in",
-        "row_in",
-        "load_end_date",
-        "resolution_action",
-        "resolution_timestamp",
-        "ended_how",
-        "ended_at",
-    )
-    return [{key: row[key] for key in row if key not in passing} for row in rows]
-
-
-def aside(stored: Stored) -> int:
-    """How many rows are aside."""
-    return sum(stored.value(f"SELECT count(*) FROM lock_engine.aside_{name}") for name in VAULT_TABLES)
-
-
-def blocked_pair(scene: str, session: OpenSession, tenant: str, row: int) -> tuple[Session, Session]:
-    """Two sessions of a tenant, the second waiting for the first."""
-    pair = tuple(session(scene, application_name=f"tenant={tenant}") for _ in range(2))
-    pair[0].run(f"UPDATE app.t0 SET n = 1 WHERE id = {row}")
-    pair[1].start(f"UPDATE app.t0 SET n = 1 WHERE id = {row}")
-    pair[1].wait_blocked()
-    return pair[0], pair[1]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -267,135 +210,6 @@ def test_killed_half_way_nothing_is_lost_or_doubled(
     stored.capture()
     assert places(stored, waiter.pid) == places(stored, root.pid) == PUBLISHED
     assert lasting(of(stored, waiter.pid))[: len(before)] == before
-
-
-UNREADABLE = {
-    "users locked": (
-        "LOCK TABLE auth.user_h IN ACCESS EXCLUSIVE MODE",
-        None,
-        "lock timeout",
-    ),
-    "a policy that fails": (
-        "ALTER TABLE auth.user_h ENABLE ROW LEVEL SECURITY;"
-        "CREATE POLICY own ON auth.user_h USING (tenant_hk = current_setting('app.tenant')::bytea)",
-        "DROP POLICY own ON auth.user_h; ALTER TABLE auth.user_h DISABLE ROW LEVEL SECURITY",
-        "app.tenant",
-    ),
-    "a policy that hides": (
-        "ALTER TABLE auth.user_h ENABLE ROW LEVEL SECURITY",
-        "ALTER TABLE auth.user_h DISABLE ROW LEVEL SECURITY",
-        "row security",
-    ),
-    "a column renamed": (
-        "ALTER TABLE auth.user_h RENAME user_bk TO login",
-        "ALTER TABLE auth.user_h RENAME login TO user_bk",
-        "user_bk",
-    ),
-    "a right taken back": (
-        "REVOKE SELECT (user_bk, tenant_hk) ON auth.user_h FROM lock_vault_owner",
-        "GRANT SELECT (user_bk, tenant_hk) ON auth.user_h TO lock_vault_owner",
-        "permission denied",
-    ),
-    "the table away": (
-        "ALTER TABLE auth.user_h RENAME TO people",
-        "ALTER TABLE auth.people RENAME TO user_h",
-        "does not exist",
-    ),
-    "a view in its place": (
-        "ALTER TABLE auth.user_h RENAME TO people; CREATE VIEW auth.user_h AS SELECT 1 / 0 AS user_bk",
-        "DROP VIEW auth.user_h; ALTER TABLE auth.people RENAME TO user_h",
-        "",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", UNREADABLE)
-def test_whose_it_is_could_not_be_read_is_never_the_system(
-    scene: str, stored: Stored, session: OpenSession, connect: Connect, what: str
-) -> None:
-    """It is counted and named, costs that look-up alone, and is put right once it can be read."""
-    stored.connection.execute(
-        "INSERT INTO auth.user_h (user_hk, user_bk, tenant_hk, record_source)"
-        " VALUES ('\\x01', 'postgres', %s, 't')",
-        [BOLT],
-    )
-    break_it, mend_it, words = UNREADABLE[what]
-    dba = session(scene, autocommit=mend_it is not None)
-    dba.run(break_it)
-    named = session(scene, application_name="tenant=ACME")
-    named.run("SELECT * FROM app.t0 LIMIT 1")
-    root, waiter = blocked_pair(scene, session, "NOBODY", 1)
-    stored.connection.execute("DELETE FROM lock_engine.tenant_claim")
-    assert stored.capture()["blocking_locks"] > 0
-    assert {bytes(row["tenant_hk"]) for row in of(stored, named.pid)} == {ACME}, (
-        "it cost more than that look-up"
-    )
-    assert {bytes(row["tenant_hk"]) for row in of(stored, root.pid)} == {b""}
-    assert places(stored, waiter.pid) == ASIDE and stored.episodes(root.pid)
-    said = stored.one("SELECT * FROM lock_engine.part_state WHERE part = 'tenants'")
-    assert said["failures_in_a_row"] >= 1 and words in said["last_error"]
-    assert not stored.rows("SELECT * FROM lock_engine.tenant_claim WHERE claim = 'u:postgres'"), "remembered"
-    stored.check_rules()
-    dba.run(mend_it or "COMMIT")
-    # the loop's next cycle: a failed look-up is not tried again within a fifth of a second
-    poll(lambda: [stored.capture(), aside(stored) == 0][1], 5, "its place")
-    assert stored.value("SELECT failures_in_a_row FROM lock_engine.part_state WHERE part = 'tenants'") == 0
-    assert {bytes(row["tenant_hk"]) for row in of(stored, root.pid)} == {BOLT}
-    assert bytes(stored.value("SELECT DISTINCT tenant_hk FROM ONLY lock_monitoring.lock_blocking_l")) == BOLT
-    assert places(stored, root.pid) == places(stored, waiter.pid) == PUBLISHED
-    stored.check_rules()
-
-
-def test_a_tenant_that_was_deleted_is_looked_up_again(
-    scene: str, stored: Stored, session: OpenSession
-) -> None:
-    stored.value("SELECT lock_engine.tenant_of('postgres', 'tenant=ACME')")
-    stored.connection.execute("DELETE FROM auth.tenant_h WHERE tenant_bk = 'ACME'")
-    holder = session(scene, application_name="tenant=ACME")
-    holder.run("UPDATE app.t0 SET n = 1 WHERE id = 1")
-    assert stored.capture()["locks_captured"] > 0
-    assert of(stored, holder.pid)
-    stored.capture()
-    system = bytes(stored.value("SELECT lock_engine.system_tenant()"))
-    assert {bytes(row["tenant_hk"]) for row in of(stored, holder.pid)} == {system}
-    assert aside(stored) == 0
-
-
-def test_for_all_tenants_the_tenants_table_is_not_touched(
-    scene: str, stored: Stored, session: OpenSession
-) -> None:
-    locker = session(scene)
-    locker.run(LOCKS["users and tenants"])
-    stored.connection.execute("SET statement_timeout = '3s'")
-    for call in (
-        "run_lock_monitoring(NULL)",
-        "capture_lock_activity(NULL)",
-        "detect_blocking_sessions(NULL, 0)",
-        "detect_deadlocks(NULL)",
-        "analyze_lock_waits(NULL, 1)",
-        "auto_resolve_blocking(NULL, 600, true)",
-        "cleanup_old_data(30)",
-    ):
-        with stored.connection.transaction():
-            stored.rows(f"SELECT * FROM lock_monitoring.{call}")
-            asked = stored.rows(
-                "SELECT l.mode FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.relation IN"
-                " (SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'auth'::regnamespace)"
-            )
-            assert asked == [], call
-
-
-def test_a_tenant_is_known_from_before_while_the_table_is_locked(
-    scene: str, stored: Stored, session: OpenSession
-) -> None:
-    stored.value("SELECT lock_engine.tenant_of('postgres', 'tenant=ACME')")
-    locker = session(scene)
-    locker.run(LOCKS["table access exclusive"])
-    assert stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", ACME)
-    with pytest.raises(psycopg.errors.LockNotAvailable, match="cannot be read now"):
-        stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", BOLT)
-    names = stored.rows("SELECT * FROM lock_engine.tenant_names()")
-    assert "ACME" in {row["tenant_bk"] for row in names}
 
 
 def test_the_applications_lock_is_not_held_up_by_a_cycle(
