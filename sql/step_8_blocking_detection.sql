@@ -130,6 +130,7 @@ BEGIN;
 \ir lock_engine/transaction_counters.sql
 \ir lock_engine/cycle_blockers.sql
 \ir lock_engine/cycle_blocker_named.sql
+\ir lock_engine/monitor_named.sql
 \ir lock_engine/monitor_status.sql
 
 \echo 'One Vault lock monitor, step 8: deadlocks and the server log'

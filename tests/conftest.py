@@ -112,7 +112,7 @@ def session(server: Server) -> Iterator[OpenSession]:
     yield open_one
     # The last to come waits for the first: end the waiters first.
     for one in reversed(opened):
-        one.close()
+        one.abandon()
 
 
 @pytest.fixture(scope="session")

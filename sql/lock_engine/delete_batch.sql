@@ -36,12 +36,17 @@ BEGIN
   state := p_state;
   deleted := '{}';
   IF NOT pg_try_advisory_xact_lock(460, 8) THEN
-    in_the_way := 'another cleanup is running'
-      || coalesce((SELECT format(' (pid %s)', m.pid) FROM lock_catalog.monitor_locks m WHERE m.number = 8 LIMIT 1), '');
+    in_the_way := 'another cleanup is running' || lock_engine.monitor_named(8);
     RETURN;
   END IF;
   IF v_part IN ('deadlocks', 'locks', 'sessions', 'lock hubs', 'session hubs') THEN
-    v_living := lock_engine.living_sessions(interval '1 second');
+    BEGIN
+      v_living := lock_engine.living_sessions(interval '1 second');
+    EXCEPTION
+      WHEN lock_not_available THEN
+        in_the_way := lock_engine.cycle_blocker_named('a view of lock_catalog is locked by another session');
+        RETURN;
+    END;
     IF v_living IS NULL THEN
       in_the_way := 'a monitoring cycle has been running for over a second';
       RETURN;

@@ -34,8 +34,7 @@ DECLARE
 BEGIN
   BEGIN
     IF NOT pg_try_advisory_xact_lock(460, 1) THEN
-      outcome := 'skipped: another cycle is running'
-        || coalesce((SELECT format(' (pid %s)', m.pid) FROM lock_catalog.monitor_locks m WHERE m.number = 1 LIMIT 1), '');
+      outcome := 'skipped: another cycle is running' || lock_engine.monitor_named(1);
       RETURN;
     END IF;
 

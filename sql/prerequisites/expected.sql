@@ -94,6 +94,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.losses(text[],timestamp with time zone,timestamp with time zone)', ARRAY['p_dimensions text[], p_from timestamp with time zone, p_to timestamp with time zone', 'TABLE(dimension text, name text, table_name text, row_page integer, row_tuple integer, seconds double precision, begun integer, under_way integer, longest double precision)']),
 ('function', 'lock_engine.losses_between(text[],timestamp with time zone,timestamp with time zone,integer)', ARRAY['p_dimensions text[], p_from timestamp with time zone, p_to timestamp with time zone, p_limit integer DEFAULT 20', 'TABLE(dimension text, name text, table_name text, row_page integer, row_tuple integer, seconds double precision, episodes bigint, longest double precision)']),
 ('function', 'lock_engine.merged_participants(jsonb,jsonb)', ARRAY['p_sampled jsonb, p_logged jsonb', 'jsonb']),
+('function', 'lock_engine.monitor_named(integer)', ARRAY['p_number integer', 'text']),
 ('function', 'lock_engine.move_back(bytea[],integer)', ARRAY['p_tenants bytea[], p_hubs integer', 'bigint']),
 ('function', 'lock_engine.name_gap(text,double precision)', ARRAY['p_reason text, p_within_seconds double precision', 'double precision']),
 ('function', 'lock_engine.new_tenants(timestamp with time zone)', ARRAY['p_since timestamp with time zone', 'SETOF bytea']),

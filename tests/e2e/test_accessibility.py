@@ -72,10 +72,13 @@ def pages_of_people(server: Server, dsn: str, session: OpenSession) -> list[str]
 
         poll(raised, 30, "an alert")
         evaluator.close()
-        alert = connection.execute("SELECT alert_key FROM monitoring.alert_overview LIMIT 1").fetchone()
+        alerts = connection.execute(
+            "SELECT alert_key FROM monitoring.alert_overview"
+            " ORDER BY jsonb_array_length(recent) DESC NULLS LAST"
+        ).fetchall()
         event = connection.execute("SELECT event_key FROM monitoring.alert_event_list LIMIT 1").fetchone()
         backtest = connection.execute("SELECT max(backtest_id) FROM lock_admin.policy_backtest").fetchone()
-    assert alert is not None and event is not None and backtest is not None
+    assert alerts and event is not None and backtest is not None
     lists = ("alert", "alertevent", "alertmessage", "actionlog", "policy", "monitorstate", "apitoken")
     identity = urlencode({"pid": holder.pid, "backend_start": start.isoformat()})
     return [
@@ -87,7 +90,9 @@ def pages_of_people(server: Server, dsn: str, session: OpenSession) -> list[str]
         "/admin/lockmon/policy/of/idle/rules/",
         f"/admin/lockmon/policy/backtest/{backtest[0]}/",
         "/admin/lockmon/alert/add/",
-        *(f"/admin/lockmon/alert/{alert[0]}/{name}/" for name in ("change", "history", "copy")),
+        # what an alert has measured shows on its page: those that have measured something first
+        *(f"/admin/lockmon/alert/{alert}/change/" for (alert,) in alerts[:3]),
+        *(f"/admin/lockmon/alert/{alerts[0][0]}/{name}/" for name in ("history", "copy")),
         f"/admin/lockmon/alertevent/{event[0]}/change/",
         f"/admin/lockmon/alertevent/act/acknowledge/?keys={event[0]}",
         "/admin/lockmon/deadlockevent/import-log/",

@@ -169,8 +169,12 @@ def test_looking_for_the_culprit_does_not_wait_either(
     upgrade.run("LOCK TABLE lock_catalog.locks IN ACCESS EXCLUSIVE MODE")
     said = "skipped: locked by another session: canceling statement due to lock timeout"
     assert stored.cycle()["monitoring_summary"] == said
-    upgrade.run("SELECT pg_advisory_xact_lock(460, 1)")
-    assert stored.cycle()["monitoring_summary"] == said
+    (nothing_deleted,) = stored.rows("SELECT * FROM lock_engine.delete_batch(now() - interval '30 days')")
+    assert nothing_deleted["in_the_way"] == "a view of lock_catalog is locked by another session"
+    upgrade.run("SELECT pg_advisory_xact_lock(460, 1), pg_advisory_xact_lock(460, 8)")
+    assert stored.cycle()["monitoring_summary"] == "skipped: another cycle is running"
+    (nothing_deleted,) = stored.rows("SELECT * FROM lock_engine.delete_batch(now() - interval '30 days')")
+    assert nothing_deleted["in_the_way"] == "another cleanup is running"
 
 
 def test_a_table_locked_in_the_middle_of_a_cycle_leaves_no_half_written_cycle(

@@ -75,12 +75,30 @@ class Session:
         return row[0] if row else None
 
     def close(self) -> None:
-        """End the session, whatever it is doing; safe to call twice."""
-        if self._observer is not None:
-            self._observer.close()
-            self._observer = None
+        """End the session, whatever it is doing, and wait until its process shows no lock any more; safe to
+        call twice."""
+        if self.connection.closed:
+            self.abandon()
+            return
+        self.abandon()
+        with contextlib.suppress(psycopg.OperationalError):  # the server itself is gone, or full
+            poll(
+                lambda: self._look(
+                    "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)", self.pid
+                )
+            )
+        self._forget_observer()
+
+    def abandon(self) -> None:
+        """End the session without waiting for its process: for the end of a test; safe to call twice."""
+        self._forget_observer()
         if self.busy:
             with contextlib.suppress(psycopg.Error):
                 self.connection.cancel_safe(timeout=5)
         self._thread.shutdown(wait=True, cancel_futures=True)
         self.connection.close()
+
+    def _forget_observer(self) -> None:
+        if self._observer is not None:
+            self._observer.close()
+            self._observer = None
