@@ -157,8 +157,30 @@ BEGIN
     -- always true; lets the planner expect few edges and make the hash tables of what follows small
     HAVING count(*) > 0 AND min(e.head_pid) > 0),
   member AS MATERIALIZED (SELECT DISTINCT q.node, q.head_pid FROM q),
+  -- Many classes, each behind one blocker, nobody in two classes or for several things: where there is no cycle either this
+  -- is a forest, and what stands behind each is added up from the leaves (a chain of a thousand reaches half a million).
+  tree (head_pid, node, up, root, level) AS (
+    SELECT e.head_pid, e.node, NULL::integer, e.node, 0
+      FROM edge e LEFT JOIN member m ON m.node = e.node
+     WHERE m.node IS NULL
+       AND (SELECT count(*) > 64 AND count(*) = count(DISTINCT x.head_pid) FROM edge x)
+       AND (SELECT count(*) = count(DISTINCT x.node) FROM member x) AND NOT EXISTS (SELECT 1 FROM several)
+    UNION ALL
+    SELECT e.head_pid, e.node, t.head_pid, t.root, t.level + 1
+      FROM tree t JOIN member m ON m.head_pid = t.head_pid JOIN edge e ON e.node = m.node),
+  forest AS MATERIALIZED (
+    SELECT t.head_pid, t.node, t.up, t.root, (row_number() OVER (ORDER BY t.level DESC, t.head_pid))::integer AS leaf_first
+      FROM tree t
+     WHERE (SELECT count(*) FROM tree) = (SELECT count(*) FROM edge)),
+  in_forest AS MATERIALIZED (
+    SELECT x.nodes[a.place] AS node, x.members[a.place] AS members, a.total, a.since, a.seconds
+      FROM (SELECT array_agg(f.node ORDER BY f.leaf_first) AS nodes, array_agg(u.leaf_first ORDER BY f.leaf_first) AS ups,
+                   array_agg(c.members ORDER BY f.leaf_first) AS members, array_agg(c.began ORDER BY f.leaf_first) AS begans,
+                   array_agg(c.seconds ORDER BY f.leaf_first) AS seconds
+              FROM forest f JOIN class c ON c.head_pid = f.head_pid LEFT JOIN forest u ON u.head_pid = f.up) x
+      CROSS JOIN LATERAL lock_catalog.add_up(x.ups, x.members, x.begans, x.seconds) a),
   reach (head_pid, node) AS (
-    SELECT e.head_pid, e.node FROM edge e
+    SELECT e.head_pid, e.node FROM edge e WHERE NOT EXISTS (SELECT 1 FROM forest)
     UNION
     SELECT r.head_pid, e.node FROM reach r JOIN member m ON m.node = r.node JOIN edge e ON e.head_pid = m.head_pid),
   reached AS MATERIALIZED (
@@ -170,6 +192,8 @@ BEGIN
       LEFT JOIN edge e ON e.head_pid = r.head_pid AND e.node = r.node),
   class_roots AS MATERIALIZED (
     SELECT r.head_pid, array_agg(r.node ORDER BY r.node) AS roots FROM reached r WHERE NOT r.waits GROUP BY r.head_pid
+    UNION ALL
+    SELECT f.head_pid, ARRAY[f.root] FROM forest f
     UNION ALL
     -- whoever waits for a cycle alone has all of it
     SELECT r.head_pid, array_agg(r.node ORDER BY r.node)
@@ -219,7 +243,9 @@ BEGIN
                    sum(c.members) FILTER (WHERE r.directly) AS directly,
                    min(c.began) AS since, sum(c.seconds) AS seconds
               FROM reached r JOIN class c ON c.head_pid = r.head_pid
-             GROUP BY r.node) i
+             GROUP BY r.node
+            UNION ALL
+            SELECT f.node, sum(f.total), sum(f.members), min(f.since), sum(f.seconds) FROM in_forest f GROUP BY f.node) i
       LEFT JOIN surplus u ON u.node = i.node),
   holding AS (
     SELECT coalesce(s.node, -p.transactionid) AS node, count(*)::integer AS locks,
