@@ -20,9 +20,11 @@ BEGIN;
 \echo 'One Vault lock monitor, step 8: settings'
 \ir lock_admin/tables/setting.sql
 \ir lock_admin/tables/setting_history.sql
+\ir lock_admin/functions/setting_fault.sql
 \ir lock_admin/functions/record_setting_change.sql
 \ir lock_admin/functions/setting.sql
 \ir lock_engine/require_writable.sql
+\ir lock_admin/seed/unusable.sql
 \ir lock_admin/seed/core.sql
 \ir lock_admin/seed/alerts.sql
 \ir lock_admin/seed/retention.sql

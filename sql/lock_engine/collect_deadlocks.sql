@@ -1,6 +1,8 @@
 -- Takes what is new about deadlocks: the log since the last call, the counters, the cycles that vanished. Nothing new
 -- costs a look at a file and at the counters. One at a time: whoever comes second leaves it to the first. A table locked
 -- by somebody else is not waited for: what is new stays for the next call.
+-- Log, counters and events are parts: where one fails, it is counted (lock_engine.part_state) and the others go on; an event
+-- that cannot be stored is set aside and tried again with each call.
 CREATE OR REPLACE FUNCTION lock_engine.collect_deadlocks()
 RETURNS integer
 LANGUAGE plpgsql
@@ -14,33 +16,64 @@ DECLARE
   -- a cycle before this in the same transaction has its rows placed last of all, and ours with them
   v_own boolean := coalesce(current_setting('lock_vault.unplaced_since', true), '') = '';
   v_new integer := 0;
-  v_taken integer;
-  v_open record;
+  v_taken integer := 0;
+  v_failed text[] := '{}';
+  v_part text;
+  v_some record;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(460, 5) THEN
     RETURN 0;
   END IF;
   BEGIN
-    v_taken := lock_log.read_server_log();
-    PERFORM lock_engine.count_deadlocks();
-    IF v_taken > 0 AND EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled) THEN
-      PERFORM lock_engine.defer_keys(v_began);
-      v_new := lock_engine.store_logged_deadlocks();
-    END IF;
-    SELECT EXISTS (SELECT FROM lock_engine.deadlock_ledger l WHERE NOT l.settled) AS counted,
-           EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL) AS seen
-      INTO v_open;
-    IF v_open.counted OR v_new > 0 THEN
-      PERFORM lock_engine.settle_ledger();
-    END IF;
-    IF v_open.seen THEN
-      PERFORM lock_engine.defer_keys(v_began);
-      v_new := v_new + lock_engine.settle_deadlocks();
-    END IF;
+    FOREACH v_part IN ARRAY ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'] LOOP
+      BEGIN
+        CASE v_part
+          WHEN 'server log' THEN
+            v_taken := lock_log.read_server_log();
+          WHEN 'deadlock counters' THEN
+            PERFORM lock_engine.count_deadlocks();
+          WHEN 'logged deadlocks' THEN
+            IF (v_taken > 0 OR EXISTS (SELECT FROM lock_engine.part_state p WHERE p.part = v_part AND p.failures_in_a_row > 0))
+               AND EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled) THEN
+              PERFORM lock_engine.defer_keys(v_began);
+              SELECT x.* INTO v_some FROM lock_engine.store_logged_deadlocks() x;
+              v_new := v_new + v_some.stored;
+              IF v_some.failed THEN
+                v_failed := array_append(v_failed, v_part);
+              END IF;
+            END IF;
+          WHEN 'deadlock ledger' THEN
+            IF v_new > 0 OR EXISTS (SELECT FROM lock_engine.deadlock_ledger l WHERE NOT l.settled) THEN
+              PERFORM lock_engine.settle_ledger();
+            END IF;
+          ELSE
+            IF EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL) THEN
+              PERFORM lock_engine.defer_keys(v_began);
+              SELECT x.* INTO v_some FROM lock_engine.settle_deadlocks() x;
+              v_new := v_new + v_some.stored;
+              IF v_some.failed THEN
+                v_failed := array_append(v_failed, v_part);
+              END IF;
+            END IF;
+        END CASE;
+      EXCEPTION
+        WHEN OTHERS THEN
+          IF lock_engine.ends_all(SQLSTATE) THEN
+            RAISE;
+          END IF;
+          v_failed := array_append(v_failed, v_part);
+          PERFORM lock_engine.part_failed(v_part, SQLSTATE, SQLERRM);
+      END;
+    END LOOP;
   EXCEPTION
     WHEN lock_not_available THEN
       RETURN NULL;
   END;
+  IF EXISTS (SELECT FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
+    PERFORM lock_engine.part_ok(x.part)
+       FROM unnest(ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks']) x (part)
+      WHERE x.part <> ALL (v_failed);
+  END IF;
   IF v_own AND current_setting('lock_vault.unplaced_since', true) <> '' THEN
     PERFORM lock_engine.place_rows();
   END IF;
@@ -48,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.collect_deadlocks() IS
-  'Stores the deadlocks newly known from log, counter and looks; how many are new, NULL if a table was locked. Never fails because of the log: see lock_log.status().';
+  'Stores the deadlocks newly known from log, counter and looks; how many are new, NULL if a table was locked. What fails of it is counted in lock_engine.part_state and takes nothing else along.';
 ALTER FUNCTION lock_engine.collect_deadlocks() OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_engine.collect_deadlocks() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_engine.collect_deadlocks() TO lock_monitoring_role;

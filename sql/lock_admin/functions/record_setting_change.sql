@@ -4,8 +4,15 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    v_fault text;
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
+        v_fault := lock_admin.setting_fault(NEW.name, NEW.value);
+        IF v_fault IS NOT NULL THEN
+            RAISE EXCEPTION 'The setting % %; % is not that, and nothing was changed.', NEW.name, v_fault, left(NEW.value::text, 100)
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
         -- Whoever edits the row cannot sign it with another name or time.
         NEW.changed_at := clock_timestamp();
         NEW.changed_by := session_user;
@@ -26,7 +33,7 @@ END
 $$;
 
 COMMENT ON FUNCTION lock_admin.record_setting_change() IS
-    'Trigger of lock_admin.setting: signs a change and keeps what was there before.';
+    'Trigger of lock_admin.setting: refuses a value that nothing could use, signs a change and keeps what was there before.';
 
 DO $triggers$
 BEGIN
