@@ -16,6 +16,7 @@ from lockmon.calls import coverage
 from lockmon.calls.vault import Cycle
 
 from . import parts
+from .aside import Drain
 from .connection import LoopConnection, describe_failure, is_connection_loss
 from .coverage import Ledger
 from .cycle import Outcome, name_blockers, run_cycle
@@ -64,6 +65,7 @@ class Watch:
         self._presence = Presence(self._connection, ledger, options)
         self._deadlocks = DeadlockWatch(self._connection.cursor)
         self._parts = parts.of_loop(self._connection)
+        self._rest = Drain(self._connection)
         self._deadlocks_from = 0.0
         self._young = False
         self._pending = 0
@@ -128,6 +130,7 @@ class Watch:
             self._full_cycle()
         elif self._pending:
             self._settle()
+        self._move_rest()
         self._mark_if_due()
         self._waited = waiting
         self._young = False
@@ -175,6 +178,7 @@ class Watch:
             self._ledger.ran_cycle(result.seconds)
             self._last_cycle = self._ledger.clock.now()
             self._last_cycle_steady = time.monotonic()
+            self._rest.due = True
             self._over()
             self._note_cycle(result.seconds)
             if result.cycle is not None:
@@ -257,6 +261,18 @@ class Watch:
         else:
             self._part_worked("settling of deadlocks")
         self._ledger.other_statement(time.perf_counter() - began)
+
+    def _move_rest(self) -> None:
+        """What the cycle left of what was kept aside for a tenant that was locked."""
+        try:
+            spent = self._rest.run()
+        except psycopg.Error as error:
+            self._part_failed("rows kept aside", error, "what is kept aside could not be moved")
+            return
+        for seconds in spent:
+            self._ledger.other_statement(seconds)
+        if spent:
+            self._part_worked("rows kept aside")
 
     def _note_cycle(self, seconds: float) -> None:
         try:

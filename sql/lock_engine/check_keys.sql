@@ -10,7 +10,7 @@ DECLARE
   v_tenants text := lock_engine.key_names(true);
   v_hubs text;
 BEGIN
-  IF EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
+  IF coalesce(current_setting('lock_vault.hubs_deferred', true), '') = 'on' OR EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
     v_hubs := lock_engine.key_names(false);
     IF v_hubs IS NOT NULL THEN
       EXECUTE format('SET CONSTRAINTS %s IMMEDIATE', v_hubs);

@@ -19,6 +19,7 @@ BEGIN
     v_hubs := lock_engine.key_names(false);
     IF v_hubs IS NOT NULL THEN
       EXECUTE format('SET CONSTRAINTS %s DEFERRED', v_hubs);
+      PERFORM set_config('lock_vault.hubs_deferred', 'on', true);
     END IF;
   END IF;
   IF v_before = '' THEN

@@ -8,7 +8,8 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  c_hubs constant integer := 2000;
+  -- hubs and links: what holds a tenant's row for some 20 ms
+  c_rows constant integer := 1000;
   v_new bytea[];
   v_busy bytea[];
   v_asked record;
@@ -35,8 +36,12 @@ BEGIN
   BEGIN
     IF cardinality(v_asked.free) > 0 THEN
       PERFORM lock_engine.defer_keys(clock_timestamp());
-      v_left := lock_engine.move_back(v_asked.free, c_hubs);
+      v_left := lock_engine.move_back(v_asked.free, c_rows);
     END IF;
+    -- before the tenants' rows are asked for, so that they are held for the check and the commit only
+    PERFORM lock_engine.note_aside(NULL);
+    UPDATE lock_engine.aside_tenant t SET movable = NOT t.movable
+     WHERE t.movable <> (v_left > 0 AND t.tenant_hk = ANY (v_asked.free));
     PERFORM lock_engine.check_keys();
   EXCEPTION
     WHEN OTHERS THEN
@@ -45,7 +50,7 @@ BEGIN
       END IF;
       v_reason := SQLERRM;
       v_left := 0;
-      UPDATE lock_engine.aside_tenant t SET tried_at = clock_timestamp(), tries = t.tries + 1, reason = v_reason
+      UPDATE lock_engine.aside_tenant t SET tried_at = clock_timestamp(), tries = t.tries + 1, reason = v_reason, movable = false
        WHERE t.tenant_hk = ANY (v_asked.free);
   END;
   IF v_reason IS NOT NULL AND p_since IS NOT NULL THEN
@@ -69,7 +74,9 @@ BEGIN
     END;
     PERFORM lock_engine.forget_tenant(g) FROM unnest(v_asked.gone) g;
   END IF;
-  PERFORM lock_engine.note_aside(v_reason);
+  IF v_reason IS NOT NULL THEN
+    PERFORM lock_engine.note_aside(v_reason);
+  END IF;
   RETURN v_left;
 END
 $$;

@@ -38,8 +38,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.place_rows() IS
-  'Checks the tenants of what this transaction wrote, keeps aside what has no place yet, and moves what has found one. How many '
-  'hubs could be moved by another call; 0 if that is all. Waits 50 ms at most for other sessions'' locks.';
+  'Checks the tenants of what this transaction wrote, keeps aside what has no place yet, and moves what has found one. Above 0: '
+  'another call has more to move; 0 if that is all. Waits 50 ms at most for other sessions'' locks.';
 ALTER FUNCTION lock_engine.place_rows() OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_engine.place_rows() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_engine.place_rows() TO lock_monitoring_role;
