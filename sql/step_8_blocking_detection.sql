@@ -69,6 +69,7 @@ BEGIN;
 \ir lock_engine/coverage_gap.sql
 \ir lock_engine/heartbeat.sql
 \ir lock_engine/tables/watch_state.sql
+\ir lock_engine/tables/watch_forgotten.sql
 \ir lock_engine/watch_bounds.sql
 \ir lock_engine/unwatched_spans.sql
 \ir lock_engine/watched_spans.sql

@@ -80,7 +80,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.episodes_apart(timestamp with time zone,lock_catalog.graph[],timestamp with time zone,text,text)', ARRAY['p_now timestamp with time zone, p_blockers lock_catalog.graph[], p_unseen_since timestamp with time zone, p_sqlstate text, p_message text, OUT blockers integer, OUT roots integer, OUT critical integer, OUT written integer, OUT refresh_at timestamp with time zone, OUT recommendations text[]', 'record']),
 ('function', 'lock_engine.find_tenants()', ARRAY['', 'void']),
 ('function', 'lock_engine.follow_hubs(timestamp with time zone)', ARRAY['p_since timestamp with time zone', 'void']),
-('function', 'lock_engine.forget_coverage(integer)', ARRAY['p_retention_days integer', 'bigint']),
+('function', 'lock_engine.forget_coverage(integer,integer)', ARRAY['p_retention_days integer, p_rows integer DEFAULT 5000', 'bigint']),
 ('function', 'lock_engine.forget_records(timestamp with time zone,integer)', ARRAY['p_before timestamp with time zone, p_rows integer', 'bigint']),
 ('function', 'lock_engine.forget_tenant(bytea)', ARRAY['p_tenant_hk bytea', 'void']),
 ('function', 'lock_engine.free_of_gaps(timestamp with time zone,timestamp with time zone)', ARRAY['p_from timestamp with time zone, p_to timestamp with time zone', 'TABLE(s timestamp with time zone, e timestamp with time zone)']),

@@ -9,7 +9,6 @@ CREATE TABLE IF NOT EXISTS lock_engine.watch_state (
   patience interval NOT NULL DEFAULT interval '1.5 seconds',
   looker_pid integer,
   unseen_since timestamptz,
-  forgotten_until timestamptz,
   CONSTRAINT watch_state_single CHECK (watch_state_id = 1)
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE lock_engine.watch_state IS
@@ -22,7 +21,6 @@ COMMENT ON COLUMN lock_engine.watch_state.patience IS 'A longer pause between tw
 COMMENT ON COLUMN lock_engine.watch_state.looker_pid IS 'Server process of the loop that leads, or led last.';
 COMMENT ON COLUMN lock_engine.watch_state.unseen_since IS
   'Begin of a gap after which no cycle has compared the vault with PostgreSQL yet; NULL otherwise.';
-COMMENT ON COLUMN lock_engine.watch_state.forgotten_until IS 'Gaps that ended before are deleted: what is older is not known any more.';
 GRANT SELECT, INSERT, UPDATE ON lock_engine.watch_state TO lock_vault_owner;
 GRANT SELECT ON lock_engine.watch_state TO lock_monitoring_role, lock_door_owner;
 
