@@ -94,7 +94,10 @@ BEGIN;
 \ir lock_engine/tenants_locked.sql
 \ir lock_engine/tenant_state.sql
 \ir lock_engine/ask_tenants.sql
+\ir lock_engine/has_place_aside.sql
 \ir lock_engine/shift_rows.sql
+\ir lock_engine/join_aside.sql
+\ir lock_engine/say_unseen.sql
 \ir lock_engine/new_tenants.sql
 \ir lock_engine/note_aside.sql
 \ir lock_engine/set_aside.sql

@@ -15,7 +15,9 @@ DECLARE
   v_hubs bytea[];
   v_deleted bigint;
 BEGIN
-  v_nothing := format('NOT EXISTS (SELECT FROM lock_monitoring.%1$s_s s WHERE s.%1$s_hk = h.%1$s_hk)', p_is)
+  -- what is aside of a partitioned satellite is not read through it
+  v_nothing := format('NOT EXISTS (SELECT FROM lock_monitoring.%1$s_s s WHERE s.%1$s_hk = h.%1$s_hk) '
+                      'AND NOT EXISTS (SELECT FROM lock_engine.aside_%1$s_s a WHERE a.%1$s_hk = h.%1$s_hk)', p_is)
     || CASE WHEN p_is IN ('lock_activity', 'blocking_session') THEN
          format(' AND NOT EXISTS (SELECT FROM lock_monitoring.lock_blocking_l l WHERE l.%1$s_hk = h.%1$s_hk)', p_is) ELSE '' END
     || CASE WHEN p_is IN ('lock_activity', 'deadlock_event') THEN

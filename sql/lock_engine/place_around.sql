@@ -21,6 +21,9 @@ BEGIN
   IF EXISTS (SELECT FROM lock_engine.aside_tenant t WHERE t.tenant_hk = '') THEN
     PERFORM lock_engine.find_tenants();
   END IF;
+  IF p_since IS NOT NULL THEN
+    PERFORM lock_engine.join_aside(p_since);
+  END IF;
   SELECT a.* INTO v_asked
     FROM lock_engine.ask_tenants(ARRAY(SELECT t.tenant_hk FROM lock_engine.aside_tenant t
                                         WHERE t.tenant_hk <> '' ORDER BY t.tried_at), 25) a;
@@ -40,6 +43,7 @@ BEGIN
     END IF;
     -- before the tenants' rows are asked for, so that they are held for the check and the commit only
     PERFORM lock_engine.note_aside(NULL);
+    PERFORM lock_engine.say_unseen();
     UPDATE lock_engine.aside_tenant t SET movable = NOT t.movable
      WHERE t.movable <> (v_left > 0 AND t.tenant_hk = ANY (v_asked.free));
     PERFORM lock_engine.check_keys();
@@ -76,6 +80,7 @@ BEGIN
   END IF;
   IF v_reason IS NOT NULL THEN
     PERFORM lock_engine.note_aside(v_reason);
+    PERFORM lock_engine.say_unseen();
   END IF;
   RETURN v_left;
 END

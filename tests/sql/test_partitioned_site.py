@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from lockmon.install import install, verify
 from lockmon.install.removal import remove
 from tests.conftest import Connect, OpenSession
 from tests.support import sites
+from tests.support.aside import ACME, LOCKS, aside
 from tests.support.history import fill
 from tests.support.poll import poll
 from tests.support.servers import Server
@@ -148,4 +150,75 @@ def test_a_site_with_children_triggers_and_indexes_of_its_own_works(
     poll(lambda: not stored.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid), 10, "its end")
     stored.rows("SELECT * FROM lock_monitoring.cleanup_old_data(0)")
     assert stored.locks(pid) == []
+    stored.check_rules()
+
+
+def unseen(stored: Stored) -> list[dict[str, Any]]:
+    """Rows of lock_activity_s and blocking_session_s that are aside."""
+    return stored.rows(
+        "SELECT lock_activity_hk AS hk, load_date, load_end_date, hash_diff, satellite_id,"
+        " resolution_action AS how FROM lock_engine.aside_lock_activity_s"
+        " UNION ALL SELECT blocking_session_hk, load_date, load_end_date, hash_diff, satellite_id, ended_how"
+        " FROM lock_engine.aside_blocking_session_s ORDER BY satellite_id, load_date"
+    )
+
+
+@pytest.mark.parametrize("tables", [("lock_activity_s",), ("lock_activity_s", "blocking_session_s")])
+def test_rows_of_a_locked_tenant_are_kept_said_and_shown_later_with_their_own_times(
+    server: Server, connect: Connect, session: OpenSession, tables: tuple[str, ...]
+) -> None:
+    """A partitioned table can have no child, so that they are not seen meanwhile."""
+    dsn = partitioned(server, *tables)
+    install(dsn)
+    stored = Stored(connect(dsn))
+    stored.connection.execute(
+        "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source) VALUES (%s, 'ACME', 't')", [ACME]
+    )
+    stored.connection.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    root, waiter, short = (session(dsn, application_name="tenant=ACME") for _ in range(3))
+    root.run("LOCK TABLE t IN SHARE MODE")
+    short.run("SELECT pg_advisory_xact_lock(1, 2)")
+    waiter.start("LOCK TABLE t IN EXCLUSIVE MODE")
+    waiter.wait_blocked()
+    locker = session(dsn)
+    locker.run(LOCKS["row for update"])
+    stored.capture()
+    first = unseen(stored)
+    assert first and {row["load_end_date"] for row in first} == {None}
+    assert stored.locks(waiter.pid) == []
+    # not seen, and said: which table, why, how many
+    stored.capture()
+    part = stored.one("SELECT * FROM lock_engine.part_state WHERE part = 'rows of locked tenants'")
+    assert part["failures_in_a_row"] >= 1 and part["set_aside"] == sum(
+        stored.value(f"SELECT count(*) FROM lock_engine.aside_{table}") for table in tables
+    )
+    assert "lock_activity_s" in part["last_error"] and "is partitioned" in part["last_error"]
+    # cycles that do not see them double nothing
+    other = session(dsn)
+    other.run("LOCK TABLE pg_catalog.pg_class IN ACCESS SHARE MODE")
+    stored.capture()
+    hubs = [row["hk"] for row in unseen(stored) if not row["load_end_date"]]
+    assert len(hubs) == len(set(hubs)) and {row["hk"] for row in first} & set(hubs)
+    # one that ends meanwhile ends, and nobody says how
+    short.run("COMMIT")
+    stored.capture()
+    ended = [row for row in unseen(stored) if row["load_end_date"] and row["how"]]
+    assert ended and {row["how"] for row in ended} == {"unknown"}
+    stored.check_rules()
+    locker.run("COMMIT")
+    stored.capture()
+    assert aside(stored) == 0
+    assert (
+        stored.value("SELECT failures_in_a_row FROM lock_engine.part_state WHERE part LIKE 'rows of%%'") == 0
+    )
+    waits = [row for row in stored.locks(waiter.pid) if not row["lock_granted"]]
+    assert waits and min(row["load_date"] for row in waits) in {row["load_date"] for row in first}
+    assert len([row for row in waits if not row["load_end_date"]]) == 1
+    assert [
+        row["resolution_action"] for row in stored.locks(short.pid) if row["lock_type"] == "advisory"
+    ] == ["unknown"]
+    stored.check_rules()
+    root.run("COMMIT")
+    waiter.result()
+    stored.capture()
     stored.check_rules()

@@ -329,22 +329,3 @@ def test_an_update_leaves_what_is_aside_where_it_is(
     stored.capture()
     assert places(stored, root.pid) == PUBLISHED
     assert lasting(of(stored, waiter.pid))[: len(before)] == before
-
-
-def test_satellites_that_a_site_has_partitioned_have_no_place_aside(
-    scene: str, stored: Stored, session: OpenSession
-) -> None:
-    """A partitioned table can have no child: its rows are stored as soon as the tenant can be had."""
-    stored.connection.execute(
-        "ALTER TABLE lock_engine.aside_lock_activity_s NO INHERIT lock_monitoring.lock_activity_s"
-    )
-    root, waiter = blocked_pair(scene, session, "ACME", 1)
-    locker = session(scene)
-    locker.run(LOCKS["row for update"])
-    assert stored.capture()["blocking_locks"] > 0
-    assert of(stored, waiter.pid) == [] and stored.episodes(root.pid)
-    stored.check_rules()
-    locker.run("COMMIT")
-    stored.capture()
-    assert places(stored, root.pid) == places(stored, waiter.pid) == PUBLISHED
-    stored.check_rules()

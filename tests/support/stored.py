@@ -48,6 +48,8 @@ _RULES = {
         "SELECT * FROM lock_monitoring.{name}_h h WHERE NOT EXISTS"
         " (SELECT 1 FROM lock_monitoring.{name}_s s WHERE h.{name}_hk = s.{name}_hk)"
         " AND h.record_source NOT LIKE 'deadlock:%%'"
+        # of a partitioned satellite what is aside is not read
+        " AND NOT EXISTS (SELECT 1 FROM lock_engine.aside_{name}_s a WHERE h.{name}_hk = a.{name}_hk)"
     ),
     "a {name} row that ended and does not say how": (
         "SELECT * FROM lock_monitoring.{name}_s s WHERE load_end_date IS NOT NULL AND {how} IS NULL"
