@@ -104,6 +104,11 @@ def unwatched(cursor: Cursor, start: datetime, end: datetime) -> list[UnwatchedS
     return calls.unwatched_spans(cursor, start, end)
 
 
+def gap_at(cursor: Cursor, moment: datetime) -> UnwatchedSpan | None:
+    """Return the gap in which a moment lies; None where it was watched, or is still to come."""
+    return calls.unwatched_at(cursor, moment)
+
+
 def share(cursor: Cursor, start: datetime, end: datetime) -> float | None:
     """Return which part of a period up to the present was watched, 0 to 1; None where it is empty or
     still to come."""

@@ -169,18 +169,19 @@ def _unwatched(
     proven: dict[int, float] = {}
     if not seen.gaps:
         return blind, proven
-    for gap in seen.gaps:
-        rows = segments(gap.span_start, gap.span_end, alias).order_by()
-        for begun, ended in rows.values_list("load_date", "load_end_date"):
-            left, right = max(begun, gap.span_start), min(ended or gap.span_end, gap.span_end)
-            lasted = begun <= gap.span_start and right == gap.span_end and gap.reason != STILL
-            at, last = (left - since).total_seconds(), (right - since).total_seconds()
-            while at < last:
-                index = int(at / width)
-                step = max(min(last, (index + 1) * width) - at, 1e-6)
-                blind[index] = blind.get(index, 0.0) + step
-                proven[index] = proven.get(index, 0.0) + (step if lasted else 0.0)
-                at += step
+    with connections[alias].cursor() as cursor:
+        unseen = losses.waits_unseen(cursor, [(gap.span_start, gap.span_end) for gap in seen.gaps])
+    for piece in unseen:
+        gap = seen.gaps[piece.gap]
+        whole = (piece.span_start, piece.span_end) == (gap.span_start, gap.span_end)
+        lasted = whole and gap.reason != STILL
+        at, last = ((end - since).total_seconds() for end in (piece.span_start, piece.span_end))
+        while at < last:
+            index = int(at / width)
+            step = max(min(last, (index + 1) * width) - at, 1e-6)
+            blind[index] = blind.get(index, 0.0) + step * piece.waits
+            proven[index] = proven.get(index, 0.0) + (step * piece.waits if lasted else 0.0)
+            at += step
     return blind, proven
 
 

@@ -137,9 +137,8 @@ def unwatched_at(at: datetime, alias: str = VAULT) -> UnwatchedSpan | None:
     with connections[alias].cursor() as cursor:
         if watched.at(cursor, at):
             return None
-        spans = watched.unwatched(cursor, at - timedelta(days=3650), at + timedelta(days=3650))
-    here = (one for one in spans if one.span_start <= at <= one.span_end)
-    return next(here, UnwatchedSpan(at, at, "that moment has not come yet"))
+        here = watched.gap_at(cursor, at)
+    return here or UnwatchedSpan(at, at, "that moment has not come yet")
 
 
 def lasted_through(gap: UnwatchedSpan, at: datetime, alias: str = VAULT) -> list[LockActivity]:
