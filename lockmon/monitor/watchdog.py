@@ -17,7 +17,7 @@ from django_q.models import Schedule
 from lockmon import vault
 from lockmon.calls import coverage
 from lockmon.models.monitor_state import MonitorState
-from lockmon.views.words import duration
+from lockmon.views.words import duration, one_line
 from lockmon.watched_words import gaps_today
 
 from . import parts
@@ -27,6 +27,7 @@ STALE_SECONDS = 15.0
 """A loop that has not looked for so long does not watch any more, whatever it says."""
 QUEUE_SILENT = timedelta(minutes=3)
 """The watch task is started every minute, and django-q looks every half minute."""
+START = "Start the task queue (manage.py qcluster) or manage.py lockmon_monitor."
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def examine(alias: str = "vault") -> Watchdog:
             failing = coverage.failing_parts(cursor) if status.failing_parts else []
     except DatabaseError as error:
         connections[alias].close()
-        watching, headline = _without_vault(alias, now, describe_failure(error.__cause__ or error))
+        watching, headline = without_vault(alias, describe_failure(error.__cause__ or error), now)
     else:
-        watching, headline = _with_vault(alias, status, failing, now)
+        watching, headline = headline_of(alias, status, failing, now)
     missing = status.failing_parts if status is not None else ()
     if not watching or missing:
         sentences.append(headline)
@@ -70,35 +71,39 @@ def sentences(alias: str = "vault") -> tuple[str, ...]:
     return examine(alias).sentences
 
 
-def _with_vault(
-    alias: str, status: coverage.MonitorStatus, failing: list[coverage.FailingPart], now: datetime
+def headline_of(
+    alias: str,
+    status: coverage.MonitorStatus,
+    failing: list[coverage.FailingPart],
+    now: datetime | None = None,
 ) -> tuple[bool, str]:
+    """Return whether the vault is watched, and the sentence that says how, or since when and why not."""
+    now = now or datetime.now(UTC)
     age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
     gaps = gaps_today(status)
     if status.state in ("never started", "not watching") and (told := _outage(_reports(alias, now), now)):
         return False, told
     if status.state == "never started":
-        return False, (
-            "Not watching: the loop was never started. Start the task queue (manage.py qcluster) or "
-            "manage.py lockmon_monitor."
-        )
+        return False, f"Not watching: the loop was never started. {START}"
     if status.state == "not watching" or age is None or age > STALE_SECONDS:
-        reason = _last_reason(alias) or "no loop is running"
+        reason = one_line(_last_reason(alias), 300) or "no loop is running"
         return False, (
-            f"Not watching since {_at(status.last_look_at)}: {reason}. {duration(age)} are missing. "
-            "Start the task queue (manage.py qcluster) or manage.py lockmon_monitor."
+            f"Not watching since {_at(status.last_look_at)}: {reason}. {duration(age)} are missing. {START}"
         )
     if status.state == "skipping":
+        because = one_line(status.skipped_because, 300) or "another cycle holds the vault"
         return False, (
-            f"Looking, but storing nothing since {_at(status.skipping_since)}: {status.skipped_because}. "
+            f"Looking, but storing nothing since {_at(status.skipping_since)}: {because}. "
             f"Last look {duration(age)} ago, {gaps}."
         )
     look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
     return True, f"Watching{parts.without(failing)}. Last look {duration(age)} ago{look}, {gaps}."
 
 
-def _without_vault(alias: str, now: datetime, failure: str) -> tuple[bool, str]:
+def without_vault(alias: str, failure: str, now: datetime | None = None) -> tuple[bool, str]:
     """Return what the loops last reported, when the vault cannot be asked from here."""
+    now = now or datetime.now(UTC)
+    failure = failure.rstrip(".")
     reports = _reports(alias, now)
     if any(report.state == MonitorState.State.WATCHING for report in reports):
         return True, f"The loop is watching, but the pages cannot read the vault: {failure}."
@@ -128,12 +133,15 @@ def _outage(reports: list[MonitorState], now: datetime) -> str:
 
 
 def _last_reason(alias: str) -> str:
-    report = (
-        MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP)
-        .exclude(state=MonitorState.State.STANDBY)
-        .order_by("-reported_at")
-        .first()
-    )
+    try:
+        report = (
+            MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP)
+            .exclude(state=MonitorState.State.STANDBY)
+            .order_by("-reported_at")
+            .first()
+        )
+    except DatabaseError:
+        return ""
     if report is None:
         return ""
     if report.state in (MonitorState.State.WATCHING, MonitorState.State.SKIPPING):

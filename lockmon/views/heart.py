@@ -11,14 +11,9 @@ from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from ..calls import coverage, deadlocks
-from ..models import MonitorState
-from ..monitor import parts, watchdog
-from ..watched_words import gaps_today
+from ..monitor import watchdog
 from . import words
 from .context import VAULT, unreachable
-
-STALE_SECONDS = 15.0
-"""Older than this, what the vault shows as present is no longer shown as present."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,8 @@ def read_heart(alias: str = VAULT) -> Heart:
         status = coverage.monitor_status(cursor)
         failing = coverage.failing_parts(cursor) if status.failing_parts else []
         log = tried(lambda: deadlocks.log_status(cursor), alias)
-    sentence, ok = _sentence(status, failing)
+    watching, sentence = watchdog.headline_of(alias, status, failing)
+    ok = watching and not failing
     if log is None:
         log_sentence, log_ok = "Server log: unknown.", False
     elif log.readable:
@@ -89,57 +85,9 @@ def read_heart(alias: str = VAULT) -> Heart:
 
 
 def broken(error: Exception, alias: str = VAULT) -> Heart:
-    """Return the heart of a monitor whose vault cannot be read; the loop's own last report says since
-    when."""
-    state = (
-        MonitorState.objects.filter(vault_alias=alias, kind=MonitorState.Kind.LOOP)
-        .order_by("-reported_at")
-        .first()
-    )
-    if state is not None and state.missing_since is not None:
-        now = timezone.now()
-        missing = words.duration(words.seconds_between(state.missing_since, now))
-        reason = words.one_line(state.reason, 200).rstrip(".") or "the reason is not known"
-        since = timezone.localtime(state.missing_since)
-        sentence = f"Not watching since {since:%H:%M:%S}: {reason}. {missing} are missing."
-        return Heart(False, f"{sentence} {unreachable(error)}", state.missing_since, log_ok=False)
-    return Heart(
-        False,
-        f"The vault cannot be read now. {unreachable(error)} What is below is not the present.",
-        log_ok=False,
-    )
-
-
-def _sentence(status: coverage.MonitorStatus, failing: list[coverage.FailingPart]) -> tuple[str, bool]:
-    age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
-    if status.state == "never started":
-        return (
-            "Not watching: the loop was never started."
-            " Start it with 'manage.py lockmon_monitor' or the task queue.",
-            False,
-        )
-    if status.state == "not watching" or (age is not None and age > STALE_SECONDS):
-        since = status.last_look_at
-        when = f" since {timezone.localtime(since):%H:%M:%S}" if since else ""
-        return (
-            f"Not watching{when}: no loop holds the monitor's place."
-            f" {words.duration(age)} are missing so far."
-            " Start it with 'manage.py lockmon_monitor', or look at the task queue.",
-            False,
-        )
-    look = f"{float(status.look_ms):.1f} ms each" if status.look_ms is not None else "cost not yet known"
-    gaps = gaps_today(status)
-    if status.state == "skipping":
-        held = words.one_line(status.skipped_because, 300) or "another cycle holds the vault"
-        began = (
-            f" since {timezone.localtime(status.skipping_since):%H:%M:%S}" if status.skipping_since else ""
-        )
-        return (
-            f"Looking, but storing nothing{began}: {held}. Last look {words.duration(age)} ago; {gaps}.",
-            False,
-        )
-    lost = parts.without(failing)
-    return f"Watching{lost}. Last look {words.duration(age)} ago, {look}, {gaps}.", not failing
+    """Return the heart of a monitor whose vault cannot be read, by what the loops last reported."""
+    _, sentence = watchdog.without_vault(alias, unreachable(error))
+    return Heart(False, f"{sentence} What is below is not the present.", log_ok=False)
 
 
 def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:

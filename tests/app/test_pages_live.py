@@ -114,7 +114,7 @@ def test_the_fragment_is_marked_and_a_dead_vault_is_said(vault_db: str, session:
     connections["vault"].settings_dict["NAME"] = "no_such_database"
     try:
         page = text_of(client, "/admin/")
-        assert "cannot be read now" in page or "Not watching" in page
+        assert "Not watching, as far as can be seen from here" in page
         assert "nothing is known about now" in page
         assert client.get("/admin/lockmon/lockactivity/").status_code == 503
         assert client.get("/admin/monitor/insight/").status_code == 503

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import DatabaseError
 from django.test import Client
 from django_q.models import Schedule
 
 from lockmon.models import MonitorState
 from lockmon.monitor import state, watchdog
 from lockmon.schedules import ensure_schedules
+from lockmon.views import heart
 from tests.support.loops import running_loop, until_watching
 from tests.support.poll import poll
 
@@ -73,3 +76,37 @@ def test_health_endpoints(vault_db: str) -> None:
         until_watching(vault_db)
         assert poll(lambda: client.get("/readyz").status_code == 200, 5, "readiness")
     assert client.post("/readyz").status_code == 405
+
+
+def test_the_pages_and_the_watchdog_say_the_same(vault_db: str) -> None:
+    """One owner of the sentence: in each state of the monitor the heart of the pages is the headline."""
+
+    def same() -> str:
+        found = watchdog.examine("vault")
+        shown = heart.read_heart("vault")
+        numbers = re.compile(r"[\d.]+ m?s")
+        assert numbers.sub("", shown.sentence).startswith(numbers.sub("", found.headline))
+        assert shown.ok is found.watching
+        return found.headline
+
+    assert same().startswith("Not watching: the loop was never started.")
+    with running_loop():
+        until_watching(vault_db)
+        assert same().startswith("Watching. Last look ")
+    assert same().startswith("Not watching since ")
+    now = datetime.now(UTC)
+    state.store(
+        "vault", state.Report("not watching", now, reason="the test's", missing_since=now), instance="x:1"
+    )
+    assert "the test's" in same()
+
+
+def test_without_the_vault_the_pages_say_what_the_loops_reported(vault_db: str) -> None:
+    error = DatabaseError("connection refused")
+    told = heart.broken(error).sentence
+    assert told.startswith("Not watching, as far as can be seen from here: The connection failed")
+    assert "the address in VAULT_DATABASE_URL. What is below is not the present." in told
+    state.store("vault", state.Report("watching", datetime.now(UTC)), instance="x:1")
+    assert heart.broken(error).sentence.startswith(
+        "The loop is watching, but the pages cannot read the vault"
+    )
