@@ -23,8 +23,9 @@ from lockmon.calls import coverage, deadlocks
 from lockmon.calls import doctor as calls
 from lockmon.monitor import watchdog
 from lockmon.monitor.connection import CannotWatchError, describe_failure, refuse_unfit
+from lockmon.views.figures import watched_between
 from lockmon.views.words import duration
-from lockmon.watched_words import gaps_today
+from lockmon.watched_words import gaps_today, sentence
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 HEADROOM_WARNING = 0.8
@@ -222,8 +223,8 @@ def queue(alias: str) -> Iterator[Finding]:
             when = timezone.localtime(schedule.next_run) if schedule.next_run else None
             yield Finding("schedule", name, OK, f"Next at {when:%Y-%m-%d %H:%M}." if when else "Scheduled.")
     silent = watchdog.queue_sentences(alias, now)
-    for sentence in silent:
-        yield Finding("schedule", "task queue", FAILURE, sentence, "manage.py qcluster")
+    for told in silent:
+        yield Finding("schedule", "task queue", FAILURE, told, "manage.py qcluster")
     if not silent:
         yield Finding(
             "schedule", "task queue", OK, f"It runs tasks; {settings.Q_CLUSTER.get('workers')} workers."
@@ -240,6 +241,18 @@ def heartbeat(alias: str) -> Iterator[Finding]:
         )
     well = state.watching and not state.without
     yield Finding("heartbeat", "watching", OK if well else FAILURE, state.headline, remedy)
+    if state.status is not None:
+        now = timezone.now()
+        told = sentence(watched_between(now - timedelta(days=1), now, alias))
+        yield Finding(
+            "heartbeat",
+            "the last 24 hours",
+            WARNING if told else OK,
+            told or "All of them were watched.",
+            "Figures of that time are of the watched part alone; docs/production.md has the causes of gaps."
+            if told
+            else "",
+        )
     if state.status is None or not state.watching:
         return
     standby = state.status.standby_pid is not None

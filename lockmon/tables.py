@@ -153,6 +153,7 @@ class AnalysisTable(tables.Table):  # type: ignore[misc]
     blocked = Words(verbose_name="blocked")
     before = Words(verbose_name="period before")
     trend = tables.Column()
+    watched = tables.Column()
     table = Hostile(verbose_name="most contended")
 
     class Meta:

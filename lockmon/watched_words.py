@@ -13,6 +13,8 @@ from lockmon.watched import Watched
 
 NAMED = 3
 """So many gaps are named in a sentence; the others are counted."""
+LEAST = 0.001
+"""Seconds: what is shorter is no gap but a rounded number."""
 
 
 def gaps_today(status: MonitorStatus) -> str:
@@ -44,6 +46,15 @@ def sentence(period: Watched) -> str:
         f"Watched: {duration(period.seconds)} of {duration(length)} ({percent(share)})."
         f" Not watched: {named}{more}."
     )
+
+
+def part(period: Watched, start: datetime, end: datetime) -> str:
+    """Return how much of a time was not watched, to stand behind its length: ", 3 s of it not watched".
+
+    "" if all of it was. The period holds the time.
+    """
+    missing = (min(end, period.end) - start).total_seconds() - period.within(start, end)
+    return f", {duration(missing)} of it not watched" if missing > LEAST else ""
 
 
 def gap(one: UnwatchedSpan) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -52,6 +53,16 @@ class AlertAdmin(HistoryAdmin):
         extra = {"may_edit": may_edit, "dead": pages.dead_channels() if may_edit else []}
         return super().changelist_view(request, extra | (extra_context or {}))
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The list; what was watched is read once for all its charts."""
+        found = super().get_changelist_instance(request)
+        alerts = list(found.result_list)
+        seen = pictures.watched_of(alerts)
+        for alert in alerts:
+            alert.seen = seen
+        found.result_list = alerts
+        return found
+
     @admin.display(description="alert", ordering="alert_name")
     def name(self, alert: Alert) -> SafeString:
         return format_html(
@@ -68,7 +79,7 @@ class AlertAdmin(HistoryAdmin):
 
     @admin.display(description="lately")
     def chart(self, alert: Alert) -> SafeString:
-        return pictures.sparkline(alert)
+        return pictures.sparkline(alert, alert.seen)
 
     @admin.display(description="rule")
     def rule(self, alert: Alert) -> str:

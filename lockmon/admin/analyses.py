@@ -37,6 +37,7 @@ class LockWaitAnalysisAdmin(TextAware):
     list_display_links = ("begin",)
     when_field = "analysis_period_start"
     when_default = "month"
+    told_of = ("analysis_period_start", "analysis_period_end")
     list_filter = (
         filters.WhenFilter,
         filters.text_filter("relation", "most_contended_table"),
@@ -66,6 +67,8 @@ class LockWaitAnalysisAdmin(TextAware):
             "blocked_seconds",
             "previous_blocked_seconds",
             "trend_direction",
+            "watched_share",
+            "previous_watched_share",
             "recommended_optimizations",
             "unknown",
         ]

@@ -16,11 +16,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
+from .. import watched_words
 from ..groups import EXPORT_HISTORY, VIEW_QUERY_TEXT
 from ..views import words
 from ..views.context import page, unreachable
 from ..views.export import FORMATS, Column, exported
+from ..views.figures import watched_between
 from .searching import EstimatingPaginator, HistoryChangeList
 
 
@@ -46,6 +49,8 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Columns that hold query text: searched and exported only with the permission to see them."""
     text_search: tuple[str, ...] = ()
     export_columns: tuple[Column, ...] = ()
+    told_of: tuple[str, str] | None = None
+    """The fields that say of what time a row's page speaks."""
     lasting: tuple[str, str] | None = None
     """The exported columns that say from when until when a row holds, where it holds for a time."""
     change_list_template = "admin/lockmon/history_list.html"
@@ -112,10 +117,19 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         try:
+            extra_context = {"not_watched": self._not_watched(request, object_id), **(extra_context or {})}
             response = super().changeform_view(request, object_id, form_url, extra_context)
             return rendered(response)
         except DatabaseError as error:
             return self.unreachable(request, error)
+
+    def _not_watched(self, request: HttpRequest, object_id: str | None) -> str:
+        """Return what of the time that a row's page speaks of was not watched."""
+        found = self.get_object(request, object_id) if object_id and self.told_of else None
+        if found is None or self.told_of is None:
+            return ""
+        start, end = (getattr(found, name) for name in self.told_of)
+        return "" if start is None else watched_words.sentence(watched_between(start, end or timezone.now()))
 
     def unreachable(self, request: HttpRequest, error: Exception) -> HttpResponse:
         """The page that says that the vault does not answer."""

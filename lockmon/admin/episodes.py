@@ -51,6 +51,7 @@ class BlockingSessionAdmin(TextAware):
     search_help_text = "User, application, pid; query text where you may see it."
     heavy = ("current_query", "hash_diff")
     lasting = ("load_date", "load_end_date")
+    told_of = lasting
     export_columns = (
         *(
             Column(name, name)

@@ -56,6 +56,7 @@ class LockActivityAdmin(TextAware):
     heavy = ("query_text", "hash_diff")
     text_fields = ("query_text",)
     lasting = ("load_date", "load_end_date")
+    told_of = lasting
     export_columns = (
         *(
             Column(name, name)

@@ -259,6 +259,9 @@ class AlertEvaluator:
         if decision.message in ("raised", "worse", "escalated", "reminder"):
             with self._reading() as cursor:
                 situation = events.situation(cursor, alert, now)
+        if decision.message:
+            with self._reading() as cursor:
+                situation |= events.not_watched(cursor, alert, decision, now)
         with self._writing() as cursor:
             return events.store(
                 cursor, alert, decision, seen, now, situation, limits.per_minute, limits.literals_to

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import Error as DjangoDatabaseError
 from psycopg import Error as DatabaseError
 
+from lockmon import watched, watched_words
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.calls.base import Cursor
@@ -105,6 +106,16 @@ def situation(cursor: Cursor, alert: calls.AlertInput, now: datetime) -> dict[st
         return around | ({"extra": extra} if extra else {})
     except (DatabaseError, DjangoDatabaseError) as error:
         return {"situation_problem": " ".join(str(error).split())[:300]}
+
+
+def not_watched(cursor: Cursor, alert: calls.AlertInput, decision: Decision, now: datetime) -> dict[str, str]:
+    """Return what of the event's time was not watched, for a message that says how long it lasted."""
+    since = (decision.fields or {}).get("started_at") or alert.started_at or now
+    try:
+        told = watched_words.sentence(watched.read(cursor, since, now)) if since < now else ""
+    except (DatabaseError, DjangoDatabaseError):
+        told = "How much of that time was watched could not be read."
+    return {"not_watched": told} if told else {}
 
 
 def _recipients(cursor: Cursor, alert: calls.AlertInput, decision: Decision) -> list[str]:

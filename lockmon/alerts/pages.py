@@ -16,17 +16,18 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
-from lockmon import vault
+from lockmon import vault, watched_words
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.groups import CHANGE_SETTINGS, VIEW_PAGES
 from lockmon.models.alerts import Alert, AlertEvent, AlertEventVersion, AlertMessage, AlertVersion
 from lockmon.views import words
 from lockmon.views.context import page, unreachable
+from lockmon.views.figures import watched_between
 
 from . import delivery, messages
 from .forms import ActForm, AlertForm, SnoozeForm, initial_of, key_of
-from .pictures import event_badge, lasted, sparkline, state_badge
+from .pictures import event_badge, lasted, sparkline, state_badge, watched_of
 
 ALIAS = "vault"
 DONE = {"acknowledge": "acknowledged", "snooze": "snoozed", "resolve": "resolved"}
@@ -143,6 +144,8 @@ def change(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
             sent = outbox.sent_messages(cursor, _key(key), None, 20)
         if form is None and version is not None:
             form = AlertForm(initial=initial_of(version), alias=ALIAS)
+    events = _events(key)
+    seen = watched_of([alert], events)
     return page(
         request,
         site,
@@ -152,10 +155,10 @@ def change(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         form=form,
         may_edit=may_edit,
         state=state_badge(alert),
-        chart=sparkline(alert, 480, 60),
+        chart=sparkline(alert, seen, 480, 60),
         value=messages.number(alert.last_value) if alert.evaluated_at else "none yet",
         rule=messages.rule_in_words(alert.warning_threshold, alert.critical_threshold),
-        events=[(event, event_badge(event), lasted(event)) for event in _events(key)],
+        events=[(event, event_badge(event), lasted(event, seen)) for event in events],
         channels=channels_now,
         sent=sent,
         snooze_form=SnoozeForm(),
@@ -336,6 +339,7 @@ def event(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         if action in DONE and form.is_valid():
             _act(request, [found], action, form)
             return _to("lockmon_alert_event", key)
+    seen = watched_between(found.started_at, found.resolved_at or timezone.now())
     return page(
         request,
         site,
@@ -343,7 +347,8 @@ def event(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         str(found),
         event=found,
         badge=event_badge(found),
-        lasted=lasted(found),
+        lasted=lasted(found, seen),
+        not_watched=watched_words.sentence(seen),
         value=messages.number(found.value),
         worst=messages.number(found.worst_value),
         story=list(AlertEventVersion._default_manager.filter(event_key=key).order_by("satellite_id")[:200]),

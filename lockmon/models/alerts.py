@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from .base import VaultModel, vault_table
@@ -49,6 +51,8 @@ class Alert(VaultModel):
     open_event_key = models.TextField(null=True)
     last_fired_at = models.DateTimeField("last fired", null=True)
     events_30_days = models.IntegerField("in 30 days", null=True)
+    seen: Any
+    """What was watched of the time of ``recent``; set by the list, for all of its charts at once."""
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("alert_overview", "monitoring")

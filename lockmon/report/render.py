@@ -133,8 +133,20 @@ def _shares(shares: Sequence[Share]) -> list[tuple[str, ...]]:
 
 def _days(report: Report) -> list[tuple[str, ...]]:
     """Return every day of the period: its waits, and how much of it was watched; no figure if nothing was."""
+    return [
+        (
+            name,
+            *(("unknown", "unknown") if one is None else (f"{one.waits:,}", duration(one.waited))),
+            watched_words.percent(share),
+        )
+        for name, one, share in _each_day(report)
+    ]
+
+
+def _each_day(report: Report) -> list[tuple[str, Share | None, float]]:
+    """Return name, waits and watched share of every day of the period; None if nobody watched and knows."""
     found = {one.name: one for one in report.days}
-    rows: list[tuple[str, ...]] = []
+    days: list[tuple[str, Share | None, float]] = []
     start = report.seen.start
     while start < report.seen.end:
         local = timezone.localtime(start)
@@ -142,14 +154,10 @@ def _days(report: Report) -> list[tuple[str, ...]]:
         end = min(timezone.make_aware(timezone.make_naive(midnight) + timedelta(days=1)), report.seen.end)
         name = f"{local:%Y-%m-%d}"
         known, one = report.seen.within(start, end), found.get(name)
-        share = watched_words.percent(known / (end - start).total_seconds())
-        waits = one.waits if one else 0
-        figures = (
-            (f"{waits:,}", duration(one.waited if one else 0)) if known or one else ("unknown", "unknown")
-        )
-        rows.append((name, *figures, share))
+        one = one or (Share(name, 0, 0.0) if known else None)
+        days.append((name, one, known / (end - start).total_seconds()))
         start = end
-    return rows
+    return days
 
 
 def _counted(counted: Sequence[Counted]) -> list[tuple[str, ...]]:
@@ -177,7 +185,7 @@ def _marked(text: str) -> str:
 
 def html(report: Report) -> str:
     """Return the report as one HTML page that needs nothing else."""
-    parts = [f"<h1>{escape(title(report))}</h1><p>{escape(summary(report))}</p>", picture(report.days)]
+    parts = [f"<h1>{escape(title(report))}</h1><p>{escape(summary(report))}</p>", picture(report)]
     items = "".join(f"<li>{escape(visible(text))}</li>" for text in report.recommendations)
     parts.append(f"<h2>Recommendations</h2><ol>{items}</ol>")
     for name, heads, rows in sections(report):
@@ -195,30 +203,51 @@ def html(report: Report) -> str:
     )
 
 
-def picture(days: Sequence[Share]) -> str:
-    """Return the waiting of each day as bars; empty where there is nothing to draw."""
-    most = max((one.waited for one in days), default=0.0)
+def picture(report: Report) -> str:
+    """Return the waiting of each day as bars, what was not watched of it hatched; empty if nobody waited."""
+    days = _each_day(report)
+    most = max((one.waited for _, one, _ in days if one is not None), default=0.0)
     if not most:
         return ""
     width, height, each = 720, 120, 720 / len(days)
-    bars = "".join(
-        f'<rect x="{number * each + 2:.1f}" y="{height - one.waited / most * height:.1f}" '
-        f'width="{each - 4:.1f}" height="{one.waited / most * height:.1f}" fill="#c4572b">'
-        f"<title>{escape(one.name)}: "
-        f"{escape(duration(one.waited))}</title></rect>"
-        f'<text x="{number * each + each / 2:.1f}" y="{height + 16}" font-size="11" text-anchor="middle" '
-        f'fill="currentColor">{escape(one.name[5:])}</text>'
-        for number, one in enumerate(days)
+    bars = ""
+    for number, (name, one, share) in enumerate(days):
+        left, waited = number * each, one.waited if one is not None else 0.0
+        told = f"{name}: {duration(waited) if one is not None else 'not watched'}"
+        if share < 1:
+            told += f", watched {watched_words.percent(share)}" if share else ""
+            bars += (
+                f'<rect class="not-watched" x="{left + each * share:.1f}" y="0" '
+                f'width="{each * (1 - share):.1f}" height="{height}" fill="url(#unwatched)">'
+                f"<title>{escape(told)}</title></rect>"
+            )
+        bars += (
+            f'<rect x="{left + 2:.1f}" y="{height - waited / most * height:.1f}" '
+            f'width="{each - 4:.1f}" height="{waited / most * height:.1f}" fill="#c4572b">'
+            f"<title>{escape(told)}</title></rect>"
+            f'<text x="{left + each / 2:.1f}" y="{height + 16}" font-size="11" text-anchor="middle" '
+            f'fill="currentColor">{escape(name[5:])}</text>'
+        )
+    hatch = (
+        '<defs><pattern id="unwatched" width="6" height="6" patternUnits="userSpaceOnUse" '
+        'patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="6" stroke="#999" '
+        'stroke-width="2"/></pattern></defs>'
     )
+    blind = any(share < 1 for _, _, share in days)
+    label = f"Time waited each day, at most {duration(most)}{'; hatched: not watched' if blind else ''}"
     return (
-        f'<svg role="img" aria-label="Time waited each day, at most {escape(duration(most))}" '
-        f'viewBox="0 0 {width} {height + 24}" width="100%">{bars}</svg>'
+        f'<svg role="img" aria-label="{escape(label)}" '
+        f'viewBox="0 0 {width} {height + 24}" width="100%">{hatch if blind else ""}{bars}</svg>'
     )
 
 
 def as_json(report: Report) -> str:
-    """Return all figures as JSON."""
-    return json.dumps(dataclasses.asdict(report), default=plain, indent=2)
+    """Return all figures as JSON; what is of time that nobody watched is null."""
+    found = dataclasses.asdict(report)
+    for name, seen in (("totals", report.seen), ("before", report.seen_before)):
+        if not seen.seconds:
+            found[name] = dict.fromkeys(found[name])
+    return json.dumps(found, default=plain, indent=2)
 
 
 FORMATS = {"markdown": markdown, "html": html, "json": as_json}

@@ -6,19 +6,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from .. import watched, watched_words
 from ..calls.deadlocks import Pattern, patterns
 from ..groups import VIEW_PAGES
 from ..models import DeadlockEvent
 from . import words
 from .context import VAULT, needs, page, rights, unreachable
+from .figures import watched_between
 from .heart import ledger_sentence, tried
 
 OTHERS = 20
@@ -274,6 +278,18 @@ def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     except DatabaseError as error:
         return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
     people = participants(row, see)
+    now = timezone.now()
+    weeks = watched_between(now - timedelta(days=14), now)
+    with connections[VAULT].cursor() as cursor:
+        week, before = (
+            watched.read(cursor, now - timedelta(days=days), now - timedelta(days=days - 7))
+            for days in (7, 14)
+        )
+        not_compared = watched.too_little(cursor, week, before)
+        gap = watched.gap_at(cursor, row.deadlock_timestamp)
+    unknown = [words.visible(item, 400) for item in row.unknown or ()]
+    if gap is not None:
+        unknown.append(f"Not watched at that moment, {watched_words.gap(gap)}: who else waited then.")
     return page(
         request,
         site,
@@ -283,12 +299,14 @@ def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         people=people,
         ring=draw(row, people),
         pattern=_pattern(row),
+        not_watched=watched_words.sentence(weeks) if weeks.start < weeks.end else "",
+        not_compared=not_compared,
         others=others[:OTHERS],
         more_others=len(others) > OTHERS,
         ledger=ledger_sentence(),
         sources=" and ".join(row.sources or ()) or "unknown",
         suggestion=words.visible(row.prevention_suggestion, 1500),
-        unknown=[words.visible(item, 400) for item in row.unknown or ()],
+        unknown=unknown,
         excerpt=words.visible(row.log_excerpt) if see else "",
         resolution=words.one_line(row.deadlock_resolution, 80) or "unknown",
         duration=words.duration(

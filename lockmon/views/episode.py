@@ -17,6 +17,7 @@ from django.utils import timezone
 from .. import watched_words
 from ..groups import VIEW_PAGES
 from ..models import BlockingSession, LockActivity, LockBlockingLink
+from ..watched import Watched
 from . import words
 from .context import link, needs, page, rights, unreachable
 from .figures import Mark, Slot, watched_between
@@ -52,14 +53,15 @@ class Wait:
     outcome: str
 
 
-def lost_seconds(versions: Sequence[BlockingSession], now: datetime) -> float:
+def lost_seconds(versions: Sequence[BlockingSession], now: datetime, seen: Watched) -> tuple[float, float]:
     """Return the time that others lost behind the session: how many stood behind it times how long it was
-    so."""
-    return sum(
-        (row.blocked_sessions_count or 0)
-        * (words.seconds_between(row.load_date, row.load_end_date or now) or 0.0)
-        for row in versions
-    )
+    so; and how much of that is of time that was not watched."""
+    lost = known = 0.0
+    for row in versions:
+        end = row.load_end_date or now
+        lost += (row.blocked_sessions_count or 0) * max(0.0, (end - row.load_date).total_seconds())
+        known += (row.blocked_sessions_count or 0) * seen.within(row.load_date, end)
+    return lost, max(0.0, lost - known)
 
 
 @needs(VIEW_PAGES)
@@ -88,6 +90,8 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     last = versions[-1]
     start = last.blocking_since or versions[0].load_date
     end = last.ended_at or last.load_end_date
+    seen = watched_between(min(start, versions[0].load_date), max(end or now, last.load_end_date or now))
+    lost, unseen = lost_seconds(versions, now, seen)
     worst_wait = max(waits, key=lambda wait: wait.seconds, default=None)
     events = _events(versions, waits, actions)
     see = rights(request).query_text
@@ -105,7 +109,8 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         not_watched=watched_words.sentence(watched_between(start, end or now)),
         picture=_picture(versions, start, end or now, actions, now),
         time_url=link("lockmon_time"),
-        lost=words.duration(lost_seconds(versions, now)),
+        lost=words.duration(lost),
+        unseen=words.duration(unseen) if unseen > watched_words.LEAST else "",
         counted_from=_counted_from(start, versions[0].load_date),
         lasted=words.duration(words.seconds_between(start, end or now)),
         most=max((row.blocked_sessions_count or 0 for row in versions), default=0),

@@ -226,7 +226,10 @@ def _heat(since: datetime, until: datetime) -> list[tuple[str, list[Heat]]]:
 def _analyses(since: datetime) -> tuple[AnalysisTable, str]:
     rows = LockWaitAnalysis.objects.filter(load_end_date=None, analysis_period_start__gte=since)
     rows = rows.defer("contention_hotspots").order_by("-analysis_period_start")[:48]
-    data, points = [], []
+    data: list[dict[str, Any]] = []
+    points: list[float | None] = []
+    ends = [row.analysis_period_end for row in rows]
+    seen = watched_between(since, max(ends, default=since))
     for row in rows:
         data.append(
             {
@@ -240,21 +243,36 @@ def _analyses(since: datetime) -> tuple[AnalysisTable, str]:
                 "blocked": row.blocked_seconds,
                 "before": row.previous_blocked_seconds,
                 "trend": words.one_line(row.trend_direction, 20).lower() or "unknown",
+                "watched": _watched(row, seen),
                 "table": row.most_contended_table or "none",
             }
         )
-        points.append(float(row.blocked_seconds or 0))
+        known = seen.within(row.analysis_period_start, row.analysis_period_end) > 0
+        points.append(float(row.blocked_seconds or 0) if known else None)
     return AnalysisTable(data), _line(points[::-1])
 
 
-def _line(points: Sequence[float]) -> str:
-    if len(points) < 2:
+def _watched(row: LockWaitAnalysis, seen: watched.Watched) -> str:
+    """Return which part of an analysis's period was watched, as is known now."""
+    length = (row.analysis_period_end - row.analysis_period_start).total_seconds()
+    if length <= 0:
+        return "unknown"
+    return watched_words.percent(seen.within(row.analysis_period_start, row.analysis_period_end) / length)
+
+
+def _line(points: Sequence[float | None]) -> str:
+    """Return the path through the points; none through a period that nobody watched (None)."""
+    known = [value for value in points if value is not None]
+    if len(known) < 2:
         return ""
-    top = nice(max(points))
+    top = nice(max(known))
     step = 980 / (len(points) - 1)
-    return "M" + "L".join(
-        f"{10 + index * step:.1f},{110 - 100 * value / top:.1f}" for index, value in enumerate(points)
-    )
+    path, pen = "", "M"
+    for index, value in enumerate(points):
+        if value is not None:
+            path += f"{pen}{10 + index * step:.1f},{110 - 100 * value / top:.1f}"
+        pen = "M" if value is None else "L"
+    return path
 
 
 def _milliseconds(value: Any) -> str:

@@ -95,6 +95,7 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
         backtests = list(
             PolicyBacktest.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-ran_at")[:10]
         )
+        shares = [watched_between(test.period_from, test.period_to).share for test in backtests]
         decisions = list(
             PolicyDecision.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-decided_at")[:50]
         )
@@ -108,7 +109,7 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
         policy=found,
         rules=_told(rules),
         modes=modes,
-        backtests=backtests,
+        backtests=list(zip(backtests, map(watched_words.percent, shares), strict=True)),
         decisions=decisions,
         may_edit=may_edit,
         mode_form=ModeForm(initial={"mode": found.mode}),

@@ -1,5 +1,6 @@
 -- Vanished cycles without a log record: a deadlock if the counter rose and a member's end fits. While the log can be read
--- it is given two seconds to say so itself. What nothing confirms within 40 s went otherwise (a timeout, a cancel).
+-- it is given two seconds to say so itself. What nothing confirms within 40 s went otherwise (a timeout, a cancel). Where
+-- nobody watched in between, how it ended is not known: only the log can make an event of it.
 -- A cycle that cannot be settled is set aside: it stays open, and the others are settled.
 CREATE OR REPLACE FUNCTION lock_engine.settle_deadlocks(OUT stored integer, OUT failed boolean)
 LANGUAGE plpgsql
@@ -20,6 +21,9 @@ DECLARE
   v_message text;
 BEGIN
   stored := 0;
+  UPDATE lock_engine.deadlock_observation o SET outcome = 'end not seen', settled_at = v_now
+   WHERE o.outcome IS NULL AND o.gone_at IS NOT NULL
+     AND EXISTS (SELECT FROM lock_engine.unwatched_spans(o.last_seen, o.gone_at) u WHERE u.reason <> 'before the first look');
   FOR v_seen IN
     SELECT o.* FROM lock_engine.deadlock_observation o
      WHERE o.outcome IS NULL AND o.gone_at IS NOT NULL AND o.evidence IS NOT NULL

@@ -7,15 +7,19 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.cache import cache
 from django.core.management import call_command
+from django.db import connections
 from django.test import Client
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from lockmon.alerts import events, lifecycle, messages, pictures
+from lockmon.models.alerts import Alert
 from lockmon.views import figures, svg
 from tests.support import scenes
 from tests.support.people import browser, use_app_login
@@ -244,6 +248,67 @@ def test_a_loop_that_has_died_leaves_no_figure_of_now(
     assert seen["lockmon_watched"] == [0.0] and "lockmon_waiting_sessions" not in seen
     said = api(f"/api/tree?at={moment(HOUR / 2)}")
     assert (said["watched"], said["reason"], said["lasted_through"]) == (False, "nobody has looked since", [])
+
+
+def test_an_episode_says_how_much_of_the_time_lost_was_not_watched(
+    vault_db: str, waiting: tuple[Session, Session]
+) -> None:
+    client = browser("dba")
+    with psycopg.connect(vault_db) as connection:
+        row = connection.execute(
+            "SELECT encode(blocking_session_hk, 'hex') FROM lock_monitoring.blocking_session_s"
+        ).fetchone()
+    assert row is not None
+    path = f"/admin/monitor/episode/{row[0]}/"
+    assert "<b>Blocked: 5 h" in get(client, path) and "of that" not in get(client, path)
+    gap(vault_db, 3 * HOUR, HOUR, REASON)
+    assert "in total</b>, of that 1 h 0 min not watched," in get(client, path)
+
+
+def test_a_report_claims_nothing_of_a_time_that_nobody_watched(
+    vault_db: str, waiting: tuple[Session, Session]
+) -> None:
+    def report(form: str) -> str:
+        out = io.StringIO()
+        call_command("lockmon_report", "--format", form, stdout=out)
+        return out.getvalue()
+
+    assert json.loads(report("json"))["before"]["waits"] == 0, "watched, and nobody waited"
+    assert "hatched" not in report("html")
+    watched_since(vault_db, timedelta(days=3))
+    found = json.loads(report("json"))
+    assert set(found["before"].values()) == {None} and found["totals"]["waits"] == 1
+    page = report("html")
+    assert page.count(": not watched</title></rect><rect") == 4
+    assert page.count('class="not-watched"') == 5, "four days that nobody watched, and part of the fifth"
+    assert "hatched: not watched" in page
+
+
+def test_a_chart_of_an_alert_has_no_line_over_a_gap(vault_db: str, waiting: tuple[Session, Session]) -> None:
+    now = datetime.now(UTC)
+    alert = Alert(recent=[[(now - n * HOUR).timestamp(), n] for n in range(5, 0, -1)])
+    whole = pictures.sparkline(alert, pictures.watched_of([alert]))
+    assert whole.count("M") == 1 and "not watched" not in whole
+    gap(vault_db, 3.5 * HOUR, HOUR / 4, REASON)
+    cut = pictures.sparkline(alert, pictures.watched_of([alert]))
+    assert cut.count("M") == 2 and "from 1 to 5, 15 min 00 s of it not watched" in cut
+
+
+def test_a_message_says_how_much_of_the_events_time_was_not_watched(
+    vault_db: str, waiting: tuple[Session, Session]
+) -> None:
+    now = datetime.now(UTC)
+    alert = SimpleNamespace(started_at=now - 5 * HOUR)
+    told: dict[str, Any] = {"name": "x", "since": (now - 5 * HOUR).isoformat(), "at": now.isoformat()}
+    with connections["vault"].cursor() as cursor:
+        assert events.not_watched(cursor, alert, lifecycle.NOTHING, now) == {}  # type: ignore[arg-type]
+        gap(vault_db, 3 * HOUR, HOUR, REASON)
+        told |= events.not_watched(cursor, alert, lifecycle.NOTHING, now)  # type: ignore[arg-type]
+    message = messages.write("resolved", told | {"lasted": "5 h"}, "vault")
+    for text in (message.text, message.html):
+        assert (
+            "It lasted 5 h" in text and "Watched: 4 h 0 min of 5 h 0 min (80.0 %)" in text and REASON in text
+        )
 
 
 def test_periods_are_compared_by_the_watched_hour(vault_db: str, waiting: tuple[Session, Session]) -> None:

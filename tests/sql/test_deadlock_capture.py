@@ -123,6 +123,28 @@ def test_by_looking_alone_the_counter_confirms(
     poll(lambda: (collected(monitor, ring), ledger(monitor))[1] == (1, 1, 1, 0, 0), 20, "a balanced ledger")
 
 
+def test_what_ended_in_a_gap_is_not_settled(monitor: psycopg.Connection[Any], arena: Arena) -> None:
+    """The counter has risen, but nobody watched between the last sight of the ring and the next look."""
+    monitor.execute(BLIND)
+    monitor.execute("SELECT * FROM lock_monitoring.run_lock_monitoring()")
+    make(arena, monitor, looking=True)
+    monitor.execute(
+        "INSERT INTO lock_engine.coverage_gap (gap_start, gap_end, reason)"
+        " SELECT o.last_seen, o.gone_at, 'held up' FROM lock_engine.deadlock_observation o"
+    )
+
+    def outcome() -> str | None:
+        monitor.execute("SELECT set_config('one_vault.counter_looked', '', false)")
+        monitor.execute("SELECT lock_engine.collect_deadlocks()")
+        row = monitor.execute("SELECT outcome FROM lock_engine.deadlock_observation").fetchone()
+        assert row is not None
+        return None if row[0] is None else str(row[0])
+
+    assert poll(outcome, 20, "an outcome") == "end not seen"
+    poll(lambda: (outcome(), ledger(monitor))[1][:2] == (1, 0), 20, "counted, not captured")
+    assert monitor.execute("SELECT count(*) FROM lock_monitoring.deadlock_event_s").fetchone() == (0,)
+
+
 def test_both_are_one_event_and_late_detail_a_version(monitor: psycopg.Connection[Any], arena: Arena) -> None:
     monitor.execute(BLIND)
     ring = make(arena, monitor, looking=True)

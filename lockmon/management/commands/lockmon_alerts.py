@@ -10,11 +10,12 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from lockmon import vault
+from lockmon import vault, watched
 from lockmon.alerts.messages import number
 from lockmon.calls import alerts as calls
 from lockmon.management.vault_command import EXIT_FOUND, VaultCommand
 from lockmon.views.words import duration, seconds_between
+from lockmon.watched_words import part
 
 _SPAN = re.compile(r"^(\d{1,5})(m|h|d)$")
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
@@ -49,7 +50,8 @@ class Command(VaultCommand):
     def _list(self, alias: str, options: dict[str, Any]) -> int:
         with vault.cursor(alias) as cursor:
             events = calls.alert_events(cursor, not options["all"])
-        now = datetime.now(UTC)
+            now = datetime.now(UTC)
+            seen = watched.read(cursor, min((one.started_at for one in events), default=now), now)
         lines = [
             f"{one.event_key[:KEY]}  {one.event_state:<12}  {one.alert_name}: value {number(one.value)}, "
             + (
@@ -57,6 +59,7 @@ class Command(VaultCommand):
                 if one.resolved_at
                 else f"for {duration(seconds_between(one.started_at, now))}"
             )
+            + part(seen, one.started_at, one.resolved_at or now)
             + (f", acknowledged by {one.acknowledged_by}" if one.acknowledged_by else "")
             + (f". {one.sentence}" if one.sentence else "")
             for one in events

@@ -9,9 +9,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from lockmon import vault
+from lockmon import vault, watched
 from lockmon.calls import deadlocks as calls
 from lockmon.management.vault_command import EXIT_ERROR, EXIT_FOUND, VaultCommand, positive, tenant_key
+from lockmon.watched_words import sentence
 
 
 class Command(VaultCommand):
@@ -39,6 +40,11 @@ class Command(VaultCommand):
             stored = calls.list_deadlocks(cursor, None, limit) if limit else []
             ledger = calls.ledger(cursor)
             log = calls.log_status(cursor)
+            begun = [one.happened_at for one in stored] + [
+                line.first_window for line in ledger if line.first_window is not None
+            ]
+            present = timezone.now()
+            seen = watched.read(cursor, min(begun, default=present), present)
         pids = ", ".join(str(pid) for pid in now.involved_sessions)
         lines = [
             f"{now.severity}: deadlock between {pids}. {now.action}" if now.detected else "No deadlock now."
@@ -55,7 +61,8 @@ class Command(VaultCommand):
             lines += ledger_lines(ledger)
             state = f"{log.state[:1].upper()}{log.state[1:]}."
             lines.append(" ".join(filter(None, (state, log.what_to_do))))
-        self.emit(options, [now, *stored, *ledger, log], lines)
+            lines += filter(None, [sentence(seen)])
+        self.emit(options, [now, *stored, *ledger, log, seen], lines)
         return EXIT_FOUND if options["fail_on_new"] and now.detected else 0
 
     def _show(self, alias: str, options: dict[str, Any]) -> int:

@@ -209,8 +209,10 @@ BEGIN
   END IF;
 
   RETURN QUERY SELECT
-    left(format('%s waits in %s h, %s blocked seconds, %s blocking episodes, %s deadlocks%s', a.waits, p_analysis_period_hours,
-                round(a.blocked_seconds), a.episodes, a.deadlocks, coalesce('; most contended: ' || a.table_name, '')), 200)::varchar(200),
+    left(format('%s waits in %s h, %s blocked seconds, %s blocking episodes, %s deadlocks%s%s', a.waits, p_analysis_period_hours,
+                round(a.blocked_seconds), a.episodes, a.deadlocks,
+                CASE WHEN v_share < 1 THEN format('; %s %% of this time were watched', floor(10000 * v_share) / 100) END,
+                coalesce('; most contended: ' || a.table_name, '')), 200)::varchar(200),
     a.events, a.episodes, CASE WHEN a.average_ms IS NOT NULL THEN least(round(a.average_ms, 2), 99999999.99) END::numeric(10,2),
     CASE WHEN v_watched > 0 THEN round(100 * (1 - least(a.busy_seconds / v_watched, 1)), 2) END::numeric(5,2), v_advice;
   PERFORM lock_engine.place_rows();
