@@ -93,6 +93,8 @@ class Node:
         """The name a person knows it by: application, else user."""
         if self.prepared_gid is not None:
             return f"prepared transaction '{words.one_line(self.prepared_gid, 60)}'"
+        if self.state == "starting" and not self.user_name:
+            return words.KINDS["logging_in"]
         return words.printable_name(self.application_name, "") or words.printable_name(self.user_name)
 
     @property

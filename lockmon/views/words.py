@@ -32,6 +32,7 @@ KINDS = {
     "active": "running a query",
     "idle_session_lock": "idle, holds a session lock",
     "background": "background process",
+    "logging_in": "a connection that has not logged in yet",
     "waiting": "waiting itself",
 }
 

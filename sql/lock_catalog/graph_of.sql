@@ -335,6 +335,7 @@ BEGIN
              WHEN f.waits THEN 'waiting'
              WHEN f.backend_type IS NOT NULL AND f.backend_type NOT IN ('client backend', 'parallel worker')
                THEN 'background'
+             WHEN f.state = 'starting' THEN 'logging_in'
              WHEN f.state = 'idle in transaction' THEN 'idle_in_transaction'
              WHEN f.state = 'idle in transaction (aborted)' THEN 'idle_in_transaction_aborted'
              WHEN f.state = 'idle' THEN 'idle_session_lock'

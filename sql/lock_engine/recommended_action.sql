@@ -36,6 +36,9 @@ BEGIN
     WHEN 'idle_session_lock' THEN format(
       'Session %s is idle and keeps a lock of its session (advisory lock): it ends with pg_advisory_unlock or with '
       'the connection.', p_pid)
+    WHEN 'logging_in' THEN format(
+      'Process %s is a connection that has not logged in yet and is nobody''s: it ends by itself after authentication_timeout, '
+      'or is terminated without loss.', p_pid)
     WHEN 'background' THEN format('Process %s is not a client''s session; find out what started it before anything '
       'else.', p_pid)
     WHEN 'waiting' THEN format('Session %s waits itself: resolve the root blocker that it waits for.', p_pid)

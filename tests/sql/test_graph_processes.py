@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import pq
 
+from lockmon.calls import catalog
+from lockmon.views.nodes import from_live
 from tests.sql.test_waits_for import Graph, check, graph, settled
 from tests.support import vaults
 from tests.support.poll import poll
@@ -197,3 +200,59 @@ def test_an_autovacuum_worker_in_the_way_is_named_as_one(
     )
     assert Stored(look).cycle()["blocking_sessions"] == 1
     assert graph(look)[waiter.pid]["roots"] == [root["pid"]]
+
+
+def test_a_connection_that_blocks_before_it_has_logged_in_is_said_to_be_one(
+    logical: Server, place: str, look: psycopg.Connection[Any], opened: Open
+) -> None:
+    """18 shows it, state 'starting' and without a user: it queues for a database, others behind it."""
+    if logical.version < 18:
+        pytest.skip("before 18 nobody is told of it")
+    wanted = logical.create_database()
+    root, renamer = opened(place), opened(place)
+    root.run(f"ALTER DATABASE {wanted} RENAME TO {wanted}_other")
+    with ThreadPoolExecutor(1) as knocking:
+        came = knocking.submit(lambda: psycopg.connect(logical.dsn(wanted)).close())
+        try:
+            poll(lambda: len(graph(look)) == 2, 20, "a connection that waits on its way in")
+            renamer.start(f"ALTER DATABASE {wanted} RENAME TO {wanted}_new")
+            nodes = poll(lambda: found if len(found := graph(look)) == 3 else None, 20, "who waits for it")
+            (pid,) = set(nodes) - {root.pid, renamer.pid}
+            row = nodes[pid]
+            assert (row["state"], row["user_name"], row["blocked_total"]) == ("starting", None, 1)
+            assert row["is_waiting"] and row["roots"] == [root.pid] == nodes[renamer.pid]["roots"]
+            assert nodes[renamer.pid]["soft_blockers"] == [pid]
+            (shown,) = [one for one in from_live(catalog.waits_for(look.cursor()), True) if one.pid == pid]
+            assert shown.label == "a connection that has not logged in yet"
+            stored = Stored(look)
+            stored.cycle()
+            (episode,) = stored.episodes(pid)
+            assert (episode["user_name"], episode["session_state"]) == (None, "starting")
+            assert len(stored.locks(pid, "NOT lock_granted")) == 1
+            assert stored.locks(pid, "lock_granted") == [], "what nobody waits for is nobody's"
+        finally:
+            root.run("ROLLBACK")
+            came.result(20)
+    renamer.result()
+    renamer.run("ROLLBACK")
+    logical.drop_database(wanted)
+
+
+def test_a_connection_that_waits_for_nobody_on_its_way_in_is_not_shown_as_a_query(
+    place: str, look: psycopg.Connection[Any], opened: Open
+) -> None:
+    root, waiter = opened(place), opened(place)
+    root.run("SELECT pg_advisory_xact_lock(1)")
+    waiter.start("SELECT pg_advisory_xact_lock(1)")
+    waiter.wait_blocked()
+    starting = (
+        "lock_catalog.graph_of('{}', ARRAY(SELECT jsonb_populate_record(s,"
+        f" CASE WHEN s.pid = {root.pid} THEN jsonb_build_object('state', 'starting', 'user_name', NULL)"
+        " ELSE '{}' END) FROM lock_catalog.sessions s), NULL)"
+    )
+    row = graph(look, starting)[root.pid]
+    assert (row["kind"], row["user_name"], row["blocked_total"]) == ("logging_in", None, 1)
+    told = look.execute(
+        "SELECT lock_engine.recommended_action('logging_in', 7, NULL, false, NULL, NULL)"
+    ).fetchone()
+    assert told and told[0].startswith("Process 7 is a connection that has not logged in yet")
