@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from .base import Cursor, select_all, with_quick_moments
 
@@ -75,6 +76,8 @@ class WaitNode:
     recommended_action: str | None
     locks_held: int | None
     exclusive_locks_held: int | None
+    waits: Any = None
+    """Each wait of a lock group that waits for several things at once, as JSON; else None."""
 
 
 def waits_for(cursor: Cursor) -> list[WaitNode]:

@@ -9,8 +9,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from . import words
-from .nodes import Node
+from .nodes import Node, Wait
 from .session_links import session_links
+
+MOST_WAITS = 8
+"""So many waits of one waiter are named; the others are counted."""
 
 
 def doing(node: Node, now: datetime) -> str:
@@ -68,10 +71,22 @@ def facts(node: Node, depth: int) -> str:
     return "; ".join(found) + ". " if found else ""
 
 
+def _one_wait(one: Wait) -> str:
+    mode = f"{one.lock_mode} on " if one.lock_mode and one.lock_type == "relation" else ""
+    return f"{one.process} for {mode}{words.visible(one.object_name, 120) or 'an unknown object'}"
+
+
 def notes(node: Node) -> Iterable[str]:
     """Yield what is peculiar about a session, a sentence each; pids in it are links."""
     if node.in_deadlock:
         yield "In a ring of waits: a deadlock. PostgreSQL will cancel one of them within deadlock_timeout."
+    if node.waits:
+        told = "; ".join(_one_wait(one) for one in node.waits[:MOST_WAITS])
+        more = len(node.waits) - MOST_WAITS
+        yield (
+            f"One waiter with {len(node.waits)} waits, its parallel processes: {told}"
+            f"{f'; and {more} more' if more > 0 else ''}."
+        )
     if node.soft_blockers:
         if node.kind == "queued_ddl" or node.lock_mode == "AccessExclusiveLock":
             yield (

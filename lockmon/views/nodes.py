@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -11,6 +12,17 @@ from typing import Any
 from ..models import BlockingSession, LockActivity
 from . import words
 from .session_links import session_query
+
+
+@dataclass(frozen=True)
+class Wait:
+    """One of several waits of one waiter: the members of a parallel query may wait for different things."""
+
+    process: int
+    lock_type: str | None
+    lock_mode: str | None
+    object_name: str | None
+    wait_start: datetime | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class Node:
     locks_held: int | None = None
     exclusive_locks_held: int | None = None
     episode: str | None = None
+    waits: Sequence[Wait] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -166,9 +179,25 @@ def from_live(rows: Iterable[Any], see_text: bool) -> list[Node]:
                 soft_blockers=tuple(row.soft_blockers or ()),
                 roots=tuple(row.roots or ()),
                 blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
+                waits=_several(row.waits),
             )
         )
     return nodes
+
+
+def _several(waits: Any) -> tuple[Wait, ...]:
+    if not waits:
+        return ()
+    return tuple(
+        Wait(
+            one["process"],
+            one["lock_type"],
+            one["lock_mode"],
+            one["object_name"],
+            datetime.fromisoformat(one["wait_start"]) if one["wait_start"] else None,
+        )
+        for one in (json.loads(waits) if isinstance(waits, str) else waits)
+    )
 
 
 def _of_blocker(row: BlockingSession, see_text: bool) -> Node:
@@ -273,8 +302,11 @@ def from_vault(
     for row in blockers:
         node = _of_blocker(row, see_text)
         by_node[node.node] = node
-    for waiter in waiters:
-        by_node[waiter.lock_pid] = _of_waiter(waiter, by_node.get(waiter.lock_pid), see_text)
+    for group in _lock_groups(waiters):
+        blocker = next((found for row in group if (found := by_node.get(row.lock_pid))), None)
+        blocker = blocker or (_leader(group[0], by_node.values()) if len(group) > 1 else None)
+        node = _together([_of_waiter(row, blocker, see_text) for row in group])
+        by_node[node.node] = node
     for key, node in list(by_node.items()):
         parent = by_node.get(node.parent) if node.parent is not None else None
         if (
@@ -285,6 +317,56 @@ def from_vault(
         ):
             by_node[key] = _replace_parent(node, parent.parent)
     return list(by_node.values())
+
+
+def _lock_groups(waiters: Iterable[LockActivity]) -> list[list[LockActivity]]:
+    """Return the waits that belong to one waiter together, the longest first.
+
+    Workers of one parallel query take over the very microseconds at which its transaction and its statement
+    began, and nobody else has both of them, the database and the user.
+    """
+    groups: dict[tuple[Any, ...], list[LockActivity]] = {}
+    for row in waiters:
+        own = row.transaction_start is None or row.query_start is None
+        member = (row.transaction_start, row.query_start, row.database_name, row.user_name)
+        groups.setdefault((row.lock_pid,) if own else member, []).append(row)
+    return [
+        sorted(group, key=lambda row: (row.wait_start or row.load_date, row.lock_pid))
+        for group in groups.values()
+    ]
+
+
+def _leader(row: LockActivity, blockers: Iterable[Node]) -> Node | None:
+    """Return the session whose worker a waiter is, if it blocks somebody itself."""
+    mine = (row.transaction_start, row.query_start, row.database_name, row.user_name)
+    return next(
+        (
+            one
+            for one in blockers
+            if (one.xact_start, one.query_start, one.database_name, one.user_name) == mine
+        ),
+        None,
+    )
+
+
+def _together(nodes: list[Node]) -> Node:
+    """Return one waiter for the waits of a lock group: what it has waited for longest comes first."""
+    if len(nodes) == 1:
+        return nodes[0]
+    waits = tuple(
+        Wait(node.pid, node.lock_type, node.lock_mode, node.object_name, node.wait_start) for node in nodes
+    )
+
+    def all_of(name: str) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(one for node in nodes for one in getattr(node, name)))
+
+    return replace(
+        nodes[0],
+        waits=waits,
+        hard_blockers=all_of("hard_blockers"),
+        soft_blockers=all_of("soft_blockers"),
+        roots=all_of("roots"),
+    )
 
 
 def _behind_their_heads(waiters: Iterable[LockActivity]) -> list[LockActivity]:

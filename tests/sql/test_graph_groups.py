@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 
+from lockmon.calls import catalog
+from lockmon.views import node_words, tree
+from lockmon.views.nodes import from_live, from_vault
 from tests.conftest import Connect, OpenSession
 from tests.sql.test_waits_for import Graph, as_pids, check, settled
 from tests.support.poll import poll
@@ -218,3 +223,32 @@ def test_a_cycle_through_two_waits_is_stored(
         [[one.pid, two.pid]],
     ).fetchall()
     assert counted == sorted([(one.pid, 2), (two.pid, 2)])
+
+
+def test_the_pages_show_one_waiter_with_two_waits_now_and_in_the_past(
+    look: psycopg.Connection[Any], tangle: Tangle, scene: str
+) -> None:
+    one, two = holders(tangle, 101, 102)
+    query = parallel(tangle, (101, 102))
+    other = tangle.join()
+    other.start("SELECT pg_advisory_xact_lock(102)")
+    other.wait_blocked()
+    show(look, 4)
+    live = {node.node: node for node in from_live(catalog.waits_for(look.cursor()), True)}
+    Stored(look).cycle()
+    rows = look.execute(
+        "SELECT * FROM lock_monitoring.lock_activity_s WHERE load_end_date IS NULL AND NOT lock_granted"
+    )
+    names = [column.name for column in rows.description or ()]
+    waits = [SimpleNamespace(**dict(zip(names, row, strict=True)), pk=row[0]) for row in rows.fetchall()]
+    assert len(waits) == 3, "one row a wait"
+    past = {node.node: node for node in from_vault([], waits, True)}  # type: ignore[arg-type]
+    assert len(past) == 2, "one node a waiter"
+    (stored,) = [node for pid, node in past.items() if pid != other.pid]
+    for node in (live[query.pid], stored):
+        assert {wait.object_name for wait in node.waits} == {"advisory lock 101", "advisory lock 102"}
+        assert set(node.hard_blockers) >= {one.pid, two.pid} == set(node.roots)
+        (note,) = [str(note) for note in node_words.notes(node) if "2 waits" in str(note)]
+        assert "for advisory lock 101" in note and "for advisory lock 102" in note
+    assert past[other.pid].waits == () == live[other.pid].waits
+    assert tree.build(past.values(), datetime.now(UTC)).waiting == 2
