@@ -112,11 +112,15 @@ BEGIN;
 \ir lock_engine/duration_steps.sql
 \ir lock_engine/store_locks.sql
 \ir lock_engine/store_sessions.sql
+\ir lock_engine/store_kept.sql
 \ir lock_engine/store_links.sql
 \ir lock_engine/store_apart.sql
 \ir lock_engine/locks_apart.sql
 \ir lock_engine/episodes_apart.sql
+\ir lock_engine/store_look.sql
+\ir lock_catalog/look.sql
 \ir lock_engine/run_cycle.sql
+\ir lock_engine/store_seen.sql
 \ir lock_engine/tenant_figures.sql
 \ir lock_engine/within_hours.sql
 \ir lock_engine/waits_between.sql

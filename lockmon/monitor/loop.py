@@ -156,7 +156,12 @@ class MonitorLoop:
                     look_ms=watch.look_ms,
                     reason=watch.skipped_because or watch.trouble,
                 )
-                if self._life_is_over() and time.monotonic() - standby_asked_at > STANDBY_CHECK:
+                # what is kept in memory would be lost
+                if (
+                    self._life_is_over()
+                    and not watch.keeping
+                    and time.monotonic() - standby_asked_at > STANDBY_CHECK
+                ):
                     standby_asked_at = time.monotonic()
                     if watch.standby_is_there():
                         break

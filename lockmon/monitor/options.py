@@ -16,6 +16,8 @@ class LoopOptions:
     full_interval: at the latest so long after the last full cycle the next one runs, waiting or not.
     standby_poll: how often a standby asks for the leader's lock.
     skip_alarm: after so long without a full cycle the session that prevents it is named.
+    kept_looks, kept_megabytes: while nothing can be stored, at most so many looks, and so much of them, are
+    kept in memory; the oldest are dropped first. Looks that saw nothing new count as one.
     gap_threshold: a pause between two stored looks that is longer than this is a gap. A slow cycle makes it
     longer.
     """
@@ -26,6 +28,8 @@ class LoopOptions:
     coverage_period: float = 30.0
     skip_alarm: float = 5.0
     gap_threshold: float = 1.5
+    kept_looks: int = 7200
+    kept_megabytes: float = 64.0
     backoff_first: float = 0.2
     backoff_longest: float = 5.0
     statement_timeout_ms: int = 10_000

@@ -77,9 +77,15 @@ class Presence:
         self._name_gap(seconds)
 
     def cycle_failed(self, reason: str) -> None:
-        """A cycle that was due stored nothing: watched time ends with the last look before."""
+        """A cycle that was due stored nothing: watched time ends with the last look before, unless what is
+        seen from now on is kept and stored later."""
         self.storing = False
         self.explain(f"nothing could be stored: {reason}")
+
+    def kept_stored(self, seconds: float, first: datetime) -> None:
+        """Looks that were kept, the first of this moment, were stored within so many seconds; name the gap
+        before them."""
+        self._name_gap(seconds, first)
 
     def seconds_to_mark(self) -> float:
         """Seconds until the next sign of life is due; infinite while there is nothing to say."""
@@ -115,15 +121,15 @@ class Presence:
         if float("inf") > moment - self._marked_at > self._options.gap_threshold:
             self.explain(HELD_UP)
 
-    def _name_gap(self, seconds: float) -> None:
-        """Give the gap that ended within so many seconds its reason."""
+    def _name_gap(self, seconds: float, end: datetime | None = None) -> None:
+        """Give the gap that was stored within so many seconds, and ended then or at ``end``, its reason."""
         if not self._reason:
             return
         with self._connection.cursor() as cursor:
             missed = coverage.name_gap(cursor, self._reason, seconds + 2 * MARK_EVERY)
             if missed is None and self._missing_since is not None:
                 missed = coverage.record_coverage_gap(
-                    cursor, self._missing_since, self._ledger.clock.now(), self._reason
+                    cursor, self._missing_since, end or self._ledger.clock.now(), self._reason
                 )
         if missed:
             log.warning("Watching again. %s are missing: %s.", duration(missed), self._reason)

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ import psycopg
 
 from lockmon.calls import coverage
 from lockmon.calls.vault import Cycle
+from lockmon.views.words import some
 
 from . import parts
 from .aside import Drain
@@ -21,6 +23,7 @@ from .connection import LoopConnection, describe_failure, is_connection_loss
 from .coverage import Ledger
 from .cycle import Outcome, name_blockers, run_cycle
 from .deadlocks import DeadlockWatch
+from .keeping import Keeper, Progress
 from .options import LoopOptions
 from .presence import Presence
 from .tick import QuietLook
@@ -29,6 +32,8 @@ log = logging.getLogger("lockmon.monitor")
 
 LONGEST_REST = 5.0
 """Seconds; a cycle that took long is followed by a rest as long as itself, but no longer than this."""
+LAST_CATCH_UP = 5.0
+"""Seconds in which a loop that is stopped stores what it has kept."""
 CYCLE = "cycle"
 """Whose trouble it is, where it is no part's: a cycle that is stored ends it."""
 DEADLOCK_RETRY = 60.0
@@ -63,6 +68,7 @@ class Watch:
         self._stop = stop
         self._look = QuietLook(self._connection)
         self._presence = Presence(self._connection, ledger, options)
+        self._kept = Keeper(self._connection, options)
         self._deadlocks = DeadlockWatch(self._connection.cursor)
         self._parts = parts.of_loop(self._connection)
         self._rest = Drain(self._connection)
@@ -79,10 +85,20 @@ class Watch:
         self._book_retry = 0.0
         self._facts = CycleFacts()
         self._alarm_at = 0.0
+        self._kept_because = ""
         self.skipping_since: datetime | None = None
-        self.skipped_because = ""
+        self._in_the_way = ""
         self.trouble = ""
         self._troubled = CYCLE
+
+    @property
+    def skipped_because(self) -> str:
+        return self._in_the_way and self._in_the_way + self._kept.clause
+
+    @property
+    def keeping(self) -> bool:
+        """Looks are kept in memory, which would be lost with this loop."""
+        return len(self._kept) > 0
 
     @property
     def look_ms(self) -> float | None:
@@ -102,6 +118,7 @@ class Watch:
                 before = self._presence.begin(reason, missing_since)
                 self._ledger.resume_from(missing_since or before)
                 self._ledger.begin(cursor)
+                self._kept.read_settings()
             except psycopg.Error as error:
                 self._part_failed("coverage", error, "the coverage could not be read")
 
@@ -125,6 +142,8 @@ class Watch:
         if waiting:
             # before the cycle, which may take longer than a deadlock lives
             self._look_for_deadlocks()
+        if self.keeping:
+            self._keep()
         # the cycle after the last wait end-dates what has just ended
         if waiting or self._waited or overdue:
             self._full_cycle()
@@ -156,6 +175,8 @@ class Watch:
     def finish(self) -> None:
         """Close the books; nothing is raised, because the loop is about to end anyway."""
         try:
+            if self.keeping:
+                self._kept.store(LAST_CATCH_UP)
             self._presence.mark()
             with self._connection.cursor() as cursor:
                 self._ledger.close(cursor)
@@ -172,6 +193,9 @@ class Watch:
         return True
 
     def _full_cycle(self) -> None:
+        # in order: what was seen before comes first
+        if self.keeping and not self._store_kept():
+            return
         result = run_cycle(self._connection)
         self._cycle_ms = result.seconds * 1000
         if result.outcome is Outcome.RUN:
@@ -180,20 +204,51 @@ class Watch:
             self._last_cycle_steady = time.monotonic()
             self._rest.due = True
             self._over()
-            self._note_cycle(result.seconds)
+            self._note_stored(lambda: self._presence.cycle_ran(result.seconds))
             if result.cycle is not None:
                 self._announce(result.cycle)
         elif result.outcome is Outcome.SKIPPED:
-            self._ledger.skipped_cycle(result.seconds)
-            self._presence.cycle_failed(result.reason.removeprefix("skipped: "))
-            self._skipping(result.reason.removeprefix("skipped: "))
+            self._cycle_skipped(result.reason.removeprefix("skipped: "), result.seconds)
         else:
-            self._ledger.failed_cycle(result.seconds)
-            self._presence.cycle_failed(result.reason)
-            # a cycle that cannot work is tried again at the full interval, not every second
-            self._last_cycle_steady = time.monotonic()
-            self._say_trouble(f"the full cycle failed: {result.reason}")
-            self._not_storing(f"the full cycle fails ({result.reason})")
+            self._cycle_failed(result.reason, result.seconds)
+        if result.outcome is not Outcome.RUN and not self.keeping:
+            self._kept.attempted(result.seconds)
+            self._keep(result.reason.removeprefix("skipped: "))
+
+    def _cycle_skipped(self, reason: str, seconds: float) -> None:
+        self._ledger.skipped_cycle(seconds)
+        self._presence.cycle_failed(reason)
+        self._skipping(reason)
+
+    def _cycle_failed(self, reason: str, seconds: float) -> None:
+        self._ledger.failed_cycle(seconds)
+        self._presence.cycle_failed(reason)
+        # a cycle that cannot work is tried again at the full interval, not every second
+        self._last_cycle_steady = time.monotonic()
+        self._say_trouble(f"the full cycle failed: {reason}")
+        self._not_storing(f"the full cycle fails ({reason})")
+
+    def _keep(self, because: str = "") -> None:
+        """Look and keep it. because: why it cannot be stored, where that is new."""
+        self._kept_because = because or self._kept_because
+        began = time.perf_counter()
+        self._kept.look(self._ledger.last_look, self._kept_because)
+        self._ledger.other_statement(time.perf_counter() - began)
+
+    def _store_kept(self) -> bool:
+        """Store what was kept; tell whether all of it is stored."""
+        result = self._kept.store()
+        first = result.first
+        if first is not None:
+            self._over()
+            self._note_stored(lambda: self._presence.kept_stored(result.seconds, first))
+        if result.progress is Progress.SKIPPED:
+            self._cycle_skipped(result.reason, result.seconds)
+        elif result.progress is Progress.FAILED:
+            self._cycle_failed(result.reason, result.seconds)
+        else:
+            self._ledger.other_statement(result.seconds)
+        return result.progress is Progress.ALL
 
     def _skipping(self, reason: str) -> None:
         if not self._lasts() or time.monotonic() < self._alarm_at:
@@ -214,19 +269,22 @@ class Watch:
         return (now - self.skipping_since).total_seconds() >= self._options.skip_alarm
 
     def _not_storing(self, because: str) -> None:
-        if self._lasts() and because != self.skipped_because:
+        if self._lasts() and because != self._in_the_way:
             log.warning(
                 "Looking, but storing nothing since %s: %s.", f"{self.skipping_since:%H:%M:%S}", because
             )
-            self.skipped_because = because
+            self._in_the_way = because
             self._beat_at = float("-inf")
 
     def _over(self) -> None:
-        if self.skipped_because:
-            log.warning("Storing again; cycles were skipped since %s.", f"{self.skipping_since:%H:%M:%S}")
+        if self._in_the_way:
+            kept = f", {some(len(self._kept), 'look')} kept in memory come first" if self.keeping else ""
+            log.warning(
+                "Storing again%s; cycles were skipped since %s.", kept, f"{self.skipping_since:%H:%M:%S}"
+            )
             self._beat_at = float("-inf")
         self._well_again(CYCLE)
-        self.skipping_since, self.skipped_because = None, ""
+        self.skipping_since, self._in_the_way = None, ""
 
     def _announce(self, cycle: Cycle) -> None:
         critical, blocking = cycle.critical_issues or 0, cycle.blocking_sessions or 0
@@ -274,9 +332,9 @@ class Watch:
         if spent:
             self._part_worked("rows kept aside")
 
-    def _note_cycle(self, seconds: float) -> None:
+    def _note_stored(self, note: Callable[[], None]) -> None:
         try:
-            self._presence.cycle_ran(seconds)
+            note()
         except psycopg.Error as error:
             self._part_failed("coverage", error, "a gap could not be named")
 
@@ -320,7 +378,7 @@ class Watch:
             look_ms=self._look.cost_ms,
             cycle_ms=self._cycle_ms,
             look_by=self._look.by,
-            skipping_since=self.skipping_since if self.skipped_because else None,
+            skipping_since=self.skipping_since if self._in_the_way else None,
             skipped_because=self.skipped_because or None,
         )
         with self._connection.cursor() as cursor:

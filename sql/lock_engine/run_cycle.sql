@@ -1,8 +1,6 @@
 -- One monitoring cycle: look; if nothing has changed since the last one, that is all; else compare and store.
 -- One at a time (transaction-level advisory lock 460,1): whoever comes second says so and does nothing. Where a table
 -- of the vault is locked by somebody else, the cycle is skipped after 200 ms and says who holds it.
--- Locks, episodes and links are parts: where one of them fails, what fails of it is set aside and named (lock_engine.part_state),
--- the others go on, and the next cycle tries it again.
 CREATE OR REPLACE FUNCTION lock_engine.run_cycle(
   p_everything boolean,
   OUT outcome text, OUT locks_captured integer, OUT blocking_locks integer, OUT critical_locks integer,
@@ -23,12 +21,8 @@ DECLARE
   v_own integer[];
   v_now timestamptz;
   v_min_age interval;
-  v_locks record;
-  v_sessions record;
+  v_stored record;
   v_unseen timestamptz;
-  v_everything boolean;
-  v_failed text[] := '{}';
-  v_unlinked timestamptz;
   v_where text;
   v_watch record;
 BEGIN
@@ -77,48 +71,10 @@ BEGIN
 
     -- whoever calls this calls lock_engine.place_rows as the last thing
     PERFORM lock_engine.defer_keys(v_now);
-    v_everything := p_everything OR v_min_age = interval '0';
-    BEGIN
-      SELECT s.* INTO v_locks
-        FROM lock_engine.store_locks(v_now, v_min_age, v_everything, v_own, v_seen.waiting > 0, v_unseen) s;
-    EXCEPTION
-      WHEN OTHERS THEN
-        IF lock_engine.ends_all(SQLSTATE) THEN
-          RAISE;
-        END IF;
-        v_failed := array_append(v_failed, 'locks');
-        SELECT s.* INTO v_locks
-          FROM lock_engine.locks_apart(v_now, v_min_age, v_everything, v_own, v_seen.waiting, v_unseen, SQLSTATE, SQLERRM) s;
-    END;
-    BEGIN
-      SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(v_now, v_locks.blockers, v_unseen) s;
-    EXCEPTION
-      WHEN OTHERS THEN
-        IF lock_engine.ends_all(SQLSTATE) THEN
-          RAISE;
-        END IF;
-        v_failed := array_append(v_failed, 'episodes');
-        SELECT s.* INTO v_sessions
-          FROM lock_engine.episodes_apart(v_now, v_locks.blockers, v_unseen, SQLSTATE, SQLERRM) s;
-    END;
-    SELECT p.failing_since INTO v_unlinked FROM lock_engine.part_state p WHERE p.part = 'links' AND p.failures_in_a_row > 0;
-    IF v_locks.waiting > 0 AND (v_locks.written > 0 OR v_unlinked IS NOT NULL) THEN
-      BEGIN
-        PERFORM lock_engine.store_links(v_now, '{}', v_unlinked);
-      EXCEPTION
-        WHEN OTHERS THEN
-          IF lock_engine.ends_all(SQLSTATE) THEN
-            RAISE;
-          END IF;
-          v_failed := array_append(v_failed, 'links');
-          PERFORM lock_engine.store_apart('links', v_now, NULL, NULL, NULL, NULL, v_unlinked, NULL, SQLSTATE, SQLERRM);
-      END;
-    END IF;
-    IF EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
-      PERFORM lock_engine.part_ok(x.part) FROM unnest(ARRAY['locks', 'episodes', 'links']) x (part) WHERE x.part <> ALL (v_failed);
-    END IF;
+    SELECT s.* INTO v_stored
+      FROM lock_engine.store_look(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_seen.waiting, v_unseen) s;
 
-    IF v_locks.locks IS NULL THEN
+    IF v_stored.locks IS NULL THEN
       -- no lock at all could be stored: that was no look, and note_look() notes none until one is (cycle_state.locks_captured)
       DELETE FROM lock_engine.coverage_gap g WHERE g.gap_end = v_now;
       UPDATE lock_engine.watch_state w
@@ -130,21 +86,21 @@ BEGIN
     END IF;
 
     outcome := 'stored';
-    locks_captured := v_locks.locks;
-    blocking_locks := v_locks.blocking;
-    critical_locks := v_locks.critical;
-    waiting_sessions := v_locks.waiting;
-    blocking_sessions := v_sessions.blockers;
-    root_blockers := v_sessions.roots;
-    critical_blockers := v_sessions.critical;
-    recommendations := v_sessions.recommendations;
+    locks_captured := v_stored.locks;
+    blocking_locks := v_stored.blocking;
+    critical_locks := v_stored.critical;
+    waiting_sessions := v_stored.waiting;
+    blocking_sessions := v_stored.blockers;
+    root_blockers := v_stored.roots;
+    critical_blockers := v_stored.critical_blockers;
+    recommendations := v_stored.recommendations;
     UPDATE lock_engine.cycle_state c
-       SET digest = CASE WHEN v_failed = '{}' THEN v_seen.digest END, everything = p_everything, stored_at = v_now, checked_at = v_now,
-           refresh_at = least(v_locks.refresh_at, v_sessions.refresh_at),
-           server_started = pg_postmaster_start_time(), locks_captured = v_locks.locks, blocking_locks = v_locks.blocking,
-           critical_locks = v_locks.critical, waiting_sessions = v_locks.waiting, blocking_sessions = v_sessions.blockers,
-           root_blockers = v_sessions.roots, critical_blockers = v_sessions.critical,
-           recommendations = v_sessions.recommendations
+       SET digest = CASE WHEN v_stored.failed = '{}' THEN v_seen.digest END, everything = p_everything, stored_at = v_now,
+           checked_at = v_now, refresh_at = v_stored.refresh_at,
+           server_started = pg_postmaster_start_time(), locks_captured = v_stored.locks, blocking_locks = v_stored.blocking,
+           critical_locks = v_stored.critical, waiting_sessions = v_stored.waiting, blocking_sessions = v_stored.blockers,
+           root_blockers = v_stored.roots, critical_blockers = v_stored.critical_blockers,
+           recommendations = v_stored.recommendations
      WHERE c.cycle_state_id = 1;
   EXCEPTION
     WHEN lock_not_available THEN

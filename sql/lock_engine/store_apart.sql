@@ -5,6 +5,7 @@
 CREATE OR REPLACE FUNCTION lock_engine.store_apart(
   p_part text, p_now timestamptz, p_min_age interval, p_everything boolean, p_own_pids integer[], p_anyone_waits boolean,
   p_unseen_since timestamptz, p_blockers lock_catalog.graph[], p_sqlstate text, p_message text,
+  p_seen jsonb DEFAULT NULL,
   OUT set_aside bigint[], OUT told_apart boolean)
 LANGUAGE plpgsql
 VOLATILE
@@ -32,6 +33,7 @@ BEGIN
       UNION SELECT o.node FROM lock_monitoring.blocking_session_s o WHERE o.load_end_date IS NULL AND o.node IS NOT NULL)
     ELSE ARRAY(
       SELECT a.pid FROM lock_catalog.alive a UNION SELECT 0
+      UNION SELECT (x.session ->> 'pid')::integer FROM jsonb_array_elements(p_seen -> 'sessions') x (session)
       UNION SELECT o.lock_pid FROM lock_monitoring.lock_activity_s o
              WHERE o.load_end_date IS NULL AND o.lock_pid IS NOT NULL AND p_part = 'locks') END;
   set_aside := '{}';
@@ -63,10 +65,14 @@ BEGIN
     v_first := false;
     IF v_ok THEN
       BEGIN
-        IF p_part = 'locks' THEN
+        IF p_part = 'locks' AND p_seen IS NULL THEN
           PERFORM lock_engine.store_locks(p_now, p_min_age, p_everything, p_own_pids, p_anyone_waits, p_unseen_since, v_apart);
-        ELSIF p_part = 'episodes' THEN
+        ELSIF p_part = 'locks' THEN
+          PERFORM lock_engine.store_locks_seen(p_now, p_min_age, p_everything, p_own_pids, p_anyone_waits, p_unseen_since, v_apart, p_seen);
+        ELSIF p_part = 'episodes' AND p_seen IS NULL THEN
           PERFORM lock_engine.store_sessions(p_now, p_blockers, p_unseen_since, v_apart);
+        ELSIF p_part = 'episodes' THEN
+          PERFORM lock_engine.store_sessions_seen(p_now, p_blockers, p_unseen_since, v_apart, p_seen);
         ELSE
           PERFORM lock_engine.store_links(p_now, v_apart, p_unseen_since);
         END IF;
@@ -97,6 +103,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.store_apart(text, timestamptz, interval, boolean, integer[], boolean, timestamptz,
-  lock_catalog.graph[], text, text) IS
+  lock_catalog.graph[], text, text, jsonb) IS
   'Stores the locks, episodes or links of a cycle without the records that fail, and counts the failure; returns those records '
-  '(pids, or nodes of the graph). Called by lock_engine.run_cycle after the part''s own statement has failed.';
+  '(pids, or nodes of the graph). Called by lock_engine.store_look after the part''s own statement has failed.';

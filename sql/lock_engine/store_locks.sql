@@ -5,6 +5,7 @@
 -- the rest).
 -- p_unseen_since: nobody has looked since then. What is not there any more, or cannot be proven to be the same lock of the
 -- same transaction (and the same wait), ended somewhere between: its row ends with the last sight, ended_by is now.
+-- lock_engine.store_locks_seen is made of this text, for a look that was kept (store_kept.sql).
 -- A row never ends before it began, and never begins before the one that it replaces ended, wherever the clock was set.
 CREATE OR REPLACE FUNCTION lock_engine.store_locks(
   p_now timestamptz, p_min_age interval, p_everything boolean, p_own_pids integer[], p_anyone_waits boolean,
@@ -207,7 +208,7 @@ BEGIN
   door AS MATERIALIZED (
     SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
       FROM lock_admin.action_log a
-     WHERE a.step = 'signal' AND a.logged_at > p_now - interval '10 minutes'
+     WHERE a.step = 'signal' AND a.logged_at BETWEEN p_now - interval '10 minutes' AND p_now + interval '1 second'
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
     SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL AND o.lock_pid <> ALL (p_apart)),
@@ -301,5 +302,5 @@ END
 $$;
 COMMENT ON FUNCTION lock_engine.store_locks(timestamptz, interval, boolean, integer[], boolean, timestamptz, bigint[]) IS
   'Stores what changed among the locks since the last cycle: closes what ended (and how), opens what is new. Called by '
-  'lock_engine.run_cycle under the cycle''s advisory lock only. blockers: the nodes of the graph that block somebody. '
+  'lock_engine.store_look under the cycle''s advisory lock only. blockers: the nodes of the graph that block somebody. '
   'p_apart: sessions whose rows are left as they are (0: prepared transactions).';

@@ -1,6 +1,7 @@
 -- Compares the blockers of the waits-for graph with the open blocking episodes and stores the difference. An episode
 -- begins with the first wait behind a session and ends when nobody waits behind it any more; its hub is keyed by the
 -- session and that beginning.
+-- lock_engine.store_sessions_seen is made of this text, for a look that was kept (store_kept.sql).
 -- p_unseen_since: nobody has looked since then. An episode lasted through if somebody behind it has waited from before on;
 -- any other ended somewhere between: its row ends with the last sight, ended_by is now.
 CREATE OR REPLACE FUNCTION lock_engine.store_sessions(
@@ -62,7 +63,7 @@ BEGIN
   door AS MATERIALIZED (
     SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
       FROM lock_admin.action_log a
-     WHERE a.step = 'signal' AND a.logged_at > p_now - interval '10 minutes'
+     WHERE a.step = 'signal' AND a.logged_at BETWEEN p_now - interval '10 minutes' AND p_now + interval '1 second'
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
     SELECT o.*, CASE
@@ -151,5 +152,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.store_sessions(timestamptz, lock_catalog.graph[], timestamptz, bigint[]) IS
-  'Stores what changed among the blocking sessions since the last cycle. Called by lock_engine.run_cycle only. p_apart: nodes '
+  'Stores what changed among the blocking sessions since the last cycle. Called by lock_engine.store_look only. p_apart: nodes '
   'whose episodes are left as they are.';

@@ -21,8 +21,10 @@ from lockmon.monitor.connection import (
     refuse_unfit,
 )
 from lockmon.monitor.options import LoopOptions
+from tests.conftest import OpenSession
 from tests.support import vaults
 from tests.support.loops import rows, running_loop, status
+from tests.support.memory import Memories
 from tests.support.poll import poll
 from tests.support.pooler import pooler
 from tests.support.servers import Server, throwaway
@@ -92,6 +94,43 @@ def test_a_restart_is_outlived_and_its_gap_recorded(small_server: Server, small_
             "closed the connection",
         )
     ), reasons
+
+
+def test_what_was_kept_is_lost_with_the_server_and_a_gap(
+    small_server: Server, small_vault: str, session: OpenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memories = Memories(monkeypatch)
+    with running_loop(QUICK):
+        poll(lambda: watching(small_vault), what="a watching loop")
+        holder, waiter = session(small_vault), session(small_vault)
+        holder.run("SELECT pg_advisory_xact_lock(95, 1)")
+        waiter.start("SELECT pg_advisory_xact_lock(95, 1)")
+        open_wait = (
+            "SELECT 1 FROM lock_monitoring.lock_activity_s WHERE load_end_date IS NULL AND NOT lock_granted"
+        )
+        poll(lambda: rows(small_vault, open_wait), 10, "the wait in the vault")
+        culprit = session(small_vault)
+        culprit.run("LOCK TABLE lock_monitoring.lock_activity_s IN ACCESS EXCLUSIVE MODE")
+        inside, behind = session(small_vault), session(small_vault)
+        inside.run("SELECT pg_advisory_xact_lock(95, 2)")
+        behind.start("SELECT pg_advisory_xact_lock(95, 2)")
+        kept = memories.until_waiting(behind.pid)
+        small_server.restart()
+        poll(lambda: watching(small_vault), 15, "watching again after the restart")
+        gaps = "SELECT gap_start, gap_end FROM lock_engine.coverage_gap ORDER BY gap_end"
+        poll(lambda: rows(small_vault, gaps), 15, "the gap")
+        poll(lambda: not rows(small_vault, open_wait), 10, "the end of what the dead server knew")
+        (gap,) = rows(small_vault, f"{gaps} LIMIT 1")
+        assert isinstance(gap["gap_start"], datetime) and isinstance(gap["gap_end"], datetime)
+        assert gap["gap_start"] < kept.at < gap["gap_end"]
+        ends = rows(
+            small_vault,
+            "SELECT resolution_action, load_end_date FROM lock_monitoring.lock_activity_s"
+            f" WHERE lock_pid = {waiter.pid} AND NOT lock_granted ORDER BY load_date DESC LIMIT 1",
+        )
+        assert [end["resolution_action"] for end in ends] == ["server restarted"]
+        dead = f"lock_pid IN ({inside.pid}, {behind.pid}) AND load_date < '{gap['gap_end'].isoformat()}'"
+        assert rows(small_vault, f"SELECT 1 FROM lock_monitoring.lock_activity_s WHERE {dead}") == []
 
 
 def test_too_many_clients_is_said_where_the_web_can_see_it(small_server: Server, small_vault: str) -> None:
