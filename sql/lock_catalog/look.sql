@@ -9,6 +9,7 @@ LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET enable_nestloop = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -47,13 +48,14 @@ BEGIN
      WHERE coalesce(k.pid, 0) <> ALL (v_own)
        AND (v_everything OR NOT k.granted OR s.pid IS NULL OR coalesce(s.xact_start, s.backend_start) < seen_at - p_min_age));
   v_pids := ARRAY(SELECT DISTINCT k.pid FROM unnest(v_locks) k WHERE k.pid IS NOT NULL);
-  seen := jsonb_build_object(
-    'own', to_jsonb(v_own), 'waiting', v_digest.waiting,
-    'sessions', (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(s) - CASE WHEN s.pid = ANY (v_pids) THEN '' ELSE 'query' END)), '[]')
+  -- json, not jsonb: a quarter of the price
+  seen := json_build_object(
+    'own', to_json(v_own), 'waiting', v_digest.waiting,
+    'sessions', (SELECT coalesce(json_agg(jsonb_strip_nulls(to_jsonb(s) - CASE WHEN s.pid = ANY (v_pids) THEN '' ELSE 'query' END)), '[]')
                    FROM unnest(v_sessions) s),
-    'locks', (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(k))), '[]') FROM unnest(v_locks) k),
-    'graph', (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(g))), '[]') FROM unnest(v_graph) g),
-    'prepared', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'locks', (SELECT coalesce(json_agg(k), '[]') FROM unnest(v_locks) k),
+    'graph', (SELECT coalesce(json_agg(g), '[]') FROM unnest(v_graph) g),
+    'prepared', (SELECT coalesce(json_agg(json_build_object(
                    'transaction', x.transaction::text::bigint, 'prepared', x.prepared,
                    'owner', lock_catalog.readable(x.owner::text), 'database', lock_catalog.readable(x.database::text))), '[]')
                    FROM pg_prepared_xacts x))::text;
