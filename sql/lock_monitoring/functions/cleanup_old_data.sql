@@ -19,6 +19,10 @@ DECLARE
   v_now timestamptz;
   v_state jsonb;
   v_batch record;
+  v_rows integer;
+  -- seconds for a row, as the last batch had it that had enough to do; at first what a slow machine needs
+  v_per_row double precision := 0.0005;
+  v_left double precision;
   v_deleted jsonb := '{}';
 BEGIN
   PERFORM lock_engine.require_writable('lock_monitoring.cleanup_old_data');
@@ -27,14 +31,21 @@ BEGIN
     v_budget := least(v_budget, v_timeout * 0.6);
   END IF;
   v_until := statement_timestamp() + make_interval(secs => v_budget);
+  v_left := v_budget;
   LOOP
     v_began := clock_timestamp();
-    -- few large ones: until the commit each batch goes once through the dead of those before it that have the same load_date
-    SELECT b.state, b.deleted, b.in_the_way INTO v_batch FROM lock_engine.delete_batch(v_before, v_state, 20000) b;
+    -- few large ones: until the commit each batch goes once through the dead of those before it that have the same load_date;
+    -- but none so large that it does not fit into the time that is left
+    v_rows := least(20000, greatest(500, v_left * 0.7 / v_per_row));
+    SELECT b.state, b.deleted, b.in_the_way INTO v_batch FROM lock_engine.delete_batch(v_before, v_state, v_rows) b;
     v_deleted := lock_engine.add_counts(v_deleted, v_batch.deleted);
     v_state := v_batch.state;
     v_now := clock_timestamp();
-    EXIT WHEN v_state IS NULL OR v_batch.in_the_way IS NOT NULL OR v_now + (v_now - v_began) > v_until;
+    IF (SELECT coalesce(sum(d.value::bigint), 0) FROM jsonb_each_text(v_batch.deleted) d) >= v_rows THEN
+      v_per_row := greatest(date_part('epoch', v_now - v_began) / v_rows, 0.00002);
+    END IF;
+    v_left := date_part('epoch', v_until - v_now);
+    EXIT WHEN v_state IS NULL OR v_batch.in_the_way IS NOT NULL OR v_left < 500 * v_per_row;
   END LOOP;
   RETURN QUERY
     SELECT r.cleanup_summary::varchar(200), least(r.records_cleaned, 2147483647)::integer
