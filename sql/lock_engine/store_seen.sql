@@ -34,8 +34,7 @@ BEGIN
   END IF;
   BEGIN
     IF NOT pg_try_advisory_xact_lock(460, 1) THEN
-      outcome := 'skipped: another cycle is running'
-        || coalesce((SELECT format(' (pid %s)', m.pid) FROM lock_catalog.monitor_locks m WHERE m.number = 1 LIMIT 1), '');
+      outcome := 'skipped: another cycle is running' || lock_engine.monitor_named(1);
       RETURN;
     END IF;
     SELECT w.*, c.stored_at INTO v_watch FROM lock_engine.watch_state w, lock_engine.cycle_state c
