@@ -90,6 +90,7 @@ class LockActivity(VaultModel):
     fingerprint = models.BigIntegerField(null=True, blank=True)
     refresh_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.DateTimeField(null=True, blank=True)
+    lock_group = models.IntegerField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_activity_s")

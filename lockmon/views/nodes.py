@@ -252,7 +252,7 @@ def _of_waiter(row: LockActivity, blocker: Node | None, see_text: bool) -> Node:
     soft, hard = tuple(row.soft_blocking_nodes or ()), tuple(row.blocking_nodes or ())
     hard = tuple(item for item in hard if item not in soft)
     base.update(
-        node=row.lock_pid if blocker is None else blocker.node,
+        node=row.lock_group or row.lock_pid,
         pid=row.lock_pid,
         backend_start=row.backend_start,
         user_name=row.user_name,
@@ -302,11 +302,11 @@ def from_vault(
     for row in blockers:
         node = _of_blocker(row, see_text)
         by_node[node.node] = node
-    for group in _lock_groups(waiters):
-        blocker = next((found for row in group if (found := by_node.get(row.lock_pid))), None)
-        blocker = blocker or (_leader(group[0], by_node.values()) if len(group) > 1 else None)
-        node = _together([_of_waiter(row, blocker, see_text) for row in group])
-        by_node[node.node] = node
+    for leader, group in _lock_groups(waiters).items():
+        blocker = by_node.get(leader)
+        by_node[leader] = replace(
+            _together([_of_waiter(row, blocker, see_text) for row in group]), node=leader
+        )
     for key, node in list(by_node.items()):
         parent = by_node.get(node.parent) if node.parent is not None else None
         if (
@@ -319,34 +319,15 @@ def from_vault(
     return list(by_node.values())
 
 
-def _lock_groups(waiters: Iterable[LockActivity]) -> list[list[LockActivity]]:
-    """Return the waits that belong to one waiter together, the longest first.
+def _lock_groups(waiters: Iterable[LockActivity]) -> dict[int, list[LockActivity]]:
+    """Return the waits that belong to one waiter, by its node, the longest first.
 
-    Workers of one parallel query take over the very microseconds at which its transaction and its statement
-    began, and nobody else has both of them, the database and the user.
+    Rows of releases that did not store the lock group are a waiter each, as they were recorded.
     """
-    groups: dict[tuple[Any, ...], list[LockActivity]] = {}
-    for row in waiters:
-        own = row.transaction_start is None or row.query_start is None
-        member = (row.transaction_start, row.query_start, row.database_name, row.user_name)
-        groups.setdefault((row.lock_pid,) if own else member, []).append(row)
-    return [
-        sorted(group, key=lambda row: (row.wait_start or row.load_date, row.lock_pid))
-        for group in groups.values()
-    ]
-
-
-def _leader(row: LockActivity, blockers: Iterable[Node]) -> Node | None:
-    """Return the session whose worker a waiter is, if it blocks somebody itself."""
-    mine = (row.transaction_start, row.query_start, row.database_name, row.user_name)
-    return next(
-        (
-            one
-            for one in blockers
-            if (one.xact_start, one.query_start, one.database_name, one.user_name) == mine
-        ),
-        None,
-    )
+    groups: dict[int, list[LockActivity]] = {}
+    for row in sorted(waiters, key=lambda row: (row.wait_start or row.load_date, row.lock_pid)):
+        groups.setdefault(row.lock_group or row.lock_pid, []).append(row)
+    return groups
 
 
 def _together(nodes: list[Node]) -> Node:

@@ -263,7 +263,7 @@ BEGIN
       lock_priority, lock_impact_score, record_source, backend_start, wait_start, wait_start_is_bound,
       held_since_at_least, blocking_nodes, soft_blocking_nodes, root_nodes, run_head, queue_position, database_oid,
       relation_oid, row_page, row_tuple, object_key, object_name, session_state, transaction_start, query_truncated,
-      query_id, query_fingerprint, fingerprint, refresh_at)
+      query_id, query_fingerprint, fingerprint, refresh_at, lock_group)
     SELECT t.hk, greatest(p_now, t.replaces + interval '1 microsecond'), NULL, int8send(t.print) || int4send(t.step),
            t.lock_type, t.lock_mode, coalesce(c.name, g.object_name::varchar(200)), c.kind,
            coalesce(s.stored_database, t.prepared_in), c.nspname, c.table_name, c.index_name,
@@ -281,7 +281,7 @@ BEGIN
            CASE WHEN t.granted THEN t.since END, g.hard_blockers, g.soft_blockers, g.roots, g.run_head, g.run_position,
            t.rel_database, t.rel_oid, coalesce(g.page, t.page), coalesce(g.tuple, t.tuple), t.object_key, g.object_name,
            s.state, s.xact_start, s.query_truncated, s.query_id, CASE WHEN t.matters THEN x.fingerprint END, t.print,
-           t.next_refresh
+           t.next_refresh, CASE WHEN s.node <> s.pid THEN s.node END
       FROM timed t
       LEFT JOIN s ON s.pid = t.pid
       LEFT JOIN w g ON g.node = CASE WHEN NOT t.granted THEN s.node END AND coalesce(g.process, t.pid) = t.pid

@@ -252,3 +252,13 @@ def test_the_pages_show_one_waiter_with_two_waits_now_and_in_the_past(
         assert "for advisory lock 101" in note and "for advisory lock 102" in note
     assert past[other.pid].waits == () == live[other.pid].waits
     assert tree.build(past.values(), datetime.now(UTC)).waiting == 2
+    assert set(past) == {query.pid, other.pid}, "the node is the session, not one of its workers"
+    for (
+        row
+    ) in waits:  # of a convoy that began in one microsecond, recorded by a release that kept no lock group
+        row.lock_group, row.transaction_start, row.query_start = (
+            None,
+            waits[0].query_start,
+            waits[0].query_start,
+        )
+    assert len(from_vault([], waits, True)) == 3  # type: ignore[arg-type]

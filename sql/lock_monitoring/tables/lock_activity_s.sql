@@ -62,7 +62,8 @@ CALL pg_temp.add_columns('lock_monitoring.lock_activity_s', ARRAY[
     'query_fingerprint text',
     'fingerprint bigint',
     'refresh_at timestamp with time zone',
-    'ended_by timestamp with time zone'
+    'ended_by timestamp with time zone',
+    'lock_group integer'
 ]);
 
 COMMENT ON TABLE lock_monitoring.lock_activity_s IS
@@ -99,3 +100,5 @@ COMMENT ON COLUMN lock_monitoring.lock_activity_s.resolution_action IS
     'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.ended_by IS
     'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between resolution_timestamp (last sight) and this.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.lock_group IS
+    'Of a parallel worker: the session whose query it works for, which is one waiter with all its workers. NULL for every other session, and in rows of earlier releases.';
