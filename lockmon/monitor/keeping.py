@@ -30,8 +30,9 @@ log = logging.getLogger("lockmon.monitor")
 
 LONGEST_PAUSE = 5.0
 """Seconds; after a longer pause between two looks nobody knows what was in between."""
-CATCH_UP = 0.5
-"""Seconds of a tick in which kept looks are stored; the next tick goes on."""
+CATCH_UP = 2.0
+"""Seconds of a tick in which kept looks are stored; the next tick goes on. Several times what storing one
+takes in a crowd, since each tick keeps one more: with half a second it might never have caught up."""
 FAILURES_UNTIL_LOST = 10
 """So often a look is tried that fails by itself, before it is given up so that the others can be stored."""
 UNSTORABLE = "a look kept in memory could not be stored"
