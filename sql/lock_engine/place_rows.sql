@@ -12,8 +12,19 @@ DECLARE
   v_unplaced text := coalesce(current_setting('lock_vault.unplaced_since', true), '');
   v_since timestamptz;
   v_left bigint := 0;
+  v_aside boolean;
 BEGIN
-  IF EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
+  BEGIN
+    v_aside := EXISTS (SELECT FROM lock_engine.aside_tenant);
+  EXCEPTION
+    WHEN lock_not_available THEN
+      -- an upgrade has it: nothing was written that needs a place, or all of it is given up
+      IF v_unplaced = '' THEN
+        RETURN 0;
+      END IF;
+      RAISE;
+  END;
+  IF v_aside THEN
     v_left := NULL;
   ELSIF v_unplaced = '' THEN
     RETURN 0;

@@ -69,7 +69,8 @@ BEGIN
       RETURN;
     END IF;
 
-    -- whoever calls this calls lock_engine.place_rows as the last thing
+    -- whoever calls this calls lock_engine.place_rows as the last thing, which must not find its table locked then
+    PERFORM FROM lock_engine.aside_tenant LIMIT 1;
     PERFORM lock_engine.defer_keys(v_now);
     SELECT s.* INTO v_stored
       FROM lock_engine.store_look(v_now, v_min_age, p_everything OR v_min_age = interval '0', v_own, v_seen.waiting, v_unseen) s;

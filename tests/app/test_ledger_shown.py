@@ -12,7 +12,7 @@ import pytest
 from django.core.management import call_command
 
 from lockmon.models.api_token import ApiToken
-from tests.support import hostile
+from tests.support import hostile, scenes
 from tests.support.people import browser, person, use_app_login
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -51,7 +51,9 @@ def test_on_the_list_and_on_a_deadlock_s_page(ledger: str) -> None:
     assert "3 of 5 captured" in client.get("/admin/").content.decode()
 
 
-def test_patterns_over_time(ledger: str) -> None:
+def test_patterns_over_time(ledger: str, vault_db: str) -> None:
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        scenes.watched(connection)
     client = browser("viewer")
     page = client.get(f"/admin/monitor/deadlock/{ledger}/").content.decode()
     assert "1 of this pattern, the first" in page

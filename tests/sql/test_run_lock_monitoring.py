@@ -160,6 +160,41 @@ def test_the_monitor_does_not_hang_when_its_own_table_is_locked(
     stored.check_rules()
 
 
+def test_no_cycle_fails_whichever_of_our_tables_is_locked(
+    lasting: str, connect: Connect, session: OpenSession
+) -> None:
+    """Every table that there is, as an upgrade or a dump may lock any of them."""
+    stored = Stored(connect(lasting))
+    stored.connection.execute("SET statement_timeout = '10s'")
+    root, waiter, locker = (session(lasting) for _ in range(3))
+    tables = [
+        name
+        for (name,) in stored.connection.execute(
+            "SELECT format('%s.%s', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
+            " AND n.nspname IN ('lock_engine', 'lock_admin', 'lock_log', 'monitoring') ORDER BY 1"
+        )
+        if name not in STATE_TABLES
+    ]
+    assert len(tables) > 20
+    for number, table in enumerate(tables):
+        # each cycle has something to store
+        if number % 2 == 0:
+            root.run("UPDATE app.t0 SET n = 1 WHERE id = 1")
+            waiter.start("UPDATE app.t0 SET n = 1 WHERE id = 1")
+            waiter.wait_blocked()
+        else:
+            root.run("ROLLBACK")
+            waiter.result()
+            waiter.run("ROLLBACK")
+        locker.run(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        said = stored.cycle()["monitoring_summary"]
+        assert not said.startswith("skipped") or f"pid {locker.pid} holds" in said, (table, said)
+        locker.run("ROLLBACK")
+    assert not stored.cycle()["monitoring_summary"].startswith("skipped")
+    stored.check_rules()
+
+
 def test_looking_for_the_culprit_does_not_wait_either(
     scene: str, stored: Stored, session: OpenSession
 ) -> None:

@@ -19,7 +19,7 @@ BEGIN
           ('compare.min_watched_share', 0, 1, 'a share'),
           ('retention.budget_seconds', 1, 3600, 'seconds'),
           ('door.max_per_hour', 0, 1000000, 'signals'),
-          ('door.request_valid_seconds', 1, 86400, 'seconds'),
+          ('door.request_valid_seconds', 0, 86400, 'seconds'),
           ('door.wait_seconds', 0, 30, 'seconds'),
           ('auto_resolve.max_per_run', 0, 5, 'sessions'),
           ('auto_resolve.grace_seconds', 0, 3600, 'seconds'),
