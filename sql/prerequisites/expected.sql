@@ -38,7 +38,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_admin.simulate(bigint)', ARRAY['p_node bigint', 'jsonb']),
 ('function', 'lock_admin.trip_breaker(bytea,integer,integer)', ARRAY['p_policy_hk bytea, p_version integer, p_failures integer', 'void']),
 ('function', 'lock_catalog.add_up(integer[],bigint[],timestamp with time zone[],numeric[])', ARRAY['p_ups integer[], p_members bigint[], p_begans timestamp with time zone[], p_seconds numeric[]', 'TABLE(place integer, total numeric, since timestamp with time zone, seconds numeric)']),
-('function', 'lock_catalog.all_readable()', ARRAY['', 'boolean']),
+('function', 'lock_catalog.all_readable()', ARRAY['OUT valid boolean, OUT plain boolean', 'record']),
 ('function', 'lock_catalog.blocks_any(integer,integer[])', ARRAY['p_pid integer, p_waiters integer[]', 'boolean']),
 ('function', 'lock_catalog.bytes_of(text)', ARRAY['p_text text', 'bytea']),
 ('function', 'lock_catalog.code_point(bytea)', ARRAY['p_utf8 bytea', 'integer']),
