@@ -79,14 +79,26 @@ class Counter:
         return int(found[1])
 
     def report(self, what: str, call: Callable[[], object], limit: float | None) -> None:
+        """Measure, and print one line."""
+        self.print(what, self.of(call), limit)
+
+    def print(self, what: str, instructions: int, limit: float | None) -> None:
         """Print one line."""
-        instructions = self.of(call)
         wanted = f"at most {limit}" if limit else "no limit given"
         print(
             f"{what:16} {instructions / self.raw:6.2f} x raw ({wanted});"
             f" {instructions / 1e6:.1f} million instructions",
             flush=True,
         )
+
+
+def written(connection: psycopg.Connection[Any]) -> int:
+    """Rows of the satellite that were ever written."""
+    return int(
+        milliseconds(
+            connection, "SELECT coalesce(max(satellite_id), 0) FROM lock_monitoring.lock_activity_s"
+        )[1]
+    )
 
 
 def count(dsn: str, counts: Path, limit: float) -> None:
@@ -113,14 +125,25 @@ def count(dsn: str, counts: Path, limit: float) -> None:
         rows = Rows(connection)
         empty()
         counter.report("its rows alone", rows.write, None)
-        empty()
-        cycle()
-        cycle()
-        counter.report("unchanged", cycle, limit)
-        change()
-        cycle()
-        change()
-        counter.report("5 % changed", cycle, 15)
+        cycles: tuple[tuple[str, float, Callable[[], None], int], ...] = (
+            ("unchanged", limit, lambda: None, 0),
+            ("5 % changed", 15, change, 1000),
+        )
+        for what, wanted, prepare, most in cycles:
+            for _ in range(5):
+                # under valgrind a minute is soon over, after which every row that still holds is due again
+                empty()
+                cycle()
+                prepare()
+                cycle()
+                prepare()
+                before = written(connection)
+                found = counter.of(cycle)
+                if written(connection) - before <= most:
+                    counter.print(what, found, wanted)
+                    break
+            else:
+                print(f"{what}: not measured, this machine is too slow: the rows came due meanwhile")
         connection.close()
     scenes.close()
 
