@@ -129,7 +129,7 @@ class PatternTable(tables.Table):  # type: ignore[misc]
     first_seen = Moment(verbose_name="first seen")
     last_seen = Moment(verbose_name="last seen")
     last_7_days = Count(verbose_name="last 7 days")
-    previous_7_days = Count(verbose_name="7 days before")
+    previous_7_days = Count(verbose_name="7 days before", default="not watched")
     trend = tables.Column()
 
     class Meta:
@@ -139,7 +139,7 @@ class PatternTable(tables.Table):  # type: ignore[misc]
 
     def render_between(self, value: Any, record: Any) -> SafeString:
         address = reverse("admin:lockmon_deadlockevent_changelist")
-        query = urlencode({"when": "any", "pattern": record.pattern_hash})
+        query = urlencode({"when": "any", "pattern": record["pattern_hash"]})
         return format_html('<a href="{}?{}">{}</a>', address, query, words.one_line(value, 160))
 
 

@@ -120,6 +120,12 @@ def at(cursor: Cursor, moment: datetime) -> bool:
     return calls.watched_at(cursor, moment)
 
 
+def weeks(cursor: Cursor, now: datetime) -> tuple[Watched, Watched]:
+    """Return the last seven days and the seven before them, as far as they were watched."""
+    days = timedelta(days=7)
+    return read(cursor, now - days, now), read(cursor, now - 2 * days, now - days)
+
+
 def too_little(cursor: Cursor, *periods: Watched) -> str:
     """Return why periods are not to be compared, as a sentence; empty where enough of each was watched.
 

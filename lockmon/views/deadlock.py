@@ -281,11 +281,7 @@ def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     now = timezone.now()
     weeks = watched_between(now - timedelta(days=14), now)
     with connections[VAULT].cursor() as cursor:
-        week, before = (
-            watched.read(cursor, now - timedelta(days=days), now - timedelta(days=days - 7))
-            for days in (7, 14)
-        )
-        not_compared = watched.too_little(cursor, week, before)
+        not_compared = watched.too_little(cursor, *watched.weeks(cursor, now))
         gap = watched.gap_at(cursor, row.deadlock_timestamp)
     unknown = [words.visible(item, 400) for item in row.unknown or ()]
     if gap is not None:

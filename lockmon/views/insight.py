@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -196,6 +196,21 @@ def _columns(distribution: list[tuple[str, int]]) -> list[Column]:
     ]
 
 
+def _patterns(cursor: Any) -> tuple[list[dict[str, Any]], str]:
+    """Return the patterns of deadlocks, and why two weeks are not compared, if too little was watched."""
+    week, before = watched.weeks(cursor, timezone.now())
+    why = watched.too_little(cursor, week, before)
+    rows = []
+    for row in deadlocks.patterns(cursor):
+        told = asdict(row)
+        if why:
+            told["trend"] = "not compared"
+        if not before.seconds and not row.previous_7_days:
+            told["previous_7_days"] = None
+        rows.append(told)
+    return rows, why if rows else ""
+
+
 def _heat(since: datetime, until: datetime) -> list[tuple[str, list[Heat]]]:
     with connections[VAULT].cursor() as cursor:
         hours = losses.waiting_by_hour(cursor, since, until)
@@ -299,7 +314,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         heat = _remembered("heat", since, until, lambda: _heat(since, until))
         analyses, trend = _analyses(since)
         with connections[VAULT].cursor() as cursor:
-            patterns = PatternTable(deadlocks.patterns(cursor))
+            patterns, not_compared = _patterns(cursor)
     except DatabaseError as error:
         return page(
             request, site, "lockmon/unreachable.html", "Insight", status=503, reason=unreachable(error)
@@ -328,7 +343,8 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         heat=heat,
         hours=range(24),
         analyses=analyses,
-        patterns=patterns,
+        patterns=PatternTable(patterns),
+        not_compared=not_compared,
         ledger=ledger_sentence(),
         trend=trend,
     )

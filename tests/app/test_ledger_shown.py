@@ -59,12 +59,22 @@ def test_patterns_over_time(ledger: str, vault_db: str) -> None:
     assert "1 of this pattern, the first" in page
     assert "1 in the last 7 days, 0 in the 7 days before: <b>new</b>" in page
     insight = client.get("/admin/monitor/insight/").content.decode()
-    assert "Deadlock patterns" in insight
+    assert "Deadlock patterns" in insight and "Not compared" not in insight
     assert SENTENCE in insight
     link = re.search(r'href="(/admin/lockmon/deadlockevent/\?when=any&amp;pattern=[^"]+)"', insight)
     assert link is not None
     listed = client.get(html.unescape(link[1])).content.decode()
     assert f"/admin/monitor/deadlock/{ledger}/" in listed
+
+
+def test_a_week_that_nobody_watched_is_not_compared(ledger: str) -> None:
+    client = browser("viewer")
+    insight = client.get("/admin/monitor/insight/").content.decode()
+    patterns = insight[insight.index("Deadlock patterns") : insight.index("count as one pattern")]
+    assert "not watched" in patterns and "not compared" in patterns and "Not compared: nothing of" in patterns
+    assert ">new<" not in patterns
+    page = client.get(f"/admin/monitor/deadlock/{ledger}/").content.decode()
+    assert "<b>new</b>" not in page and "Not compared: nothing of" in page
 
 
 def test_in_report_command_and_api(ledger: str) -> None:
