@@ -37,6 +37,7 @@ BEGIN;
 \ir lock_catalog/readable_bytes.sql
 \ir lock_catalog/readable.sql
 \ir lock_catalog/all_readable.sql
+\ir lock_catalog/pids_of.sql
 \ir lock_catalog/own_pids.sql
 \ir lock_catalog/sessions.sql
 \ir lock_catalog/alive.sql
@@ -142,6 +143,7 @@ BEGIN;
 \ir lock_engine/cycle_blockers.sql
 \ir lock_engine/cycle_blocker_named.sql
 \ir lock_engine/monitor_named.sql
+\ir lock_engine/skipped_by_lock.sql
 \ir lock_engine/monitor_status.sql
 
 \echo 'One Vault lock monitor, step 8: deadlocks and the server log'

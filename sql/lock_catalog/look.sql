@@ -23,10 +23,7 @@ DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
 BEGIN
   PERFORM pg_stat_clear_snapshot();
-  v_own := ARRAY(
-    SELECT a.pid FROM pg_stat_get_activity(NULL) a
-     WHERE a.usesysid = ANY (ARRAY(SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY (p_own_logins))) AND a.pid <> pg_backend_pid())
-    || pg_backend_pid();
+  v_own := lock_catalog.pids_of(p_own_logins);
   seen_at := clock_timestamp();
   SELECT d.* INTO v_digest FROM lock_catalog.digest(p_min_age, p_min_age = interval '0', v_own) d;
   digest := v_digest.digest;

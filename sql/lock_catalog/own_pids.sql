@@ -19,10 +19,7 @@ BEGIN
   IF v_logins = '[]'::jsonb THEN
     RETURN ARRAY[pg_backend_pid()];
   END IF;
-  RETURN ARRAY(
-    SELECT a.pid FROM pg_stat_get_activity(NULL) a
-     WHERE a.usesysid = ANY (ARRAY(SELECT r.oid FROM pg_roles r WHERE v_logins ? r.rolname)) AND a.pid <> pg_backend_pid())
-    || pg_backend_pid();
+  RETURN lock_catalog.pids_of(ARRAY(SELECT l.login FROM jsonb_array_elements_text(v_logins) l (login)));
 END
 $$;
 COMMENT ON FUNCTION lock_catalog.own_pids() IS

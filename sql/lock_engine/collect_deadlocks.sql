@@ -12,6 +12,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '200ms'
 AS $$
 DECLARE
+  c_parts constant text[] := ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'];
   v_began timestamptz := clock_timestamp();
   -- a cycle before this in the same transaction has its rows placed last of all, and ours with them
   v_own boolean := coalesce(current_setting('lock_vault.unplaced_since', true), '') = '';
@@ -25,7 +26,7 @@ BEGIN
     RETURN 0;
   END IF;
   BEGIN
-    FOREACH v_part IN ARRAY ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'] LOOP
+    FOREACH v_part IN ARRAY c_parts LOOP
       BEGIN
         CASE v_part
           WHEN 'server log' THEN
@@ -70,9 +71,7 @@ BEGIN
       RETURN NULL;
   END;
   IF EXISTS (SELECT FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
-    PERFORM lock_engine.part_ok(x.part)
-       FROM unnest(ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks']) x (part)
-      WHERE x.part <> ALL (v_failed);
+    PERFORM lock_engine.part_ok(x.part) FROM unnest(c_parts) x (part) WHERE x.part <> ALL (v_failed);
   END IF;
   IF v_own AND current_setting('lock_vault.unplaced_since', true) <> '' THEN
     PERFORM lock_engine.place_rows();

@@ -106,9 +106,7 @@ BEGIN
   EXCEPTION
     WHEN lock_not_available THEN
       GET STACKED DIAGNOSTICS v_where = PG_EXCEPTION_CONTEXT;
-      -- who holds it, else what PostgreSQL says, with the row or statement that it names
-      outcome := 'skipped: ' || lock_engine.cycle_blocker_named(
-        'locked by another session: ' || SQLERRM || coalesce(' (' || substring(v_where FROM '^((?:while|SQL statement).{0,120})') || ')', ''));
+      outcome := lock_engine.skipped_by_lock(SQLERRM, v_where);
   END;
 END
 $$;

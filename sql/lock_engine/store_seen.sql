@@ -89,8 +89,7 @@ BEGIN
     WHEN lock_not_available THEN
       GET STACKED DIAGNOSTICS v_where = PG_EXCEPTION_CONTEXT;
       next_at := NULL;
-      outcome := 'skipped: ' || lock_engine.cycle_blocker_named(
-        'locked by another session: ' || SQLERRM || coalesce(' (' || substring(v_where FROM '^((?:while|SQL statement).{0,120})') || ')', ''));
+      outcome := lock_engine.skipped_by_lock(SQLERRM, v_where);
   END;
 END
 $$;

@@ -104,16 +104,21 @@ PAST = [
 ]
 
 
-def test_one_gap_is_mentioned_wherever_the_past_is_shown(
-    vault_db: str, waiting: tuple[Session, Session]
-) -> None:
-    client = browser("superuser")
+def episode(vault_db: str) -> str:
+    """The address of the one episode that there is."""
     with psycopg.connect(vault_db) as connection:
         row = connection.execute(
             "SELECT encode(blocking_session_hk, 'hex') FROM lock_monitoring.blocking_session_s LIMIT 1"
         ).fetchone()
     assert row is not None
-    pages = [*PAST, f"/admin/monitor/episode/{row[0]}/", f"/admin/monitor/time/?at={moment(2.5 * HOUR)}"]
+    return f"/admin/monitor/episode/{row[0]}/"
+
+
+def test_one_gap_is_mentioned_wherever_the_past_is_shown(
+    vault_db: str, waiting: tuple[Session, Session]
+) -> None:
+    client = browser("superuser")
+    pages = [*PAST, episode(vault_db), f"/admin/monitor/time/?at={moment(2.5 * HOUR)}"]
     files = [f"/admin/lockmon/lockactivity/export/{form}/?versions=all" for form in ("csv", "json")]
     for path in pages:
         assert "ot watched" not in get(client, path), f"{path}: all of it was watched"
@@ -254,12 +259,7 @@ def test_an_episode_says_how_much_of_the_time_lost_was_not_watched(
     vault_db: str, waiting: tuple[Session, Session]
 ) -> None:
     client = browser("dba")
-    with psycopg.connect(vault_db) as connection:
-        row = connection.execute(
-            "SELECT encode(blocking_session_hk, 'hex') FROM lock_monitoring.blocking_session_s"
-        ).fetchone()
-    assert row is not None
-    path = f"/admin/monitor/episode/{row[0]}/"
+    path = episode(vault_db)
     assert "<b>Blocked: 5 h" in get(client, path) and "of that" not in get(client, path)
     gap(vault_db, 3 * HOUR, HOUR, REASON)
     assert "in total</b>, of that 1 h 0 min not watched," in get(client, path)
