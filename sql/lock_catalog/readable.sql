@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION lock_catalog.readable(p_text text)
 RETURNS text
 LANGUAGE plpgsql
 STABLE
+STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

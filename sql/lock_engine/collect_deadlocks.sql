@@ -10,6 +10,7 @@ VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '200ms'
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   c_parts constant text[] := ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'];
