@@ -13,8 +13,11 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+
+        from lockmon.text import mark_what_it_lacks
     except ImportError:
         sys.exit("Django is not installed here: run 'make setup', then use .venv/bin/python manage.py.")
+    mark_what_it_lacks(sys.stdout)
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

@@ -8,8 +8,9 @@ character that the database lacks becomes \\uNNNN.
 from __future__ import annotations
 
 import codecs
+import io
 import json
-from typing import Any
+from typing import Any, TextIO
 
 import psycopg
 from psycopg.adapt import Buffer, Dumper, Loader
@@ -35,6 +36,12 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(_MARKED, _mark)
+
+
+def mark_what_it_lacks(stream: TextIO) -> None:
+    """Let a terminal or a file of any encoding be written to: \\uNNNN for each character that it lacks."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=_MARKED)
 
 
 class MarkedLoader(Loader):

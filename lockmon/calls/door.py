@@ -13,6 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from .base import Cursor, select_all, select_one
 
 CANCEL = "cancel"
@@ -290,7 +292,7 @@ def save_policy(cursor: Cursor, policy: str, rules: Mapping[str, Any], edited_by
         cursor,
         SavedPolicy,
         "lock_admin.save_policy(%s, %s::jsonb, %s)",
-        [policy, json.dumps(dict(rules)), edited_by],
+        [policy, Jsonb(dict(rules)), edited_by],
     )
 
 
