@@ -126,6 +126,8 @@ BEGIN;
 \ir lock_engine/store_seen.sql
 \ir lock_engine/tenant_figures.sql
 \ir lock_engine/within_hours.sql
+\ir lock_engine/waits_itself.sql
+\ir lock_engine/waits_for_object.sql
 \ir lock_engine/waits_between.sql
 \ir lock_engine/tables/wait_rollup.sql
 \ir lock_engine/unroll_waits.sql

@@ -53,7 +53,7 @@ def waiting_by_hour(cursor: Cursor, since: datetime, until: datetime) -> list[Ho
 @dataclass(frozen=True)
 class Unseen:
     """Waits whose rows reach over time that was not watched. gap: the number of the gap, from 0; waits: so
-    many have exactly this stretch of it."""
+    many have exactly this stretch of it, of a session with parallel workers one."""
 
     gap: int
     span_start: datetime
@@ -82,11 +82,14 @@ def waits_unseen(cursor: Cursor, gaps: Sequence[tuple[datetime, datetime]]) -> l
         "  SELECT s.load_date AS b, s.load_end_date AS e"
         "    FROM near n JOIN lock_monitoring.lock_activity_s s"
         "      ON s.load_date >= n.since AND s.load_date < n.until"
-        "   WHERE NOT s.lock_granted AND s.load_end_date - s.load_date <= interval '1 day'"
+        "   WHERE NOT s.lock_granted AND lock_engine.waits_itself(s.beside)"
+        "     AND s.load_end_date - s.load_date <= interval '1 day'"
         "  UNION ALL SELECT s.load_date, 'infinity' FROM lock_monitoring.lock_activity_s s"
-        "   WHERE NOT s.lock_granted AND s.load_end_date IS NULL"
+        "   WHERE NOT s.lock_granted AND lock_engine.waits_itself(s.beside)"
+        "     AND s.load_end_date IS NULL"
         "  UNION ALL SELECT s.load_date, s.load_end_date FROM lock_monitoring.lock_activity_s s"
-        "   WHERE NOT s.lock_granted AND s.load_end_date - s.load_date > interval '1 day'"
+        "   WHERE NOT s.lock_granted AND lock_engine.waits_itself(s.beside)"
+        "     AND s.load_end_date - s.load_date > interval '1 day'"
         "     AND s.load_end_date > %s),"
         " piece AS (SELECT i.n, greatest(w.b, g.starts[i.n]) AS b, least(w.e, g.ends[i.n]) AS e"
         "   FROM gap g, wait w, LATERAL generate_series("

@@ -68,7 +68,8 @@ def waits(cursor: Cursor) -> list[Sample]:
     return _samples(
         cursor,
         "WITH w AS (SELECT s.lock_mode, coalesce(s.relation_name, s.lock_type) AS relation"
-        "  FROM lock_monitoring.lock_activity_s s WHERE s.load_end_date IS NULL AND NOT s.lock_granted),"
+        "  FROM lock_monitoring.lock_activity_s s WHERE s.load_end_date IS NULL AND NOT s.lock_granted"
+        "  AND lock_engine.waits_for_object(s.beside)),"
         " top AS (SELECT w.relation FROM w GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT %s)"
         " SELECT w.lock_mode, coalesce(top.relation, 'other'), count(*)"
         " FROM w LEFT JOIN top ON top.relation = w.relation GROUP BY 1, 2",
@@ -84,7 +85,8 @@ def blocked_seconds(cursor: Cursor) -> list[Sample]:
         "SELECT f.name, f.value FROM (SELECT"
         "  coalesce(sum(date_part('epoch', clock_timestamp() - s.wait_start)), 0) AS total,"
         "  coalesce(max(date_part('epoch', clock_timestamp() - s.wait_start)), 0) AS longest"
-        "  FROM lock_monitoring.lock_activity_s s WHERE s.load_end_date IS NULL AND NOT s.lock_granted) w"
+        "  FROM lock_monitoring.lock_activity_s s WHERE s.load_end_date IS NULL AND NOT s.lock_granted"
+        "   AND lock_engine.waits_itself(s.beside)) w"
         " CROSS JOIN LATERAL (VALUES ('sum', w.total), ('longest', w.longest)) AS f(name, value)",
         1,
     )

@@ -62,14 +62,17 @@ class Watched:
 
 
 _WAITS = "FROM lock_engine.waits_between(NULL, %s, %s) w"
-_NUMBERS = "count(*)::integer, coalesce(sum(w.seconds_in_period), 0)::double precision"
+_NUMBERS = "count(*) FILTER (WHERE w.is_own)::integer, coalesce(sum(w.own_seconds), 0)::double precision"
+_FOR_OBJECTS = (
+    "count(*) FILTER (WHERE w.for_object)::integer, coalesce(sum(w.object_seconds), 0)::double precision"
+)
 
 
 def totals(cursor: Cursor, start: datetime, end: datetime) -> Totals:
     """All waits that overlap the period."""
     cursor.execute(
         f"SELECT {_NUMBERS}, coalesce(max(w.wait_seconds), 0)::double precision,"
-        f" count(*) FILTER (WHERE w.how_ended = 'cancelled')::integer {_WAITS}",
+        f" count(*) FILTER (WHERE w.is_own AND w.how_ended = 'cancelled')::integer {_WAITS}",
         [start, end],
     )
     return build(Totals, cursor.fetchone())
@@ -85,21 +88,31 @@ def shares(cursor: Cursor, what: str, start: datetime, end: datetime, limit: int
         "sufferer": ("coalesce(nullif(w.application_name, ''), w.user_name, 'unknown')", "3 DESC, 1"),
         "day": ("to_char(greatest(w.wait_start, %s) AT TIME ZONE %s, 'YYYY-MM-DD')", "1"),
     }[what]
+    numbers = _FOR_OBJECTS if what == "relation" else _NUMBERS
     zone = timezone.get_current_timezone_name()
     given = [start, zone, start, end] if what == "day" else [start, end]
     cursor.execute(
-        f"SELECT {by}, {_NUMBERS} {_WAITS} GROUP BY 1 ORDER BY {order} LIMIT %s",
+        f"SELECT {by}, {numbers} {_WAITS} GROUP BY 1 ORDER BY {order} LIMIT %s",
         [*given, limit],
     )
     return [build(Share, row) for row in cursor.fetchall()]
 
 
 def blockers(cursor: Cursor, start: datetime, end: datetime) -> list[Share]:
-    """Who was at the root of the waits, by application; several roots share a wait equally."""
+    """Who was at the root of the waits, by application; several roots share a wait equally, also where the
+    parallel workers of one session wait behind different ones."""
     cursor.execute(
-        "SELECT coalesce(nullif(b.application_name, ''), b.user_name, 'unknown'), count(*)::integer,"  # noqa: S608
-        " coalesce(sum(w.seconds_in_period / cardinality(w.root_nodes)), 0)::double precision"
-        f" {_WAITS} CROSS JOIN LATERAL unnest(w.root_nodes) AS r(node)"
+        f"WITH w AS MATERIALIZED (SELECT w.* {_WAITS}),"  # noqa: S608
+        " beside AS MATERIALIZED (SELECT w.* FROM w WHERE w.own_seconds < w.seconds_in_period),"
+        " own AS (SELECT w.is_own, w.wait_start, w.wait_end, w.own_seconds,"
+        "   CASE WHEN EXISTS (SELECT 1 FROM beside) THEN ARRAY(SELECT unnest(w.root_nodes)"
+        "     UNION SELECT unnest(b.root_nodes) FROM beside b WHERE b.session = w.session"
+        "       AND b.wait_start < w.wait_end AND b.wait_end > w.wait_start)"
+        "   ELSE w.root_nodes END AS root_nodes FROM w WHERE w.is_own OR w.own_seconds > 0)"
+        " SELECT coalesce(nullif(b.application_name, ''), b.user_name, 'unknown'),"
+        " count(*) FILTER (WHERE w.is_own)::integer,"
+        " coalesce(sum(w.own_seconds / cardinality(w.root_nodes)), 0)::double precision"
+        " FROM own w CROSS JOIN LATERAL unnest(w.root_nodes) AS r(node)"
         " LEFT JOIN LATERAL (SELECT s.application_name, s.user_name FROM lock_monitoring.blocking_session_s s"
         "  WHERE s.node = r.node AND s.load_date <= w.wait_end"
         "  AND coalesce(s.load_end_date, 'infinity') >= w.wait_start"

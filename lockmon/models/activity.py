@@ -24,6 +24,10 @@ class LockActivityHub(VaultModel):
         verbose_name_plural = "locks (keys)"
 
 
+WAITS_ITSELF = models.Q(beside=None) | models.Q(beside="was")
+"""As lock_engine.waits_itself(): of a session whose parallel workers wait, too, the wait that counts."""
+
+
 class LockActivity(VaultModel):
     """One row of lock_monitoring.lock_activity_s."""
 
@@ -91,6 +95,7 @@ class LockActivity(VaultModel):
     refresh_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.DateTimeField(null=True, blank=True)
     lock_group = models.IntegerField(null=True, blank=True)
+    beside = models.TextField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_activity_s")

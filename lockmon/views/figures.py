@@ -33,6 +33,7 @@ from django.db.models.functions import Coalesce, Floor, Greatest, Least
 from .. import watched
 from ..calls import losses
 from ..models import DeadlockEvent, LockActivity
+from ..models.activity import WAITS_ITSELF
 from ..watched import STILL, Watched
 from .context import VAULT
 
@@ -85,8 +86,9 @@ class Mark:
 
 
 def segments(since: datetime, until: datetime, alias: str = VAULT) -> QuerySet[LockActivity]:
-    """Return the rows of waits that overlap the period."""
-    return overlapping(LockActivity.objects.using(alias).filter(lock_granted=False), since, until)
+    """Return the rows of waits that overlap the period: of a session and its workers one at a time."""
+    rows = LockActivity.objects.using(alias).filter(WAITS_ITSELF, lock_granted=False)
+    return overlapping(rows, since, until)
 
 
 def alive(rows: QuerySet[Any], at: datetime) -> list[int]:

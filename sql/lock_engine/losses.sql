@@ -1,7 +1,7 @@
 -- Time lost by waiting within a period, added up from the vault's rows. Rows that were the present ones at its beginning
 -- are found by three questions, each within an index: those that began the day before, those that are open still, and the
 -- few that stayed unchanged for more than a day. Seconds in which nobody watched are not counted, also where PostgreSQL
--- proves that the wait went on.
+-- proves that the wait went on. A session whose parallel workers wait, too, waits once (lock_engine.waits_itself).
 CREATE OR REPLACE FUNCTION lock_engine.losses(p_dimensions text[], p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (dimension text, name text, table_name text, row_page integer, row_tuple integer, seconds double precision,
                begun integer, under_way integer, longest double precision)
@@ -75,17 +75,21 @@ BEGIN
   IF p_dimensions && ARRAY['relation', 'row', 'all'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
+             s.beside
         FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+             s.beside
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+             s.beside
         FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+             s.beside
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
          AND s.load_end_date > p_from),
@@ -107,12 +111,14 @@ BEGIN
            (count(*) FILTER (WHERE t.begins AND (t.first OR d.other)))::integer,
            (count(*) FILTER (WHERE NOT t.begins))::integer, max(t.lasted)
       FROM t CROSS JOIN LATERAL (VALUES
-        ('all', NULL::text, NULL::text, NULL::integer, NULL::integer, false),
-        ('relation', t.schema_name, t.table_name, NULL, NULL, t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name)),
+        ('all', NULL::text, NULL::text, NULL::integer, NULL::integer, false, lock_engine.waits_itself(t.beside)),
+        ('relation', t.schema_name, t.table_name, NULL, NULL, t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name),
+         lock_engine.waits_for_object(t.beside)),
         ('row', t.schema_name, t.table_name, t.row_page, t.row_tuple,
          t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name)
-           OR t.was_row IS DISTINCT FROM ROW(t.row_page, t.row_tuple))) AS d (dimension, name, table_name, page, tuple, other)
-     WHERE d.dimension = ANY (p_dimensions) AND (d.dimension <> 'row' OR d.page IS NOT NULL)
+           OR t.was_row IS DISTINCT FROM ROW(t.row_page, t.row_tuple),
+         lock_engine.waits_for_object(t.beside))) AS d (dimension, name, table_name, page, tuple, other, counts)
+     WHERE d.dimension = ANY (p_dimensions) AND d.counts AND (d.dimension <> 'row' OR d.page IS NOT NULL)
      GROUP BY d.dimension, d.name, d.table_name, d.page, d.tuple;
   END IF;
 
@@ -126,11 +132,11 @@ BEGIN
           FROM (
             SELECT s.load_date, s.load_end_date, s.wait_start FROM lock_monitoring.lock_activity_s s
              WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_to
-               AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL
+               AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL AND s.beside IS NULL
             UNION ALL
             SELECT s.load_date, s.load_end_date, s.wait_start FROM lock_monitoring.lock_activity_s s
              WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
-               AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL) w) x
+               AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL AND s.beside IS NULL) w) x
      GROUP BY x.bucket;
   END IF;
 END

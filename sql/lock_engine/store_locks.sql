@@ -65,15 +65,22 @@ BEGIN
   -- each lock that is waited for by its own truth: the members of a parallel query may wait for several things
   w AS MATERIALIZED (
     SELECT g.node, NULL::integer AS process, g.relation_oid, g.database_oid, g.page, g.tuple, g.object_name, g.wait_start,
-           g.wait_start_is_bound, g.hard_blockers, g.soft_blockers, g.run_head, g.run_position, g.roots
+           g.wait_start_is_bound, g.hard_blockers, g.soft_blockers, g.run_head, g.run_position, g.roots, NULL::text AS beside
       FROM g WHERE g.is_waiting AND g.waits IS NULL
     UNION ALL
     SELECT (m.wait).node, (m.wait).process, (m.wait).relation_oid, (m.wait).database_oid, (m.wait).page, (m.wait).tuple,
            (m.wait).object_name, (m.wait).wait_start, (m.wait).wait_start_is_bound, (m.wait).hard_blockers, (m.wait).soft_blockers,
-           (m.wait).run_head, (m.wait).run_position, (m.wait).roots
-      FROM (SELECT jsonb_populate_record(NULL::lock_catalog.graph, jsonb_array_elements(g.waits)) AS wait
-              -- = 'array', not IS NOT NULL: of ten thousand expected here each lock would be hashed, not these
-              FROM g WHERE jsonb_typeof(g.waits) = 'array' OFFSET 0) m),
+           (m.wait).run_head, (m.wait).run_position, (m.wait).roots,
+           -- the longest comes first and is the session's; see the column's comment
+           CASE WHEN m.place > 1 THEN
+             CASE WHEN EXISTS (SELECT 1 FROM jsonb_array_elements(m.waits) WITH ORDINALITY e (wait, place)
+                                WHERE e.place < m.place AND coalesce(e.wait ->> 'relation_oid', e.wait ->> 'lock_type')
+                                                            = coalesce((m.wait).relation_oid::text, (m.wait).lock_type))
+                  THEN 'member' ELSE 'object' END END
+      FROM (SELECT jsonb_populate_record(NULL::lock_catalog.graph, e.wait) AS wait, e.place, g.waits
+              FROM g CROSS JOIN LATERAL jsonb_array_elements(g.waits) WITH ORDINALITY e (wait, place)
+             -- = 'array', not IS NOT NULL: of ten thousand expected here each lock would be hashed, not these
+             WHERE jsonb_typeof(g.waits) = 'array' OFFSET 0) m),
   wanted AS MATERIALIZED (
     SELECT x.object_hash, x.mode_bit, count(*) AS waiters, min(x.since) AS since
       FROM (SELECT k.object_hash, k.mode_bit, s.node, min(coalesce(k.wait_start, s.earliest_wait)) AS since
@@ -109,7 +116,8 @@ BEGIN
     UNION ALL
     SELECT k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
-                    THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END,
+                    THEN hashtextextended(concat_ws('|', g.hard_blockers, g.soft_blockers, g.roots), 0) ELSE 0 END
+             # CASE WHEN g.beside IS NULL THEN 0 ELSE hashtextextended(g.beside, 0) END,
            b.waiters, k.granted, k.fastpath, k.mode_bit, k.pid, coalesce(g.relation_oid, k.relation_oid),
            coalesce(g.database_oid, k.database_oid), coalesce(s.session_epoch, 0),
            CASE WHEN NOT k.granted THEN coalesce(g.wait_start, k.wait_start, s.earliest_wait) ELSE p.prepared END, b.seconds,
@@ -126,7 +134,7 @@ BEGIN
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
     SELECT o.tableoid AS home, o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
-           o.query_start, o.held_since_at_least, k.print AS unchanged
+           o.query_start, o.held_since_at_least, o.beside, k.print AS unchanged
       FROM lock_monitoring.lock_activity_s o
       LEFT JOIN kept k ON k.print = CASE WHEN o.refresh_at > p_now THEN o.fingerprint END
      WHERE o.load_end_date IS NULL),
@@ -138,7 +146,7 @@ BEGIN
            CASE WHEN r.since >= p_now AND NOT r.matters THEN v_first_refresh
                 ELSE r.since + v_step_intervals[greatest(r.step, CASE WHEN r.matters THEN 0 ELSE 6 END) + 1] END AS next_refresh,
            r.hk, r.bk, r.proven, r.virtualtransaction, r.prepared_by, r.prepared_in, r.print, r.since, r.seconds_so_far, r.waiters, r.seconds,
-           r.lock_type, r.lock_mode, r.object_key, r.page, r.tuple, r.transactionid, r.wait_start
+           r.lock_type, r.lock_mode, r.object_key, r.page, r.tuple, r.transactionid, r.wait_start, r.was_beside
       FROM (
         -- most are seen for the first time now: no arithmetic for them
         SELECT y.*, CASE WHEN y.since >= p_now THEN 0 ELSE date_part('epoch', p_now - y.since) END AS seconds_so_far,
@@ -150,7 +158,7 @@ BEGIN
                         WHEN NOT f.proven THEN p_now
                         ELSE coalesce(f.was_held, p_now) END AS since
               FROM (
-                SELECT DISTINCT ON (h.hk) h.*, o.load_date AS replaces, o.held_since_at_least AS was_held,
+                SELECT DISTINCT ON (h.hk) h.*, o.load_date AS replaces, o.held_since_at_least AS was_held, o.beside AS was_beside,
                        o.load_date IS NOT NULL AND NOT o.lock_granted AND h.granted AS just_granted,
                        CASE WHEN p_unseen_since IS NULL THEN true
                             ELSE (h.granted OR h.began <= p_unseen_since)
@@ -264,7 +272,7 @@ BEGIN
       lock_priority, lock_impact_score, record_source, backend_start, wait_start, wait_start_is_bound,
       held_since_at_least, blocking_nodes, soft_blocking_nodes, root_nodes, run_head, queue_position, database_oid,
       relation_oid, row_page, row_tuple, object_key, object_name, session_state, transaction_start, query_truncated,
-      query_id, query_fingerprint, fingerprint, refresh_at, lock_group)
+      query_id, query_fingerprint, fingerprint, refresh_at, lock_group, beside)
     SELECT t.hk, greatest(p_now, t.replaces + interval '1 microsecond'), NULL, int8send(t.print) || int4send(t.step),
            t.lock_type, t.lock_mode, coalesce(c.name, g.object_name::varchar(200)), c.kind,
            coalesce(s.stored_database, t.prepared_in), c.nspname, c.table_name, c.index_name,
@@ -282,7 +290,8 @@ BEGIN
            CASE WHEN t.granted THEN t.since END, g.hard_blockers, g.soft_blockers, g.roots, g.run_head, g.run_position,
            t.rel_database, t.rel_oid, coalesce(g.page, t.page), coalesce(g.tuple, t.tuple), t.object_key, g.object_name,
            s.state, s.xact_start, s.query_truncated, s.query_id, CASE WHEN t.matters THEN x.fingerprint END, t.print,
-           t.next_refresh, CASE WHEN s.node <> s.pid THEN s.node END
+           t.next_refresh, CASE WHEN s.node <> s.pid THEN s.node END,
+           CASE WHEN NOT t.granted THEN coalesce(g.beside, CASE WHEN t.was_beside IS NOT NULL THEN 'was' END) END
       FROM timed t
       LEFT JOIN s ON s.pid = t.pid
       LEFT JOIN w g ON g.node = CASE WHEN NOT t.granted THEN s.node END AND coalesce(g.process, t.pid) = t.pid

@@ -7,7 +7,7 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
   WITH l AS MATERIALIZED (
-    SELECT s.lock_pid, s.lock_granted, s.root_nodes, s.blocking_nodes, s.soft_blocking_nodes
+    SELECT coalesce(s.lock_group, s.lock_pid) AS session, s.lock_granted, s.root_nodes, s.blocking_nodes, s.soft_blocking_nodes
       FROM lock_monitoring.lock_activity_s s
       JOIN lock_monitoring.lock_activity_h h ON h.lock_activity_hk = s.lock_activity_hk
      WHERE s.load_end_date IS NULL AND h.tenant_hk = p_tenant_hk),
@@ -19,7 +19,7 @@ AS $$
             OR EXISTS (SELECT 1 FROM l WHERE s.node = ANY (l.root_nodes) OR s.node = ANY (l.blocking_nodes)
                                           OR s.node = ANY (l.soft_blocking_nodes))))
   SELECT (SELECT count(*) FROM l)::integer,
-         (SELECT count(DISTINCT l.lock_pid) FROM l WHERE NOT l.lock_granted)::integer,
+         (SELECT count(DISTINCT l.session) FROM l WHERE NOT l.lock_granted)::integer,
          (SELECT count(*) FROM b)::integer, (SELECT count(*) FROM b WHERE b.is_root)::integer,
          (SELECT count(*) FROM b WHERE b.is_root AND b.blocking_severity = 'CRITICAL')::integer,
          (SELECT array_agg(format('%s: %s', b.blocking_severity, b.recommended_action)

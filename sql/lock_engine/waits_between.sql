@@ -1,10 +1,12 @@
 -- Every wait that the vault knows of in a period, once: a wait is one request for one lock by one session. Its seconds are
--- all that PostgreSQL tells of it, its seconds in the period only those in which somebody watched.
+-- all that PostgreSQL tells of it, its seconds in the period only those in which somebody watched. Of a session whose parallel
+-- workers wait, too, all waits are here, so sums ask which count (lock_engine.waits_itself): own_seconds add up to sessions'
+-- time, object_seconds to that of what they waited for; is_own and for_object say the same of counts.
 CREATE OR REPLACE FUNCTION lock_engine.waits_between(p_tenant_hk bytea, p_start timestamptz, p_end timestamptz)
 RETURNS TABLE (lock_activity_hk bytea, wait_start timestamptz, wait_end timestamptz, goes_on boolean, how_ended text,
                wait_start_is_bound boolean, wait_seconds numeric, seconds_in_period numeric, lock_type text, lock_mode text,
                object_key text, relation_name text, user_name text, application_name text, query_fingerprint text,
-               root_nodes bigint[])
+               root_nodes bigint[], session integer, is_own boolean, for_object boolean, own_seconds numeric, object_seconds numeric)
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -13,12 +15,15 @@ AS $$
   until AS MATERIALIZED (SELECT lock_engine.seen_until(p_end) AS seen)
   SELECT w.lock_activity_hk, w.wait_start, w.wait_end, w.goes_on, w.how, w.is_bound,
          extract(epoch FROM w.wait_end - w.wait_start)::numeric,
-         CASE WHEN g.starts = '{}'
-              THEN greatest(extract(epoch FROM least(w.wait_end, p_end) - greatest(w.wait_start, p_start)), 0)
-              ELSE lock_engine.watched_seconds(greatest(w.wait_start, p_start), least(w.wait_end, p_end), g.starts, g.ends, g.seconds)
-              END::numeric,
+         i.seconds,
          w.lock_type, w.lock_mode, w.object_key, w.relation_name, w.user_name, w.application_name, w.query_fingerprint,
-         v.root_nodes
+         v.root_nodes, coalesce(v.lock_group, v.lock_pid), coalesce(w.own_from = w.first_version, false), coalesce(w.object_from = w.first_version, false),
+         CASE WHEN w.versions = w.own_versions THEN i.seconds ELSE coalesce(
+           lock_engine.watched_seconds(greatest(CASE WHEN w.own_from = w.first_version THEN w.wait_start ELSE w.own_from END, p_start),
+                                       least(w.own_until, p_end), g.starts, g.ends, g.seconds)::numeric, 0) END,
+         CASE WHEN w.versions = w.object_versions THEN i.seconds ELSE coalesce(
+           lock_engine.watched_seconds(greatest(CASE WHEN w.object_from = w.first_version THEN w.wait_start ELSE w.object_from END, p_start),
+                                       least(w.object_until, p_end), g.starts, g.ends, g.seconds)::numeric, 0) END
     FROM (
       SELECT s.lock_activity_hk, s.wait_start, max(coalesce(s.load_end_date, (SELECT u.seen FROM until u))) AS wait_end,
              bool_or(s.load_end_date IS NULL) AS goes_on,
@@ -28,7 +33,14 @@ AS $$
              (array_agg(s.relation_name ORDER BY s.load_date DESC) FILTER (WHERE s.schema_name IS NOT NULL))[1] AS relation_name,
              min(s.user_name) AS user_name, min(s.application_name) AS application_name,
              min(s.query_fingerprint) AS query_fingerprint,
-             max(s.load_date) AS last_version
+             max(s.load_date) AS last_version, min(s.load_date) AS first_version, count(*) AS versions,
+             count(*) FILTER (WHERE lock_engine.waits_itself(s.beside)) AS own_versions,
+             min(s.load_date) FILTER (WHERE lock_engine.waits_itself(s.beside)) AS own_from,
+             max(coalesce(s.load_end_date, (SELECT u.seen FROM until u))) FILTER (WHERE lock_engine.waits_itself(s.beside)) AS own_until,
+             count(*) FILTER (WHERE lock_engine.waits_for_object(s.beside)) AS object_versions,
+             min(s.load_date) FILTER (WHERE lock_engine.waits_for_object(s.beside)) AS object_from,
+             max(coalesce(s.load_end_date, (SELECT u.seen FROM until u))) FILTER (WHERE lock_engine.waits_for_object(s.beside))
+               AS object_until
         FROM lock_monitoring.lock_activity_s s
         JOIN lock_monitoring.lock_activity_h h ON h.lock_activity_hk = s.lock_activity_hk
        WHERE NOT s.lock_granted AND s.wait_start IS NOT NULL AND s.load_date < p_end
@@ -42,8 +54,14 @@ AS $$
        GROUP BY s.lock_activity_hk, s.wait_start) w
     JOIN lock_monitoring.lock_activity_s v ON v.lock_activity_hk = w.lock_activity_hk AND v.load_date = w.last_version
     CROSS JOIN gaps g
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN g.starts = '{}'
+                  THEN greatest(extract(epoch FROM least(w.wait_end, p_end) - greatest(w.wait_start, p_start)), 0)
+                  ELSE lock_engine.watched_seconds(greatest(w.wait_start, p_start), least(w.wait_end, p_end), g.starts, g.ends, g.seconds)
+                  END::numeric AS seconds OFFSET 0) i
    WHERE w.wait_end >= w.wait_start
 $$;
 COMMENT ON FUNCTION lock_engine.waits_between(bytea, timestamptz, timestamptz) IS
   'Waits stored in the vault that overlap the period, one row each, seconds as numeric; a wait that goes on '
-  'counts until now, or until the last look. seconds_in_period: the watched ones.';
+  'counts until now, or until the last look. seconds_in_period: the watched ones; own_seconds and object_seconds: those of them '
+  'that add up to the time of sessions, and of what they waited for.';

@@ -34,7 +34,7 @@ CONFLICTS = {
 }
 
 PREPARE = """
-CREATE SCHEMA app;
+CREATE SCHEMA IF NOT EXISTS app;
 CREATE TABLE app.big AS SELECT g AS id FROM generate_series(1, 2000) AS g;
 CREATE TABLE app.inner_table (id int);
 -- a parallel worker that takes a lock which its leader does not hold

@@ -54,6 +54,7 @@ BEGIN
 
   WITH
   w AS MATERIALIZED (SELECT x.* FROM lock_engine.waits_between(p_tenant_hk, v_start, v_end) x),
+  own AS (SELECT w.* FROM w WHERE w.is_own),
   seen AS MATERIALIZED (
     SELECT s.lock_activity_hk, s.load_date, coalesce(s.load_end_date, v_now) AS gone
       FROM lock_monitoring.lock_activity_s s
@@ -83,37 +84,37 @@ BEGIN
      GROUP BY i.island),
   hot AS (
     SELECT coalesce(w.relation_name, split_part(w.object_key, ':', 1) || ' (table unknown)') AS object, count(*) AS waits,
-           round(sum(w.seconds_in_period), 3) AS seconds
-      FROM w GROUP BY 1)
+           round(sum(w.object_seconds), 3) AS seconds
+      FROM w WHERE w.for_object GROUP BY 1)
   SELECT (SELECT count(DISTINCT s.lock_activity_hk) FROM seen s)::integer AS events,
          (SELECT count(*) FROM episode)::integer AS episodes,
          (SELECT count(*) FROM lock_monitoring.deadlock_event_s d
             JOIN lock_monitoring.deadlock_event_h h ON h.deadlock_event_hk = d.deadlock_event_hk
            WHERE d.load_end_date IS NULL AND d.deadlock_timestamp >= v_start AND d.deadlock_timestamp < v_end
              AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk))::integer AS deadlocks,
-         (SELECT count(*) FROM w)::integer AS waits,
-         (SELECT count(*) FROM w WHERE w.wait_start_is_bound)::integer AS bounds,
-         (SELECT avg(w.wait_seconds) * 1000 FROM w) AS average_ms,
-         (SELECT max(w.wait_seconds) * 1000 FROM w) AS max_ms,
-         (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY w.wait_seconds) * 1000 FROM w)::numeric AS p50_ms,
-         (SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY w.wait_seconds) * 1000 FROM w)::numeric AS p95_ms,
-         coalesce((SELECT sum(w.seconds_in_period) FROM w), 0) AS blocked_seconds,
+         (SELECT count(*) FROM own)::integer AS waits,
+         (SELECT count(*) FROM own WHERE own.wait_start_is_bound)::integer AS bounds,
+         (SELECT avg(own.wait_seconds) * 1000 FROM own) AS average_ms,
+         (SELECT max(own.wait_seconds) * 1000 FROM own) AS max_ms,
+         (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY own.wait_seconds) * 1000 FROM own)::numeric AS p50_ms,
+         (SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY own.wait_seconds) * 1000 FROM own)::numeric AS p95_ms,
+         coalesce((SELECT sum(w.own_seconds) FROM w), 0) AS blocked_seconds,
          (SELECT w.relation_name FROM w WHERE w.relation_name IS NOT NULL
-           GROUP BY 1 ORDER BY sum(w.seconds_in_period) DESC, 1 LIMIT 1) AS table_name,
+           GROUP BY 1 ORDER BY sum(w.object_seconds) DESC, 1 LIMIT 1) AS table_name,
          (SELECT e.user_name FROM episode e WHERE e.root AND e.user_name IS NOT NULL
            GROUP BY 1 ORDER BY sum(e.seconds) DESC, 1 LIMIT 1) AS blocking_user,
          (SELECT w.user_name FROM w WHERE w.user_name IS NOT NULL
-           GROUP BY 1 ORDER BY sum(w.seconds_in_period) DESC, 1 LIMIT 1) AS blocked_user,
+           GROUP BY 1 ORDER BY sum(w.own_seconds) DESC, 1 LIMIT 1) AS blocked_user,
          coalesce((SELECT max(s.held) FROM steps s), 0)::integer AS peak,
          coalesce((SELECT sum(lock_engine.watched_seconds(i.s, least(i.e, v_now), v_starts, v_ends, v_before)) FROM islands i), 0)::numeric
            AS busy_seconds,
          (SELECT jsonb_agg(jsonb_build_object('object', h.object, 'waits', h.waits, 'blocked_seconds', h.seconds)
                            ORDER BY h.seconds DESC, h.object)
             FROM (SELECT * FROM hot ORDER BY hot.seconds DESC, hot.object LIMIT 10) h) AS hotspots,
-         (SELECT count(*) FROM w WHERE w.lock_type IN ('transactionid', 'tuple'))::integer AS row_waits,
-         (SELECT count(*) FROM w WHERE w.lock_type NOT IN ('transactionid', 'tuple')
+         (SELECT count(*) FROM own w WHERE w.lock_type IN ('transactionid', 'tuple'))::integer AS row_waits,
+         (SELECT count(*) FROM own w WHERE w.lock_type NOT IN ('transactionid', 'tuple')
              AND w.lock_mode IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))::integer AS shared_waits,
-         (SELECT count(*) FROM w WHERE w.lock_type NOT IN ('transactionid', 'tuple')
+         (SELECT count(*) FROM own w WHERE w.lock_type NOT IN ('transactionid', 'tuple')
              AND w.lock_mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))::integer AS exclusive_waits,
          (SELECT coalesce(bool_or(lock_engine.within_hours(lock_admin.setting('analysis.business_hours'),
                    greatest(w.wait_start, v_start), w.wait_end)),
@@ -125,7 +126,7 @@ BEGIN
            AS in_maintenance
     INTO a;
 
-  SELECT coalesce(sum(p.seconds_in_period), 0) INTO v_previous
+  SELECT coalesce(sum(p.own_seconds), 0) INTO v_previous
     FROM lock_engine.waits_between(p_tenant_hk, v_begin_before, v_start) p;
   -- what this period would have if it were as the one before, an hour watched for an hour watched
   IF least(v_share, v_share_before) > 0 THEN

@@ -23,7 +23,7 @@ BEGIN
   ELSE
     RETURN QUERY
     SELECT count(*)::integer, (count(*) FILTER (WHERE s.blocking_count > 0))::integer,
-           (count(*) FILTER (WHERE NOT s.lock_granted AND EXISTS (
+           (count(*) FILTER (WHERE NOT s.lock_granted AND lock_engine.waits_itself(s.beside) AND EXISTS (
               SELECT 1 FROM lock_monitoring.blocking_session_s b
                WHERE b.load_end_date IS NULL AND b.blocking_severity = 'CRITICAL' AND b.node = ANY (s.root_nodes))))::integer,
            v_deadlocks

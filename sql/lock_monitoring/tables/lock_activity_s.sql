@@ -63,7 +63,8 @@ CALL pg_temp.add_columns('lock_monitoring.lock_activity_s', ARRAY[
     'fingerprint bigint',
     'refresh_at timestamp with time zone',
     'ended_by timestamp with time zone',
-    'lock_group integer'
+    'lock_group integer',
+    'beside text'
 ]);
 
 COMMENT ON TABLE lock_monitoring.lock_activity_s IS
@@ -102,3 +103,5 @@ COMMENT ON COLUMN lock_monitoring.lock_activity_s.ended_by IS
     'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between resolution_timestamp (last sight) and this.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.lock_group IS
     'Of a parallel worker: the session whose query it works for, which is one waiter with all its workers. NULL for every other session, and in rows of earlier releases.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.beside IS
+    'Of a session that waits for several things at once with its parallel workers, which is one waiting session: NULL the wait that counts for it, its longest; object: counts among the waits for its relation (or its type of lock) only; member: another of these waits is for the same, counts nowhere; was: stood beside another wait until that ended, its time counts since then, but it is no further wait. NULL for every other wait, and in rows of earlier releases, which count each.';

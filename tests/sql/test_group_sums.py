@@ -1,0 +1,272 @@
+"""A session with its parallel workers is one waiting session in every sum, however many of them wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lockmon.calls import losses, metrics, report
+from lockmon.install import install
+from lockmon.views.figures import waiting_picture
+from tests.conftest import Connect, OpenSession
+from tests.support import releases, scenes
+from tests.support.people import use_app_login
+from tests.support.poll import poll
+from tests.support.servers import Server
+from tests.support.sessions import Session
+from tests.support.stored import Row, Stored
+from tests.support.tangle import prepare
+
+WAITS = "SELECT * FROM lock_monitoring.lock_activity_s WHERE NOT lock_granted AND table_name IN ('t0', 't1')"
+READ_ONE = """
+CREATE FUNCTION app.read_one(p_id int) RETURNS int LANGUAGE plpgsql PARALLEL SAFE AS $$
+DECLARE v_group int := (SELECT coalesce(a.leader_pid, a.pid) FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
+        v_name text;
+BEGIN
+  IF current_setting('app.tables', true) IS NULL THEN RETURN p_id; END IF;
+  SELECT k.name INTO v_name
+    FROM unnest(string_to_array(current_setting('app.tables'), ',')) WITH ORDINALITY k (name, n)
+   WHERE k.n = (SELECT x.n FROM (SELECT a.pid, row_number() OVER (ORDER BY a.pid) AS n FROM pg_stat_activity a
+                                  WHERE a.leader_pid = v_group) x WHERE x.pid = pg_backend_pid());
+  IF v_name IS NOT NULL THEN EXECUTE format('SELECT 1 FROM app.%I LIMIT 1', v_name); END IF;
+  RETURN p_id;
+END $$
+"""  # noqa: E501
+
+
+class Scene:
+    """A vault that is watched, and sessions that lock tables and read them with parallel workers."""
+
+    def __init__(self, dsn: str, session: OpenSession, connect: Connect) -> None:
+        prepare(dsn)
+        self.dsn, self.session = dsn, session
+        self.stored = Stored(connect(dsn))
+        self.stored.connection.execute(READ_ONE)
+        scenes.watched(self.stored.connection)
+
+    def lock(self, table: str) -> Session:
+        """A session that holds a table."""
+        one = self.session(self.dsn, application_name=f"holder of {table}")
+        one.run(f"LOCK TABLE app.{table} IN ACCESS EXCLUSIVE MODE")
+        return one
+
+    def query(self, *tables: str) -> Session:
+        """A query, each of whose workers reads one of these tables, and waits for it."""
+        one = self.session(self.dsn, application_name="parallel query")
+        version = int(self.stored.connection.info.server_version) // 10000
+        for name, value in (
+            ("max_parallel_workers_per_gather", str(len(tables))),
+            ("parallel_setup_cost", "0"),
+            ("parallel_tuple_cost", "0"),
+            ("min_parallel_table_scan_size", "0"),
+            ("parallel_leader_participation", "off"),
+            ("force_parallel_mode" if version < 16 else "debug_parallel_query", "off"),
+            ("app.tables", f"'{','.join(tables)}'"),
+        ):
+            one.run(f"SET {name} = {value}")
+        one.start("SELECT sum(app.read_one(id)) FROM app.big")
+        self.waiting(one, len(tables))
+        return one
+
+    def waiting(self, query: Session, workers: int) -> None:
+        """Wait until so many workers of the query wait."""
+        poll(
+            lambda: (
+                self.stored.value(
+                    "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                    " WHERE NOT l.granted AND a.leader_pid = %s",
+                    query.pid,
+                )
+                == workers
+            ),
+            20,
+            f"{workers} workers that wait",
+        )
+
+    def cycle_until(self, found: Callable[[list[Row]], bool], what: str) -> list[Row]:
+        """Run cycles until the rows of waits for tables, oldest first, are so."""
+
+        def rows() -> list[Row] | None:
+            self.stored.cycle()
+            now = self.stored.rows(f"{WAITS} ORDER BY wait_start, load_date")
+            return now if found(now) else None
+
+        return poll(rows, 15, what)
+
+    def wait_a_while(self) -> None:
+        """Run cycles until the waits have lasted for 0.6 s."""
+        self.cycle_until(
+            lambda rows: bool(rows) and (self.now() - rows[0]["load_date"]).total_seconds() > 0.6,
+            "0.6 seconds",
+        )
+
+    def now(self) -> datetime:
+        """The server's time."""
+        moment = self.stored.value("SELECT clock_timestamp()")
+        assert isinstance(moment, datetime)
+        return moment
+
+    def lost(self, dimension: str) -> dict[Any, tuple[float, int]]:
+        """Seconds and how many of the last hour, by the second name of the dimension's values."""
+        return {
+            row["table_name"] or row["name"]: (row["seconds"], row["episodes"])
+            for row in self.stored.rows(
+                "SELECT * FROM lock_engine.losses_between(%s, clock_timestamp() - interval '1 hour',"
+                " clock_timestamp())",
+                [dimension],
+            )
+        }
+
+
+@pytest.fixture
+def scene(vault_db: str, session: OpenSession, connect: Connect) -> Scene:
+    return Scene(vault_db, session, connect)
+
+
+def together(rows: list[Row]) -> float:
+    """The seconds in which at least one of these rows was the present one: they leave no hole."""
+    return float(
+        (max(row["load_end_date"] for row in rows) - min(row["load_date"] for row in rows)).total_seconds()
+    )
+
+
+def two_waits_one_after_the_other(scene: Scene) -> tuple[list[Row], float]:
+    """Workers of one query wait for two tables; the longer wait ends first. The rows, and the time of all."""
+    one, two = scene.lock("t0"), scene.lock("t1")
+    query = scene.query("t0", "t1")
+    scene.wait_a_while()
+    open_rows = scene.stored.rows(f"{WAITS} AND load_end_date IS NULL")
+    assert sorted(str(row["beside"]) for row in open_rows) == ["None", "object"]
+    (first,) = [row["table_name"] for row in open_rows if row["beside"] is None]
+    former, latter = (one, two) if first == "t0" else (two, one)
+    former.run("COMMIT")
+    scene.waiting(query, 1)
+    scene.cycle_until(lambda rows: any(row["beside"] == "was" for row in rows), "the second wait counts now")
+    scene.wait_a_while()
+    latter.run("COMMIT")
+    query.result()
+    rows = scene.cycle_until(lambda rows: all(row["load_end_date"] for row in rows), "all has ended")
+    assert {row["lock_group"] for row in rows} == {query.pid}
+    return rows, together(rows)
+
+
+def test_losses_are_the_union_of_what_the_workers_wait_for(scene: Scene) -> None:
+    rows, seconds = two_waits_one_after_the_other(scene)
+    own = {name: together([row for row in rows if row["table_name"] == name]) for name in ("t0", "t1")}
+    assert sum(own.values()) > seconds + 0.5, "they waited at once"
+    for rolled_up in (False, True):
+        if rolled_up:
+            # an hour later
+            for table in ("lock_activity_s", "blocking_session_s"):
+                scene.stored.connection.execute(
+                    f"UPDATE lock_monitoring.{table} SET load_date = load_date - interval '2 hours',"
+                    " load_end_date = load_end_date - interval '2 hours',"
+                    " wait_start = wait_start - interval '2 hours'"
+                )
+            assert scene.stored.value("SELECT lock_engine.roll_up_waits('1 minute')") > 0
+        since = "clock_timestamp() - interval '4 hours'"
+        found = scene.stored.rows(
+            "SELECT dimension, table_name, seconds, episodes FROM lock_engine.losses_between("
+            f"ARRAY['all', 'relation', 'length'], {since}, clock_timestamp())"
+        )
+        of = {(row["dimension"], row["table_name"]): (row["seconds"], row["episodes"]) for row in found}
+        assert of["all", None] == (pytest.approx(seconds, abs=0.01), 1)
+        for name in ("t0", "t1"):
+            assert of["relation", name] == (pytest.approx(own[name], abs=0.01), 1)
+        assert sum(row["episodes"] for row in found if row["dimension"] == "length") == 1
+        by_hour = scene.stored.value(
+            f"SELECT sum(seconds) FROM lock_engine.waiting_by_hour({since}, clock_timestamp())"
+        )
+        assert by_hour == pytest.approx(seconds, abs=0.01)
+
+
+def test_the_analysis_and_the_report_count_one_wait_of_one_session(scene: Scene) -> None:
+    rows, _ = two_waits_one_after_the_other(scene)
+    begun = min(row["wait_start"] for row in rows)
+    seconds = (max(row["load_end_date"] for row in rows) - begun).total_seconds()
+    scene.stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits(NULL, 1)")
+    kept = scene.stored.one("SELECT * FROM lock_monitoring.lock_wait_analysis_s")
+    assert float(kept["blocked_seconds"]) == pytest.approx(seconds, abs=0.05)
+    assert kept["exclusive_lock_conflicts"] + kept["shared_lock_conflicts"] == 1
+    assert {spot["object"]: spot["waits"] for spot in kept["contention_hotspots"]} == {
+        "app.t0": 1,
+        "app.t1": 1,
+    }
+    period = (begun - timedelta(minutes=1), scene.now())
+    with scene.stored.connection.cursor() as cursor:
+        total = report.totals(cursor, *period)
+        assert total.waits == 1
+        assert total.waited == pytest.approx(seconds, abs=0.05)
+        (sufferer,) = report.shares(cursor, "sufferer", *period)
+        assert (sufferer.name, sufferer.waits) == ("parallel query", 1)
+        assert sufferer.waited == pytest.approx(seconds, abs=0.05)
+        relations = report.shares(cursor, "relation", *period)
+        assert {one.name: one.waits for one in relations} == {"app.t0": 1, "app.t1": 1}
+        assert sum(one.waited for one in relations) > seconds + 0.5
+        holders = report.blockers(cursor, *period)
+        assert {one.name for one in holders} == {"holder of t0", "holder of t1"}
+        assert sum(one.waited for one in holders) == pytest.approx(seconds, abs=0.05)
+
+
+def test_workers_that_wait_for_one_table_are_one_wait_for_it(scene: Scene) -> None:
+    holder = scene.lock("t0")
+    query = scene.query("t0", "t0")
+    other = scene.session(scene.dsn)
+    other.start("SELECT 1 FROM app.t0")
+    other.wait_blocked()
+    scene.wait_a_while()
+    tenant = scene.stored.value("SELECT lock_engine.system_tenant()")
+    figures = scene.stored.one("SELECT * FROM lock_engine.tenant_figures(%s)", tenant)
+    assert figures["waiting_sessions"] == 2
+    with scene.stored.connection.cursor() as cursor:
+        assert sum(value for _, value in metrics.waits(cursor)) == 2
+        now = dict(metrics.blocked_seconds(cursor))
+        assert now[("sum",)] < 2.5 * now[("longest",)]
+        gap = (scene.now() - timedelta(minutes=1), scene.now())
+        assert sum(piece.waits for piece in losses.waits_unseen(cursor, [gap])) == 2
+    holder.run("COMMIT")
+    query.result()
+    other.result()
+    rows = scene.cycle_until(lambda rows: all(row["load_end_date"] for row in rows), "all has ended")
+    seconds = sum(
+        together([row for row in rows if (row["lock_group"] is None) is alone]) for alone in (True, False)
+    )
+    for dimension, name in (("all", None), ("relation", "t0")):
+        lost, waits = scene.lost(dimension)[name]
+        assert waits == 2 and lost == pytest.approx(seconds, abs=0.01)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+def test_pictures_draw_one_waiting_session(scene: Scene) -> None:
+    use_app_login()
+    rows, seconds = two_waits_one_after_the_other(scene)
+    picture = waiting_picture(rows[0]["load_date"] - timedelta(minutes=1), scene.now(), 10)
+    assert sum(slot.blocked for slot in picture.slots) == pytest.approx(seconds, abs=0.01)
+
+
+def test_rows_of_an_earlier_release_stay_as_recorded_and_new_ones_count_once(
+    server: Server, session: OpenSession, connect: Connect
+) -> None:
+    dsn = server.dsn(releases.restore(server, "rc1"))
+    install(dsn)
+    stored = Stored(connect(dsn))
+    assert stored.value("SELECT count(*) FROM lock_monitoring.lock_activity_s WHERE NOT lock_granted") > 20
+    unmarked = "SELECT count(*) FROM lock_monitoring.lock_activity_s WHERE beside IS NULL"
+    assert stored.value(unmarked) == stored.value("SELECT count(*) FROM lock_monitoring.lock_activity_s")
+    waits = stored.rows(
+        "SELECT w.is_own, w.for_object, w.own_seconds = w.seconds_in_period AS whole,"
+        " w.object_seconds = w.own_seconds AS same"
+        " FROM lock_engine.waits_between(NULL, '2020-01-01', '2100-01-01') w"
+    )
+    assert len(waits) > 20 and all(all(row.values()) for row in waits)
+    scene = Scene(dsn, session, connect)
+    scene.stored.cycle()  # what was open when the site was updated has ended
+    before = scene.now()
+    _, seconds = two_waits_one_after_the_other(scene)
+    found = stored.rows(
+        "SELECT seconds, episodes FROM lock_engine.losses_between('{all}', %s, clock_timestamp())", before
+    )
+    assert [(row["seconds"], row["episodes"]) for row in found] == [(pytest.approx(seconds, abs=0.01), 1)]
