@@ -7,6 +7,7 @@ import time
 from django.db import DatabaseError, connections
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from lockmon import vault
 from lockmon.calls import catalog, coverage
@@ -172,4 +173,7 @@ def print_once(alias: str, console: Console) -> Picture:
         console.print("Nobody is waiting.")
     for line in shown:
         console.print(render.row(line, picture.taken_at, console.size.width))
+        if not (line.summary or line.hidden):
+            for wait in render.waits(line.node):
+                console.print(Text("  " * min(line.depth + 2, 14) + wait, overflow="ellipsis", no_wrap=True))
     return picture

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lockmon.calls.catalog import WaitNode
+from lockmon.views import node_words
+from lockmon.views.nodes import several
 from lockmon.views.words import KINDS, SHAPES, clock, duration, one_line, some
 
 from .tree import Line, Picture
@@ -35,7 +37,7 @@ def screen(
     parts: list[RenderableType] = [head]
     if picture is not None:
         parts.append(_summary(picture, sort))
-        room = max(3, height - 6 - (8 if detail else 0))
+        room = max(3, height - 6 - (8 + len(waits(detail)) if detail else 0))
         first = max(0, min(cursor - room // 2, len(shown) - room))
         for number, line in enumerate(shown[first : first + room], first):
             parts.append(row(line, picture.taken_at, width, number == cursor))
@@ -91,19 +93,27 @@ def name(node: WaitNode) -> str:
 
 def what(node: WaitNode, now: datetime) -> str:
     """Return what a session does or waits for, and for how long."""
+    several_waits = one_line(node_words.objects(several(node.waits)), 400)
     if node.in_deadlock:
-        return f"IN A DEADLOCK, waits {_age(node.wait_start, now)} for {one_line(node.object_name, 60)}"
+        target = several_waits or one_line(node.object_name, 60)
+        return f"IN A DEADLOCK, waits {_age(node.wait_start, now)} for {target}"
     if node.is_waiting:
         bound = "at most " if node.wait_start_is_bound else ""
         ddl = "QUEUED DDL  " if node.kind == "queued_ddl" else ""
         mode = (node.lock_mode or "").removesuffix("Lock")
-        return f"{ddl}waits {bound}{_age(node.wait_start, now)}  {mode} on {one_line(node.object_name, 60)}"
+        target = several_waits or f"{mode} on {one_line(node.object_name, 60)}"
+        return f"{ddl}waits {bound}{_age(node.wait_start, now)}  {target}"
     since = node.prepared_at if not node.pid else node.state_change
     return f"{KINDS.get(node.kind or '', node.state or 'unknown')} {_age(since, now)}"
 
 
 def _age(since: datetime | None, now: datetime) -> str:
     return clock(None if since is None else (now - since).total_seconds())
+
+
+def waits(node: WaitNode) -> list[str]:
+    """Return the several waits of one waiter, a line each; [] for one wait."""
+    return [one_line(wait, 200) for wait in node_words.each_wait(several(node.waits))]
 
 
 def details(node: WaitNode, now: datetime) -> Table:
@@ -118,6 +128,8 @@ def details(node: WaitNode, now: datetime) -> Table:
         f"{name(node)}, user {one_line(node.user_name, 60)}, from {origin}{came}, in {node.database_name}",
     )
     table.add_row("Doing", what(node, now))
+    for number, wait in enumerate(waits(node)):
+        table.add_row("" if number else "Waits", wait)
     wrote = "it has written" if node.backend_xid else "nothing written yet"
     table.add_row(
         "Holds", f"{node.locks_held or 0} locks, {node.exclusive_locks_held or 0} exclusive; {wrote}"

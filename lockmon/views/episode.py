@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -156,28 +156,53 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
     found: dict[str, list[LockActivity]] = {}
     for row in rows.defer("hash_diff")[: MOST_WAITS * 4]:
         found.setdefault(str(row.lock_activity_id), []).append(row)
-    waits = []
-    for parts in found.values():
+    waits: list[Wait] = []
+    last_of: dict[int, int] = {}
+    for parts in sorted(found.values(), key=lambda parts: parts[-1].wait_start or parts[0].load_date):
         first, last = parts[0], parts[-1]
         start = last.wait_start or first.load_date
         end = last.load_end_date
         text = last.query_text if see_text else words.hide_literals(last.query_text)
-        waits.append(
-            Wait(
-                pid=last.lock_pid,
-                application=words.printable_name(last.application_name),
-                user=words.printable_name(last.user_name),
-                start=start,
-                end=end,
-                seconds=words.seconds_between(start, end or now) or 0.0,
-                what=f"{last.lock_mode} on {words.one_line(last.object_name, 100) or 'an unknown object'}",
-                query=words.one_line(text),
-                outcome=words.ENDINGS.get(
-                    last.resolution_action or "", last.resolution_action or "still waiting"
-                ),
-            )
+        wait = Wait(
+            pid=last.lock_group or last.lock_pid,
+            application=words.printable_name(last.application_name),
+            user=words.printable_name(last.user_name),
+            start=start,
+            end=end,
+            seconds=words.seconds_between(start, end or now) or 0.0,
+            what=f"{last.lock_mode} on {words.one_line(last.object_name, 100) or 'an unknown object'}",
+            query=words.one_line(text),
+            outcome=words.ENDINGS.get(
+                last.resolution_action or "", last.resolution_action or "still waiting"
+            ),
         )
+        place = last_of.get(wait.pid)
+        # a wait that stood beside another one of its session
+        begun_beside = first.beside is not None and place is not None and _goes_on(waits[place], start)
+        if place is not None and begun_beside:
+            waits[place] = _together(waits[place], wait, now)
+        else:
+            last_of[wait.pid] = len(waits)
+            waits.append(wait)
     return waits
+
+
+def _goes_on(wait: Wait, moment: datetime) -> bool:
+    return wait.end is None or wait.end >= moment
+
+
+def _together(one: Wait, other: Wait, now: datetime) -> Wait:
+    """Return the wait of one session for what two of its parallel processes wait for at once."""
+    over = now + timedelta(days=1)
+    last = max(one, other, key=lambda wait: wait.end or over)
+    whats = one.what.split("; ")
+    return replace(
+        one,
+        end=last.end,
+        outcome=last.outcome,
+        seconds=words.seconds_between(one.start, last.end or now) or 0.0,
+        what=one.what if other.what in whats else f"{one.what}; {other.what}",
+    )
 
 
 def _events(versions: list[BlockingSession], waits: list[Wait], actions: list[Mark]) -> list[Event]:

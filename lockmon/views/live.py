@@ -15,7 +15,7 @@ from ..calls import catalog
 from ..groups import VIEW_PAGES
 from ..models import BlockingSession, LockActivity
 from ..tables import WaitersTable
-from . import nodes, tree, words
+from . import node_words, nodes, tree, words
 from .context import VAULT, fragment, needs, page, rights, unreachable
 from .heart import Heart, broken, read_heart
 
@@ -72,8 +72,8 @@ def waiters(request: HttpRequest, site: AdminSite) -> HttpResponse:
             "application": words.printable_name(node.application_name),
             "user": words.printable_name(node.user_name),
             "waited": words.seconds_between(node.wait_start, now),
-            "object": words.visible(node.object_name, 200),
-            "mode": node.lock_mode,
+            "object": node_words.objects(node.waits) or words.visible(node.object_name, 200),
+            "mode": ", ".join(sorted({one.lock_mode or "" for one in node.waits})) or node.lock_mode,
             "behind": node.roots,
             "query": words.one_line(node.query),
             "identity": node.identity,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.utils import timezone
@@ -71,9 +71,21 @@ def facts(node: Node, depth: int) -> str:
     return "; ".join(found) + ". " if found else ""
 
 
+def each_wait(waits: Sequence[Wait]) -> list[str]:
+    """Return the several waits of one waiter, "4711 for AccessShareLock on app.runs" each, and how many more
+    there are."""
+    more = len(waits) - MOST_WAITS
+    return [*map(_one_wait, waits[:MOST_WAITS]), *([f"and {more} more"] if more > 0 else [])]
+
+
 def _one_wait(one: Wait) -> str:
     mode = f"{one.lock_mode} on " if one.lock_mode and one.lock_type == "relation" else ""
     return f"{one.process} for {mode}{words.visible(one.object_name, 120) or 'an unknown object'}"
+
+
+def objects(waits: Sequence[Wait]) -> str:
+    """Return in one line what the processes of one waiter wait for, "2 waits: ..."; "" for one wait."""
+    return f"{words.some(len(waits), 'wait')}: {'; '.join(each_wait(waits))}" if waits else ""
 
 
 def notes(node: Node) -> Iterable[str]:
@@ -81,12 +93,8 @@ def notes(node: Node) -> Iterable[str]:
     if node.in_deadlock:
         yield "In a ring of waits: a deadlock. PostgreSQL will cancel one of them within deadlock_timeout."
     if node.waits:
-        told = "; ".join(_one_wait(one) for one in node.waits[:MOST_WAITS])
-        more = len(node.waits) - MOST_WAITS
-        yield (
-            f"One waiter with {len(node.waits)} waits, its parallel processes: {told}"
-            f"{f'; and {more} more' if more > 0 else ''}."
-        )
+        told = "; ".join(each_wait(node.waits))
+        yield f"One waiter with {len(node.waits)} waits, its parallel processes: {told}."
     if node.soft_blockers:
         if node.kind == "queued_ddl" or node.lock_mode == "AccessExclusiveLock":
             yield (

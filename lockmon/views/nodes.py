@@ -179,13 +179,14 @@ def from_live(rows: Iterable[Any], see_text: bool) -> list[Node]:
                 soft_blockers=tuple(row.soft_blockers or ()),
                 roots=tuple(row.roots or ()),
                 blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
-                waits=_several(row.waits),
+                waits=several(row.waits),
             )
         )
     return nodes
 
 
-def _several(waits: Any) -> tuple[Wait, ...]:
+def several(waits: Any) -> tuple[Wait, ...]:
+    """Return the waits of one node of the graph, () where it has one at most."""
     if not waits:
         return ()
     return tuple(

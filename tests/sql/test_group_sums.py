@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
@@ -12,118 +10,16 @@ from lockmon.calls import losses, metrics, report
 from lockmon.install import install
 from lockmon.views.figures import waiting_picture
 from tests.conftest import Connect, OpenSession
-from tests.support import releases, scenes
+from tests.support import releases
+from tests.support.parallel import WAITS, ParallelScene
 from tests.support.people import use_app_login
-from tests.support.poll import poll
 from tests.support.servers import Server
-from tests.support.sessions import Session
 from tests.support.stored import Row, Stored
-from tests.support.tangle import prepare
-
-WAITS = "SELECT * FROM lock_monitoring.lock_activity_s WHERE NOT lock_granted AND table_name IN ('t0', 't1')"
-READ_ONE = """
-CREATE FUNCTION app.read_one(p_id int) RETURNS int LANGUAGE plpgsql PARALLEL SAFE AS $$
-DECLARE v_group int := (SELECT coalesce(a.leader_pid, a.pid) FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
-        v_name text;
-BEGIN
-  IF current_setting('app.tables', true) IS NULL THEN RETURN p_id; END IF;
-  SELECT k.name INTO v_name
-    FROM unnest(string_to_array(current_setting('app.tables'), ',')) WITH ORDINALITY k (name, n)
-   WHERE k.n = (SELECT x.n FROM (SELECT a.pid, row_number() OVER (ORDER BY a.pid) AS n FROM pg_stat_activity a
-                                  WHERE a.leader_pid = v_group) x WHERE x.pid = pg_backend_pid());
-  IF v_name IS NOT NULL THEN EXECUTE format('SELECT 1 FROM app.%I LIMIT 1', v_name); END IF;
-  RETURN p_id;
-END $$
-"""  # noqa: E501
-
-
-class Scene:
-    """A vault that is watched, and sessions that lock tables and read them with parallel workers."""
-
-    def __init__(self, dsn: str, session: OpenSession, connect: Connect) -> None:
-        prepare(dsn)
-        self.dsn, self.session = dsn, session
-        self.stored = Stored(connect(dsn))
-        self.stored.connection.execute(READ_ONE)
-        scenes.watched(self.stored.connection)
-
-    def lock(self, table: str) -> Session:
-        """A session that holds a table."""
-        one = self.session(self.dsn, application_name=f"holder of {table}")
-        one.run(f"LOCK TABLE app.{table} IN ACCESS EXCLUSIVE MODE")
-        return one
-
-    def query(self, *tables: str) -> Session:
-        """A query, each of whose workers reads one of these tables, and waits for it."""
-        one = self.session(self.dsn, application_name="parallel query")
-        version = int(self.stored.connection.info.server_version) // 10000
-        for name, value in (
-            ("max_parallel_workers_per_gather", str(len(tables))),
-            ("parallel_setup_cost", "0"),
-            ("parallel_tuple_cost", "0"),
-            ("min_parallel_table_scan_size", "0"),
-            ("parallel_leader_participation", "off"),
-            ("force_parallel_mode" if version < 16 else "debug_parallel_query", "off"),
-            ("app.tables", f"'{','.join(tables)}'"),
-        ):
-            one.run(f"SET {name} = {value}")
-        one.start("SELECT sum(app.read_one(id)) FROM app.big")
-        self.waiting(one, len(tables))
-        return one
-
-    def waiting(self, query: Session, workers: int) -> None:
-        """Wait until so many workers of the query wait."""
-        poll(
-            lambda: (
-                self.stored.value(
-                    "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-                    " WHERE NOT l.granted AND a.leader_pid = %s",
-                    query.pid,
-                )
-                == workers
-            ),
-            20,
-            f"{workers} workers that wait",
-        )
-
-    def cycle_until(self, found: Callable[[list[Row]], bool], what: str) -> list[Row]:
-        """Run cycles until the rows of waits for tables, oldest first, are so."""
-
-        def rows() -> list[Row] | None:
-            self.stored.cycle()
-            now = self.stored.rows(f"{WAITS} ORDER BY wait_start, load_date")
-            return now if found(now) else None
-
-        return poll(rows, 15, what)
-
-    def wait_a_while(self) -> None:
-        """Run cycles until the waits have lasted for 0.6 s."""
-        self.cycle_until(
-            lambda rows: bool(rows) and (self.now() - rows[0]["load_date"]).total_seconds() > 0.6,
-            "0.6 seconds",
-        )
-
-    def now(self) -> datetime:
-        """The server's time."""
-        moment = self.stored.value("SELECT clock_timestamp()")
-        assert isinstance(moment, datetime)
-        return moment
-
-    def lost(self, dimension: str) -> dict[Any, tuple[float, int]]:
-        """Seconds and how many of the last hour, by the second name of the dimension's values."""
-        return {
-            row["table_name"] or row["name"]: (row["seconds"], row["episodes"])
-            for row in self.stored.rows(
-                "SELECT * FROM lock_engine.losses_between(%s, clock_timestamp() - interval '1 hour',"
-                " clock_timestamp())",
-                [dimension],
-            )
-        }
 
 
 @pytest.fixture
-def scene(vault_db: str, session: OpenSession, connect: Connect) -> Scene:
-    return Scene(vault_db, session, connect)
+def scene(vault_db: str, session: OpenSession, connect: Connect) -> ParallelScene:
+    return ParallelScene(vault_db, session, connect)
 
 
 def together(rows: list[Row]) -> float:
@@ -133,7 +29,7 @@ def together(rows: list[Row]) -> float:
     )
 
 
-def two_waits_one_after_the_other(scene: Scene) -> tuple[list[Row], float]:
+def two_waits_one_after_the_other(scene: ParallelScene) -> tuple[list[Row], float]:
     """Workers of one query wait for two tables; the longer wait ends first. The rows, and the time of all."""
     one, two = scene.lock("t0"), scene.lock("t1")
     query = scene.query("t0", "t1")
@@ -153,7 +49,7 @@ def two_waits_one_after_the_other(scene: Scene) -> tuple[list[Row], float]:
     return rows, together(rows)
 
 
-def test_losses_are_the_union_of_what_the_workers_wait_for(scene: Scene) -> None:
+def test_losses_are_the_union_of_what_the_workers_wait_for(scene: ParallelScene) -> None:
     rows, seconds = two_waits_one_after_the_other(scene)
     own = {name: together([row for row in rows if row["table_name"] == name]) for name in ("t0", "t1")}
     assert sum(own.values()) > seconds + 0.5, "they waited at once"
@@ -183,7 +79,7 @@ def test_losses_are_the_union_of_what_the_workers_wait_for(scene: Scene) -> None
         assert by_hour == pytest.approx(seconds, abs=0.01)
 
 
-def test_the_analysis_and_the_report_count_one_wait_of_one_session(scene: Scene) -> None:
+def test_the_analysis_and_the_report_count_one_wait_of_one_session(scene: ParallelScene) -> None:
     rows, _ = two_waits_one_after_the_other(scene)
     begun = min(row["wait_start"] for row in rows)
     seconds = (max(row["load_end_date"] for row in rows) - begun).total_seconds()
@@ -211,7 +107,7 @@ def test_the_analysis_and_the_report_count_one_wait_of_one_session(scene: Scene)
         assert sum(one.waited for one in holders) == pytest.approx(seconds, abs=0.05)
 
 
-def test_workers_that_wait_for_one_table_are_one_wait_for_it(scene: Scene) -> None:
+def test_workers_that_wait_for_one_table_are_one_wait_for_it(scene: ParallelScene) -> None:
     holder = scene.lock("t0")
     query = scene.query("t0", "t0")
     other = scene.session(scene.dsn)
@@ -240,7 +136,7 @@ def test_workers_that_wait_for_one_table_are_one_wait_for_it(scene: Scene) -> No
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "vault"])
-def test_pictures_draw_one_waiting_session(scene: Scene) -> None:
+def test_pictures_draw_one_waiting_session(scene: ParallelScene) -> None:
     use_app_login()
     rows, seconds = two_waits_one_after_the_other(scene)
     picture = waiting_picture(rows[0]["load_date"] - timedelta(minutes=1), scene.now(), 10)
@@ -262,7 +158,7 @@ def test_rows_of_an_earlier_release_stay_as_recorded_and_new_ones_count_once(
         " FROM lock_engine.waits_between(NULL, '2020-01-01', '2100-01-01') w"
     )
     assert len(waits) > 20 and all(all(row.values()) for row in waits)
-    scene = Scene(dsn, session, connect)
+    scene = ParallelScene(dsn, session, connect)
     scene.stored.cycle()  # what was open when the site was updated has ended
     before = scene.now()
     _, seconds = two_waits_one_after_the_other(scene)
