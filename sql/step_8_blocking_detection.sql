@@ -63,6 +63,7 @@ BEGIN;
 \ir lock_engine/tables/tenant_claim.sql
 \ir lock_engine/tables/part_state.sql
 \ir lock_engine/ends_all.sql
+\ir lock_engine/failure_in_words.sql
 \ir lock_engine/part_failed.sql
 \ir lock_engine/part_ok.sql
 \ir lock_engine/tables/tenant_seen.sql

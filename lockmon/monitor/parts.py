@@ -36,7 +36,7 @@ def without(failing: list[coverage.FailingPart]) -> str:
 def _because(part: coverage.FailingPart) -> str:
     aside = f", {some(part.set_aside, 'record')} set aside" if part.set_aside else ""
     what = f" ({one_line(part.what, 100)})" if part.set_aside and part.what else ""
-    error = one_line(part.last_error, 160) or "no reason is known"
+    error = one_line(part.last_error, 240) or "no reason is known"
     return f"{part.part}: {error.rstrip('.')}{aside}{what}"
 
 

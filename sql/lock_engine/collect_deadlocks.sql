@@ -22,6 +22,11 @@ DECLARE
   v_failed text[] := '{}';
   v_part text;
   v_some record;
+  v_message text;
+  v_detail text;
+  v_schema text;
+  v_table text;
+  v_constraint text;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(460, 5) THEN
     RETURN 0;
@@ -64,7 +69,9 @@ BEGIN
             RAISE;
           END IF;
           v_failed := array_append(v_failed, v_part);
-          PERFORM lock_engine.part_failed(v_part, SQLSTATE, SQLERRM);
+          GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+          v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
+          PERFORM lock_engine.part_failed(v_part, SQLSTATE, v_message);
       END;
     END LOOP;
   EXCEPTION

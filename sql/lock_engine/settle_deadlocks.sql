@@ -19,6 +19,10 @@ DECLARE
   v_aside text[] := '{}';
   v_sqlstate text;
   v_message text;
+  v_detail text;
+  v_schema text;
+  v_table text;
+  v_constraint text;
 BEGIN
   stored := 0;
   UPDATE lock_engine.deadlock_observation o SET outcome = 'end not seen', settled_at = v_now
@@ -39,7 +43,8 @@ BEGIN
           RAISE;
         END IF;
         v_sqlstate := SQLSTATE;
-        v_message := SQLERRM;
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
         v_aside := array_append(v_aside, v_seen.pids::text);
     END;
   END LOOP;
@@ -73,7 +78,8 @@ BEGIN
           RAISE;
         END IF;
         v_sqlstate := SQLSTATE;
-        v_message := SQLERRM;
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
         v_aside := array_append(v_aside, v_seen.pids::text);
     END;
   END LOOP;

@@ -25,6 +25,10 @@ DECLARE
   v_first boolean := true;
   v_sqlstate text := p_sqlstate;
   v_message text := p_message;
+  v_detail text;
+  v_schema text;
+  v_table text;
+  v_constraint text;
   v_ok boolean;
 BEGIN
   v_all := CASE p_part
@@ -83,7 +87,8 @@ BEGIN
           END IF;
           v_ok := false;
           v_sqlstate := SQLSTATE;
-          v_message := SQLERRM;
+          GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+          v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
       END;
     END IF;
     CONTINUE WHEN v_ok;

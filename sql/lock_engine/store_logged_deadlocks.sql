@@ -15,6 +15,10 @@ DECLARE
   v_when text[] := '{}';
   v_sqlstate text;
   v_message text;
+  v_detail text;
+  v_schema text;
+  v_table text;
+  v_constraint text;
 BEGIN
   stored := 0;
   FOR v_event IN SELECT * FROM lock_log.event e WHERE NOT e.handled ORDER BY e.logged_at, e.event_id LOOP
@@ -47,7 +51,8 @@ BEGIN
           RAISE;
         END IF;
         v_sqlstate := SQLSTATE;
-        v_message := SQLERRM;
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
         v_aside := array_append(v_aside, v_event.event_id::bigint);
         v_when := array_append(v_when, format('logged at %s by pid %s', v_event.logged_at, v_event.pid));
     END;

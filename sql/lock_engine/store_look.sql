@@ -17,6 +17,11 @@ DECLARE
   v_sessions record;
   v_failed text[] := '{}';
   v_unlinked timestamptz;
+  v_message text;
+  v_detail text;
+  v_schema text;
+  v_table text;
+  v_constraint text;
 BEGIN
   BEGIN
     IF p_seen IS NULL THEN
@@ -30,9 +35,13 @@ BEGIN
       IF lock_engine.ends_all(SQLSTATE) THEN
         RAISE;
       END IF;
+      GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+      v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
       v_failed := array_append(v_failed, 'locks');
       SELECT s.* INTO v_locks
-        FROM lock_engine.locks_apart(p_now, p_min_age, p_everything, p_own_pids, p_waiting, p_unseen_since, SQLSTATE, SQLERRM, p_seen) s;
+        FROM lock_engine.locks_apart(p_now, p_min_age, p_everything, p_own_pids, p_waiting, p_unseen_since, SQLSTATE, v_message, p_seen,
+                                     -- no partition for now: there is nobody whose locks could be told apart
+                                     v_message <> SQLERRM AND pg_get_partkeydef(to_regclass(format('%I.%I', v_schema, v_table))) = 'RANGE (load_date)') s;
   END;
   BEGIN
     IF p_seen IS NULL THEN
@@ -45,9 +54,11 @@ BEGIN
       IF lock_engine.ends_all(SQLSTATE) THEN
         RAISE;
       END IF;
+      GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+      v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
       v_failed := array_append(v_failed, 'episodes');
       SELECT s.* INTO v_sessions
-        FROM lock_engine.episodes_apart(p_now, v_locks.blockers, p_unseen_since, SQLSTATE, SQLERRM, p_seen) s;
+        FROM lock_engine.episodes_apart(p_now, v_locks.blockers, p_unseen_since, SQLSTATE, v_message, p_seen) s;
   END;
   SELECT p.failing_since INTO v_unlinked FROM lock_engine.part_state p WHERE p.part = 'links' AND p.failures_in_a_row > 0;
   IF v_locks.waiting > 0 AND (v_locks.written > 0 OR v_unlinked IS NOT NULL) THEN
@@ -58,8 +69,10 @@ BEGIN
         IF lock_engine.ends_all(SQLSTATE) THEN
           RAISE;
         END IF;
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
         v_failed := array_append(v_failed, 'links');
-        PERFORM lock_engine.store_apart('links', p_now, NULL, NULL, NULL, NULL, v_unlinked, NULL, SQLSTATE, SQLERRM, p_seen);
+        PERFORM lock_engine.store_apart('links', p_now, NULL, NULL, NULL, NULL, v_unlinked, NULL, SQLSTATE, v_message, p_seen);
     END;
   END IF;
   IF EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN

@@ -36,6 +36,11 @@ DECLARE
                             'forecast_next_period: two periods do not carry a forecast'];
   v_advice text[];
   v_diff bytea;
+  v_message text;
+  v_detail text;
+  v_schema text;
+  v_table text;
+  v_constraint text;
 BEGIN
   PERFORM lock_engine.require_writable('lock_monitoring.analyze_lock_waits');
   PERFORM lock_engine.check_tenant(p_tenant_hk);
@@ -217,6 +222,14 @@ BEGIN
     a.events, a.episodes, CASE WHEN a.average_ms IS NOT NULL THEN least(round(a.average_ms, 2), 99999999.99) END::numeric(10,2),
     CASE WHEN v_watched > 0 THEN round(100 * (1 - least(a.busy_seconds / v_watched, 1)), 2) END::numeric(5,2), v_advice;
   PERFORM lock_engine.place_rows();
+EXCEPTION
+  WHEN check_violation THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+    v_message := lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint);
+    IF v_message = SQLERRM THEN
+      RAISE;
+    END IF;
+    RAISE EXCEPTION '%', v_message USING ERRCODE = 'check_violation';
 END
 $$;
 COMMENT ON FUNCTION lock_monitoring.analyze_lock_waits(bytea, integer) IS
