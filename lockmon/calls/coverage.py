@@ -136,6 +136,7 @@ class ServerFacts:
     login: str
     vault_installed: bool
     reads_activity: bool
+    started: datetime
 
 
 def monitor_status(cursor: Cursor) -> MonitorStatus:
@@ -252,7 +253,8 @@ def server_facts(cursor: Cursor) -> ServerFacts:
         "  WHERE n.nspname = 'lock_engine' AND c.relname = 'monitor_status'"
         "  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
         "  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')),"
-        " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+        " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
+        " pg_catalog.pg_postmaster_start_time()"
     )
     return ServerFacts(*cursor.fetchone())
 

@@ -2,8 +2,9 @@
 afterwards.
 
 Each look is stored as if its cycle had run then (``lock_engine.store_seen``), before the live cycle goes on;
-so there is a gap only where a look was lost. The memory lives as long as the connection: a loop that is
-killed, or loses its connection, leaves the gap that begins with the last look that was stored.
+so there is a gap only where a look was lost. The memory outlives a lost connection to the same server, and
+what was not looked at meanwhile is a gap; with the loop's process, or where another loop has taken over, it
+ends, and leaves the gap that begins with the last look that was stored.
 """
 
 from __future__ import annotations
@@ -60,22 +61,40 @@ class Storing:
 
 
 class Keeper:
-    """Over the loop's connection. Methods raise psycopg.Error only where that is of no more use."""
+    """Over the loop's connection. Methods raise psycopg.Error only where that is of no more use.
 
-    def __init__(self, connection: psycopg.Connection, options: LoopOptions) -> None:
+    memory: of the connection before. lost: why nobody has looked since then; a gap, if looks are kept.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        options: LoopOptions,
+        memory: Memory | None = None,
+        lost: str = "",
+    ) -> None:
         self._connection = connection
         self._tick = options.tick
         self._patience = options.gap_threshold
-        self._memory = Memory(options.kept_looks, options.kept_megabytes)
+        self._memory = Memory(options.kept_looks, options.kept_megabytes) if memory is None else memory
         self._settings = looks.LookSettings((connection.info.user,), timedelta(seconds=1))
         self._digest: Decimal | None = None
         self._due: datetime | None = None
-        self._lost = ""
+        self._lost = lost if len(self) else ""
         self._failures = 0
         self._spent = 0.0
 
     def __len__(self) -> int:
         return len(self._memory)
+
+    @property
+    def waiting(self) -> str:
+        """Return "12 looks wait to be stored since 12:03:04"; empty where none does."""
+        if not len(self._memory):
+            return ""
+        since = timezone.localtime(self._memory.oldest(1)[0].at)
+        verb = "waits" if len(self._memory) == 1 else "wait"
+        return f"{some(len(self._memory), 'look')} {verb} to be stored since {since:%H:%M:%S}"
 
     @property
     def clause(self) -> str:
@@ -86,6 +105,16 @@ class Keeper:
         dropped = ", older ones were dropped" if self._memory.dropped else ""
         verb = "is" if len(self._memory) == 1 else "are"
         return f"; {some(len(self._memory), 'look')} {verb} kept in memory since {since:%H:%M:%S}{dropped}"
+
+    def fits_after(self, stored: datetime | None) -> bool:
+        """Tell whether looks are kept that follow the last stored one. Where another loop, or a cycle from
+        elsewhere, has stored since, they are let go."""
+        oldest = self._memory.oldest(1)
+        if oldest and stored is not None and oldest[0].until < stored:
+            log.warning("%s kept in memory: later ones are stored already.", some(len(self), "look"))
+            self._memory.clear()
+            self._lost = ""
+        return len(self._memory) > 0
 
     def read_settings(self) -> None:
         """Read what a look needs of the vault's settings; where they cannot be had, the ones before stay."""
@@ -100,11 +129,12 @@ class Keeper:
         """Note how long the attempt to store took, as the next look came later by that."""
         self._spent = seconds
 
-    def look(self, since: datetime | None, because: str) -> None:
+    def look(self, since: datetime | None, because: str = "") -> None:
         """Look, and keep what was seen. since: of the first look kept, when the loop looked last.
 
-        because: why nothing can be stored.
+        because: why nothing can be stored, where that is new.
         """
+        because = self._memory.because = because or self._memory.because
         last = self._memory.last
         if last is None:
             self.read_settings()

@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 import psycopg
 
 from lockmon.models.monitor_state import MonitorState
+from lockmon.views.words import some
 
 from .connection import CannotWatchError, LoopConnection, describe_failure, open_connection
 from .coverage import Ledger, ServerClock
 from .helpers import Helpers
 from .leader import Leadership, Role
+from .memory import Memory
 from .options import LoopOptions, loop_options
 from .state import Report, StateWriter
 from .watch import Watch
@@ -55,6 +57,7 @@ class MonitorLoop:
         self._connected_once = False
         self._clock: ServerClock | None = None
         self._ledger: Ledger | None = None
+        self._memory = Memory(self._options.kept_looks, self._options.kept_megabytes)
         self._missing_since: datetime | None = None
         self._reason = ""
         self._failures = 0
@@ -112,6 +115,8 @@ class MonitorLoop:
         role = leadership.take()
         if role is Role.SURPLUS:
             return role
+        if self._memory.server != opened.facts.started and (number := self._memory.clear()):
+            log.warning("%s kept in memory are lost: the server was restarted.", some(number, "look"))
         otherwise = "no loop was running"
         if role is Role.STANDBY:
             log.info("Standing by for %s: another loop watches it.", opened.facts.database)
@@ -134,7 +139,9 @@ class MonitorLoop:
         assert self._clock is not None
         if self._ledger is None:
             self._ledger = Ledger(socket.gethostname(), self._clock)
-        watch = Watch(opened, self._ledger, self._options, self._stop)
+        self._memory.server = opened.facts.started
+        lost = self._reason or otherwise
+        watch = Watch(opened, self._ledger, self._options, self._stop, self._memory, lost)
         since = self._now()
         log.info(
             "Watching %s (PostgreSQL %s) over server process %s.",
@@ -142,7 +149,7 @@ class MonitorLoop:
             opened.facts.version_num // 10000,
             opened.facts.backend_pid,
         )
-        watch.begin(since, self._missing_since, self._reason or otherwise)
+        watch.begin(since, self._missing_since, lost)
         self._failures, self._missing_since, self._reason = 0, None, ""
         if self._helpers is not None:
             self._helpers.start(watch.facts_of_last_cycle)
@@ -154,7 +161,7 @@ class MonitorLoop:
                     MonitorState.State.SKIPPING if watch.skipped_because else MonitorState.State.WATCHING,
                     watch.skipping_since or since,
                     look_ms=watch.look_ms,
-                    reason=watch.skipped_because or watch.trouble,
+                    reason=watch.skipped_because or watch.behind or watch.trouble,
                 )
                 # what is kept in memory would be lost
                 if (

@@ -36,7 +36,10 @@ class KeptLook:
 
 
 class Memory:
-    """Looks in their order. looks, megabytes: the bound. dropped: looks lost to it since it was empty."""
+    """Looks in their order. looks, megabytes: the bound. dropped: looks lost to it since it was empty.
+
+    because: why nothing can be stored, in words. server: when the server was started that was looked at.
+    """
 
     def __init__(self, looks: int, megabytes: float) -> None:
         self._most = looks
@@ -44,6 +47,8 @@ class Memory:
         self._looks: deque[KeptLook] = deque()
         self._bytes = 0
         self.dropped = 0
+        self.because = ""
+        self.server: datetime | None = None
 
     def __len__(self) -> int:
         return len(self._looks)
@@ -91,3 +96,9 @@ class Memory:
             self._bytes -= self._looks.popleft().size
         if not self._looks:
             self.dropped = 0
+
+    def clear(self) -> int:
+        """Forget all looks; returns how many."""
+        number = len(self)
+        self.remove_oldest(number)
+        return number

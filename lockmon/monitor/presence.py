@@ -59,6 +59,10 @@ class Presence:
         self._missing_since = missing_since and (before or missing_since)
         return before
 
+    def nothing_missed(self) -> None:
+        """Take back what begin() was told: looks are kept from then on, and say themselves what is lost."""
+        self._reason, self._missing_since = "", None
+
     def explain(self, reason: str) -> None:
         """Remember why the gap that ends with the next stored look came to be; the first reason stands."""
         self._reason = self._reason or reason

@@ -24,6 +24,7 @@ from .coverage import Ledger
 from .cycle import Outcome, name_blockers, run_cycle
 from .deadlocks import DeadlockWatch
 from .keeping import Keeper, Progress
+from .memory import Memory
 from .options import LoopOptions
 from .presence import Presence
 from .tick import QuietLook
@@ -60,7 +61,13 @@ class Watch:
     """
 
     def __init__(
-        self, opened: LoopConnection, ledger: Ledger, options: LoopOptions, stop: threading.Event
+        self,
+        opened: LoopConnection,
+        ledger: Ledger,
+        options: LoopOptions,
+        stop: threading.Event,
+        memory: Memory,
+        lost: str,
     ) -> None:
         self._connection = opened.connection
         self._ledger = ledger
@@ -68,7 +75,7 @@ class Watch:
         self._stop = stop
         self._look = QuietLook(self._connection)
         self._presence = Presence(self._connection, ledger, options)
-        self._kept = Keeper(self._connection, options)
+        self._kept = Keeper(self._connection, options, memory, lost)
         self._deadlocks = DeadlockWatch(self._connection.cursor)
         self._parts = parts.of_loop(self._connection)
         self._rest = Drain(self._connection)
@@ -85,7 +92,7 @@ class Watch:
         self._book_retry = 0.0
         self._facts = CycleFacts()
         self._alarm_at = 0.0
-        self._kept_because = ""
+        self._said_behind = False
         self.skipping_since: datetime | None = None
         self._in_the_way = ""
         self.trouble = ""
@@ -94,6 +101,11 @@ class Watch:
     @property
     def skipped_because(self) -> str:
         return self._in_the_way and self._in_the_way + self._kept.clause
+
+    @property
+    def behind(self) -> str:
+        """Looks that wait to be stored while nothing is in their way; empty where none does."""
+        return "" if self._in_the_way else self._kept.waiting
 
     @property
     def keeping(self) -> bool:
@@ -111,11 +123,15 @@ class Watch:
 
     def begin(self, since: datetime, missing_since: datetime | None, reason: str) -> None:
         """Open the books. missing_since: since when this loop knows of an outage. reason: why nobody
-        watched before."""
+        watched before.
+
+        Where looks of the connection before are kept, what follows them is a gap, and nothing before them."""
         self._watching_since = since
         with self._connection.cursor() as cursor:
             try:
                 before = self._presence.begin(reason, missing_since)
+                if self._kept.fits_after(before):
+                    self._presence.nothing_missed()
                 self._ledger.resume_from(missing_since or before)
                 self._ledger.begin(cursor)
                 self._kept.read_settings()
@@ -230,9 +246,8 @@ class Watch:
 
     def _keep(self, because: str = "") -> None:
         """Look and keep it. because: why it cannot be stored, where that is new."""
-        self._kept_because = because or self._kept_because
         began = time.perf_counter()
-        self._kept.look(self._ledger.last_look, self._kept_because)
+        self._kept.look(self._ledger.last_look, because)
         self._ledger.other_statement(time.perf_counter() - began)
 
     def _store_kept(self) -> bool:
@@ -348,6 +363,8 @@ class Watch:
 
     def _keep_books(self) -> None:
         now = time.monotonic()
+        if self._said_behind and not self.behind:
+            self._beat_at = float("-inf")
         if now - self._beat_at >= self._options.full_interval - self._options.tick / 20:
             began = time.perf_counter()
             self._beat_at = now
@@ -369,6 +386,7 @@ class Watch:
                 self._part_worked("coverage")
 
     def _beat(self) -> None:
+        self._said_behind = bool(self.behind)
         beat = coverage.Heartbeat(
             leader_host=socket.gethostname(),
             leader_process=os.getpid(),
@@ -379,7 +397,7 @@ class Watch:
             cycle_ms=self._cycle_ms,
             look_by=self._look.by,
             skipping_since=self.skipping_since if self._in_the_way else None,
-            skipped_because=self.skipped_because or None,
+            skipped_because=self.skipped_because or self.behind or None,
         )
         with self._connection.cursor() as cursor:
             coverage.record_heartbeat(cursor, beat)

@@ -97,7 +97,8 @@ def headline_of(
             f"Last look {duration(age)} ago, {gaps}."
         )
     look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
-    return True, f"Watching{parts.without(failing)}. Last look {duration(age)} ago{look}, {gaps}."
+    behind = f"; {one_line(status.skipped_because, 300)}" if status.skipped_because else ""
+    return True, f"Watching{parts.without(failing)}{behind}. Last look {duration(age)} ago{look}, {gaps}."
 
 
 def without_vault(alias: str, failure: str, now: datetime | None = None) -> tuple[bool, str]:

@@ -22,6 +22,7 @@ COMMENT ON COLUMN lock_engine.heartbeat.leader_pid IS 'Server process of the loo
 COMMENT ON COLUMN lock_engine.heartbeat.leader_process IS 'Process number of the loop on its own host.';
 COMMENT ON COLUMN lock_engine.heartbeat.look_ms IS 'What one quiet look takes, smoothed over the last ones.';
 COMMENT ON COLUMN lock_engine.heartbeat.look_by IS 'activity or locks: which of the two is cheaper to read here.';
-COMMENT ON COLUMN lock_engine.heartbeat.skipped_because IS 'Who holds what the full cycle needs, while it is being skipped.';
+COMMENT ON COLUMN lock_engine.heartbeat.skipped_because IS 
+  'Who holds what the full cycle needs, while it is being skipped; with skipping_since NULL: how many looks kept meanwhile wait to be stored.';
 GRANT SELECT, INSERT, UPDATE ON lock_engine.heartbeat TO lock_vault_owner;
 GRANT SELECT ON lock_engine.heartbeat TO lock_monitoring_role;

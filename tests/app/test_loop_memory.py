@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,7 +13,14 @@ from django.db import connections
 from lockmon.monitor import keeping, watchdog
 from lockmon.monitor.options import LoopOptions
 from tests.conftest import OpenSession
-from tests.support.loops import rows, running_loop, start_process, until_skipping, until_watching
+from tests.support.loops import (
+    rows,
+    running_loop,
+    start_process,
+    status,
+    until_skipping,
+    until_watching,
+)
 from tests.support.memory import Memories
 from tests.support.poll import poll
 from tests.support.servers import Server
@@ -410,3 +418,89 @@ def test_a_cycle_from_elsewhere_that_is_first_leaves_the_gap(
         (gap,) = gaps(vault_db)
         assert isinstance(gap["gap_start"], datetime) and isinstance(gap["gap_end"], datetime)
         assert gap["gap_start"] < pair.seen and pair.gone < gap["gap_end"]
+
+
+def end_the_loops_connection(vault_db: str) -> None:
+    """As a network does it: the loop has to connect again."""
+    rows(
+        vault_db,
+        "SELECT pg_terminate_backend(leader_pid) FROM lock_engine.monitor_status",
+    )
+
+
+def test_a_lost_connection_loses_no_look_that_was_kept(
+    vault_db: str, session: OpenSession, memories: Memories
+) -> None:
+    """Only the time without a connection is a gap, with its reason."""
+    with running_loop(OPTIONS):
+        first = until_watching(vault_db).leader_pid
+        culprit = session(vault_db)
+        culprit.run(LOCKS.format(HISTORY, "ACCESS EXCLUSIVE"))
+        before = pair_before_drop(vault_db, session, memories)
+        last = memories.looks()[-1]
+        end_the_loops_connection(vault_db)
+        ended = now(vault_db)
+        memories.until_after(ended)
+        after = pair_inside(vault_db, session, memories)
+        assert status(vault_db).leader_pid != first
+        again = next(look for look in memories.looks() if look.at > ended)
+        assert again.since is None and "ended by an administrator" in again.reason
+        culprit.run("ROLLBACK")
+        memories.until_stored()
+        for pair in (before, after):
+            check_history(vault_db, pair)
+        (gap,) = gaps(vault_db)
+        assert (gap["gap_start"], gap["gap_end"]) == (last.until, again.at)
+        assert "ended by an administrator" in str(gap["reason"])
+
+
+def test_a_cycle_stored_while_the_connection_is_away_ends_what_is_kept(
+    vault_db: str, session: OpenSession, memories: Memories
+) -> None:
+    slow = replace(OPTIONS, backoff_first=2.0)
+    with running_loop(slow):
+        first = until_watching(vault_db).leader_pid
+        culprit = session(vault_db)
+        culprit.run(LOCKS.format(HISTORY, "ACCESS EXCLUSIVE"))
+        pair = pair_before_drop(vault_db, session, memories)
+        end_the_loops_connection(vault_db)
+        poll(lambda: now(vault_db) > pair.gone + timedelta(seconds=1.8), 10, "longer than a pause may be")
+        culprit.run("ROLLBACK")
+        culprit.run("SELECT * FROM lock_monitoring.run_lock_monitoring()")
+        culprit.run("COMMIT")
+        poll(lambda: status(vault_db).leader_pid not in (None, first), 20, "the loop's next connection")
+        memories.until_stored()
+        assert rows(vault_db, f"SELECT 1 FROM {HISTORY} WHERE lock_pid = {pair.waiter.pid}") == []
+        found = gaps(vault_db)
+        assert any(gap["gap_start"] < pair.seen and pair.gone < gap["gap_end"] for gap in found)  # type: ignore[operator]
+
+
+def test_the_health_line_says_what_waits_to_be_stored(
+    vault_db: str, session: OpenSession, memories: Memories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping.Keeper.store, "__defaults__", (0.0,))
+    with running_loop(OPTIONS):
+        until_watching(vault_db)
+        culprit = session(vault_db)
+        culprit.run(LOCKS.format(HISTORY, "ACCESS EXCLUSIVE"))
+        for _more in range(6):
+            pair_inside(vault_db, session, memories)
+        until_skipping(vault_db)
+        culprit.run("ROLLBACK")
+
+        def headline() -> str:
+            connections["vault"].close()
+            return watchdog.examine("vault").headline
+
+        def catching_up() -> str | None:
+            said = headline()
+            return said if said.startswith("Watching") else None
+
+        said = poll(catching_up, 20, "the health line of a loop that stores again")
+        assert re.match(r"Watching; \d+ looks? waits? to be stored since \d\d:\d\d:\d\d\. Last look", said), (
+            said
+        )
+        memories.until_stored()
+        poll(
+            lambda: headline().startswith("Watching. Last look"), 10, "the health line of one that is through"
+        )

@@ -41,6 +41,7 @@ FACTS = ServerFacts(
     login="onevault_app",
     vault_installed=True,
     reads_activity=True,
+    started=datetime.now(UTC),
 )
 
 
