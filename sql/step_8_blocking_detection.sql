@@ -213,6 +213,7 @@ BEGIN;
 \ir lock_engine/living_sessions.sql
 \ir lock_engine/delete_empty_hubs.sql
 \ir lock_engine/delete_expired.sql
+\ir lock_engine/forget_aside.sql
 \ir lock_engine/sweep_hubs.sql
 \ir lock_engine/forget_records.sql
 \ir lock_engine/retention_begins.sql

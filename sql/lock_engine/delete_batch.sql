@@ -1,7 +1,7 @@
 -- Retention, one batch: the one function behind the schedule, the command, the procedure and cleanup_old_data. What comes
 -- next is in p_state, an answer of the call before; NULL begins anew, which is never wrong: what is gone is gone. It does
 -- not take the cycle's lock: a hub whose session has ended cannot be written again. Two cleanups do not meet (460,8).
--- Parts, one after the other: deadlocks, locks, sessions, analyses (rows, links, hubs), then a part of the hubs is gone
+-- Parts, one after the other: deadlocks, locks, sessions, analyses (rows, links, hubs), what is aside of these, then a part of the hubs is gone
 -- through for empty ones, then records of the engine, coverage, alerts.
 CREATE OR REPLACE FUNCTION lock_engine.delete_batch(
   p_before timestamptz, p_state jsonb DEFAULT NULL, p_rows integer DEFAULT 5000,
@@ -14,8 +14,8 @@ SET lock_timeout = '200ms'
 AS $$
 #variable_conflict use_variable
 DECLARE
-  v_parts constant text[] := ARRAY['deadlocks', 'locks', 'sessions', 'analyses', 'lock hubs', 'session hubs', 'records',
-                                   'coverage', 'alerts'];
+  v_parts constant text[] := ARRAY['deadlocks', 'locks', 'sessions', 'analyses', 'aside', 'lock hubs', 'session hubs',
+                                   'records', 'coverage', 'alerts'];
   v_part text := coalesce(p_state ->> 'part', v_parts[1]);
   v_next text := v_parts[array_position(v_parts, coalesce(p_state ->> 'part', v_parts[1])) + 1];
   v_from timestamptz := coalesce((p_state ->> 'from')::timestamptz, '-infinity');
@@ -39,7 +39,7 @@ BEGIN
     in_the_way := 'another cleanup is running' || lock_engine.monitor_named(8);
     RETURN;
   END IF;
-  IF v_part IN ('deadlocks', 'locks', 'sessions', 'lock hubs', 'session hubs') THEN
+  IF v_part IN ('deadlocks', 'locks', 'sessions', 'aside', 'lock hubs', 'session hubs') THEN
     BEGIN
       v_living := lock_engine.living_sessions(interval '1 second');
     EXCEPTION
@@ -60,6 +60,9 @@ BEGIN
   LOOP
     BEGIN
       CASE v_part
+        WHEN 'aside' THEN
+          deleted := lock_engine.forget_aside(p_before, v_rows, v_living);
+          state := jsonb_build_object('part', CASE WHEN deleted = '{}' THEN v_next ELSE v_part END);
         WHEN 'lock hubs', 'session hubs' THEN
           SELECT w.looked_at, w.deleted INTO v_done
             FROM lock_engine.sweep_hubs(CASE v_part WHEN 'lock hubs' THEN 'lock_activity' ELSE 'blocking_session' END,

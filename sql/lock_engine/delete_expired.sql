@@ -23,6 +23,7 @@ DECLARE
   v_link text;
   v_same text;
   v_referred text := '';
+  v_unseen text := '';
   v_keys bytea[];
   v_dates timestamptz[];
   v_hubs bytea[];
@@ -51,6 +52,11 @@ BEGIN
     v_referred := ' AND NOT EXISTS (SELECT FROM lock_monitoring.deadlock_involvement_l l WHERE l.lock_activity_hk = k.hk)';
   END IF;
 
+  IF NOT lock_engine.has_place_aside(v_is || '_s') THEN
+    -- what is aside of a partitioned satellite is not read through it
+    v_unseen := format(' AND NOT EXISTS (SELECT FROM lock_engine.aside_%1$s_s a WHERE a.%1$s_hk = k.hk)', v_is);
+  END IF;
+
   EXECUTE format('SELECT coalesce(array_agg(f.hk), ''{}''), coalesce(array_agg(f.load_date), ''{}''), max(f.load_date) '
                  'FROM (SELECT s.%1$s_hk AS hk, s.load_date FROM lock_monitoring.%1$s_s s '
                  'WHERE %2$s AND s.load_date >= $2 ORDER BY s.load_date OFFSET $3 LIMIT $4) f', v_is, v_expired)
@@ -70,7 +76,7 @@ BEGIN
     INTO v_hubs USING v_keys, p_living;
   EXECUTE format('SELECT coalesce(array_agg(k.hk), ''{}'') FROM (SELECT DISTINCT x.hk FROM unnest($2) x (hk)) k '
                  'WHERE NOT EXISTS (SELECT FROM lock_monitoring.%1$s_s s WHERE s.%1$s_hk = k.hk AND (%2$s) IS NOT TRUE)%3$s',
-                 v_is, v_expired, v_referred)
+                 v_is, v_expired, v_referred || v_unseen)
     INTO v_last USING p_before, v_keys;
   v_left := ARRAY(SELECT unnest(v_last) EXCEPT SELECT unnest(v_hubs));
   v_hubs := ARRAY(SELECT unnest(v_last) INTERSECT SELECT unnest(v_hubs));

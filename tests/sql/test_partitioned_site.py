@@ -222,3 +222,60 @@ def test_rows_of_a_locked_tenant_are_kept_said_and_shown_later_with_their_own_ti
     waiter.result()
     stored.capture()
     stored.check_rules()
+
+
+def test_what_is_aside_expires_in_its_time_while_its_tenant_stays_locked(
+    server: Server, connect: Connect, session: OpenSession
+) -> None:
+    dsn = partitioned(server, "lock_activity_s", "blocking_session_s")
+    install(dsn)
+    stored = Stored(connect(dsn))
+    stored.connection.execute(
+        "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source) VALUES (%s, 'ACME', 't')", [ACME]
+    )
+    stored.connection.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    old, waiter, young = (session(dsn, application_name="tenant=ACME") for _ in range(3))
+    old.run("LOCK TABLE t IN EXCLUSIVE MODE")
+    young.run("SELECT pg_advisory_xact_lock(1, 2)")
+    waiter.start("LOCK TABLE t IN SHARE MODE")
+    waiter.wait_blocked()
+    locker = session(dsn)
+    locker.run(LOCKS["row for update"])
+    stored.capture()
+    waiter.abandon()
+    old.abandon()
+    for pid in (old.pid, waiter.pid):
+        stored.wait_gone(pid)
+    stored.capture()
+    count = "SELECT count(*) FROM lock_engine.aside_lock_activity_s WHERE lock_pid = ANY (%s)"
+    gone = [old.pid, waiter.pid]
+    assert stored.value(count, gone) and stored.value(count, [young.pid])
+    assert stored.value("SELECT count(*) FROM lock_engine.aside_blocking_session_s") > 0
+    for table in ("lock_activity", "blocking_session"):
+        stored.connection.execute(
+            f"UPDATE lock_engine.aside_{table}_s SET load_date = load_date - interval '40 days',"
+            f" load_end_date = coalesce(load_end_date, now()) - interval '40 days'"
+            f" WHERE {'lock_pid' if table == 'lock_activity' else 'session_pid'} = ANY (%s)",
+            [gone],
+        )
+        stored.connection.execute(
+            f"UPDATE lock_engine.aside_{table}_h h SET load_date = load_date - interval '40 days' WHERE"
+            f" EXISTS (SELECT FROM lock_engine.aside_{table}_s s WHERE s.{table}_hk = h.{table}_hk"
+            " AND s.load_date < now() - interval '30 days')"
+        )
+    report = str(stored.one("CALL lock_engine.clean_up(30)")["report"])
+    assert "nothing expired is left" in report and "lock_activity_s: 0 rows" not in report, report
+    assert stored.value(count, gone) == 0 and stored.value(count, [young.pid])
+    for table in ("lock_activity", "blocking_session"):
+        assert not stored.rows(
+            f"SELECT FROM lock_monitoring.{table}_h h WHERE h.load_date < now() - interval '30 days'"
+        )
+    assert not stored.rows(
+        "SELECT FROM lock_engine.aside_lock_blocking_l l WHERE NOT EXISTS (SELECT FROM"
+        " lock_monitoring.lock_activity_h h WHERE h.lock_activity_hk = l.lock_activity_hk)"
+    )
+    stored.check_rules()
+    locker.run("COMMIT")
+    stored.capture()
+    assert aside(stored) == 0 and stored.locks(young.pid)
+    stored.check_rules()
