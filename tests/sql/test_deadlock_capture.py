@@ -246,7 +246,7 @@ def test_the_same_deadlock_again_is_one_pattern(monitor: psycopg.Connection[Any]
             "SELECT deadlocks, last_24_hours, trend FROM lock_monitoring.deadlock_patterns"
             " WHERE pattern_hash = %s",
             [first["pattern_hash"]],
-        ).fetchone() == (2, 2, "new")
+        ).fetchone() == (2, 2, "not compared")
 
     assert set(again.pids) == set(first["involved_pids"])
     poll(count, 10, "the pattern")
