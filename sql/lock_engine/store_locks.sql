@@ -104,15 +104,15 @@ BEGIN
       FROM aside k JOIN pg_prepared_xacts p ON p.transaction::text::bigint = k.transactionid
      WHERE v_any_prepared AND k.pid IS NULL AND k.lock_type = 'transactionid'),
   kept AS MATERIALIZED (
-    -- nobody waits, nothing is prepared
+    -- nobody waits, nothing is prepared; a wait that began since that was found out is the next look's, which asks who blocks it
     SELECT k.row_hash # s.session_epoch AS print, NULL::integer AS waiters, k.granted, k.fastpath, k.mode_bit, k.pid,
            k.relation_oid AS rel_oid, k.database_oid AS rel_database, s.session_epoch,
-           CASE WHEN NOT k.granted THEN coalesce(k.wait_start, s.earliest_wait) END AS began, NULL::numeric AS seconds,
+           NULL::timestamptz AS began, NULL::numeric AS seconds,
            k.lock_type, k.lock_mode, k.virtualtransaction, k.database_oid, k.relation_oid, k.page, k.tuple, k.classid, k.objid,
            k.objsubid, k.transactionid, k.virtualxid, k.wait_start, NULL::varchar(100) AS prepared_by,
            NULL::varchar(100) AS prepared_in
       FROM lock_catalog.locks k JOIN s ON s.pid = k.pid
-     WHERE NOT v_aside AND k.pid <> ALL (p_apart) AND (NOT k.granted OR NOT s.starting AND (p_everything OR coalesce(s.xact_start, s.backend_start) < v_old))
+     WHERE NOT v_aside AND k.pid <> ALL (p_apart) AND k.granted AND NOT s.starting AND (p_everything OR coalesce(s.xact_start, s.backend_start) < v_old)
     UNION ALL
     SELECT k.row_hash # coalesce(s.session_epoch, 0) # (coalesce(b.waiters, 0)::bigint * 1000003)
              # CASE WHEN g.run_position = 1
@@ -129,6 +129,7 @@ BEGIN
       LEFT JOIN behind b ON b.mode_bit = k.mode_bit AND b.object_hash = CASE WHEN k.granted THEN k.object_hash END
       LEFT JOIN w g ON g.node = CASE WHEN NOT k.granted THEN s.node END AND coalesce(g.process, k.pid) = k.pid
      WHERE (s.pid IS NOT NULL OR p.prepared IS NOT NULL) AND coalesce(k.pid, 0) <> ALL (p_apart)
+       AND (k.granted OR p_anyone_waits)
        AND (NOT k.granted OR b.waiters > 0
             OR s.starting IS NOT TRUE AND (p_everything OR coalesce(s.xact_start, s.backend_start, p.prepared) < v_old))),
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone

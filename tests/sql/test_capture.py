@@ -130,6 +130,31 @@ def test_a_wait_is_stored_with_its_blocker_its_root_and_its_row(
     stored.check_rules()
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_wait_that_begins_while_a_cycle_looks_is_the_next_cycles(
+    scene: str, stored: Stored, session: OpenSession, prepared: bool
+) -> None:
+    """A cycle has the graph made only where somebody waited when it began to look; a wait from after that would be stored
+    as one behind nobody."""
+    if prepared:
+        gone = session(scene)
+        gone.run("LOCK TABLE app.t1 IN SHARE MODE")
+        gone.run("PREPARE TRANSACTION 'meanwhile'")
+    holder, waiter = session(scene), session(scene)
+    holder.run("LOCK TABLE app.t0 IN ACCESS EXCLUSIVE MODE")
+    waiter.start("SELECT FROM app.t0")
+    waiter.wait_blocked()
+    stored.rows(
+        "SELECT lock_engine.store_look(clock_timestamp(), '1 second', false, lock_catalog.own_pids(), 0, NULL)"
+    )
+    assert [row for row in stored.locks(waiter.pid) if not row["lock_granted"]] == []
+    stored.capture()
+    (row,) = [row for row in stored.locks(waiter.pid) if not row["lock_granted"]]
+    assert row["blocking_nodes"] == [holder.pid] and row["blocked_by_count"] == 1
+    if prepared:
+        stored.connection.execute("ROLLBACK PREPARED 'meanwhile'")
+
+
 def test_a_lock_that_is_let_go_is_released(scene: str, stored: Stored, session: OpenSession) -> None:
     holder = session(scene)
     holder.run("LOCK TABLE app.t0 IN SHARE MODE")
