@@ -95,12 +95,16 @@ class Watch:
         self._said_behind = False
         self.skipping_since: datetime | None = None
         self._in_the_way = ""
-        self.trouble = ""
-        self._troubled = CYCLE
+        self._troubles: dict[str, str] = {}
 
     @property
     def skipped_because(self) -> str:
         return self._in_the_way and self._in_the_way + self._kept.clause
+
+    @property
+    def trouble(self) -> str:
+        """The latest of what else is wrong."""
+        return next(reversed(self._troubles.values()), "")
 
     @property
     def behind(self) -> str:
@@ -418,12 +422,11 @@ class Watch:
         self._say_trouble(f"{what}: {describe_failure(error)}", part)
 
     def _say_trouble(self, trouble: str, part: str = CYCLE) -> None:
-        if trouble != self.trouble:
+        if trouble != self._troubles.get(part):
             log.warning("While watching: %s.", trouble)
-            self.trouble, self._troubled = trouble, part
+            self._troubles[part] = trouble
 
     def _well_again(self, part: str) -> None:
         """Only what failed can say that it works again."""
-        if self.trouble and part == self._troubled:
-            log.info("Well again: %s.", self.trouble)
-            self.trouble = ""
+        if trouble := self._troubles.pop(part, ""):
+            log.info("Well again: %s.", trouble)

@@ -96,6 +96,8 @@ def headline_of(
             f"Looking, but storing nothing since {_at(status.skipping_since)}: {because}. "
             f"Last look {duration(age)} ago, {gaps}."
         )
+    if told := _skipping(_reports(alias, now), status):
+        return False, f"{told} Last look {duration(age)} ago, {gaps}."
     look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
     behind = f"; {one_line(status.skipped_because, 300)}" if status.skipped_because else ""
     return True, f"Watching{parts.without(failing)}{behind}. Last look {duration(age)} ago{look}, {gaps}."
@@ -131,6 +133,18 @@ def _outage(reports: list[MonitorState], now: datetime) -> str:
     since = first.missing_since or now
     missing = duration((now - since).total_seconds())
     return f"Not watching since {_at(since)}: {first.reason}. {missing} are missing."
+
+
+def _skipping(reports: list[MonitorState], status: coverage.MonitorStatus) -> str:
+    """Return since when and why the leader stores nothing, where it cannot even write that into the vault."""
+    leader = f"{status.leader_host}:{status.leader_process}"
+    for report in reports:
+        if report.state == MonitorState.State.SKIPPING and (
+            status.leader_host is None or report.instance == leader
+        ):
+            because = one_line(report.reason, 300).rstrip(".")
+            return f"Looking, but storing nothing since {_at(report.since)}: {because}."
+    return ""
 
 
 def _last_reason(alias: str) -> str:

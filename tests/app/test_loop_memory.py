@@ -22,6 +22,7 @@ from tests.support.loops import (
     until_watching,
 )
 from tests.support.memory import Memories
+from tests.support.people import browser
 from tests.support.poll import poll
 from tests.support.servers import Server
 from tests.support.sessions import Session
@@ -504,3 +505,26 @@ def test_the_health_line_says_what_waits_to_be_stored(
         poll(
             lambda: headline().startswith("Watching. Last look"), 10, "the health line of one that is through"
         )
+
+
+def test_a_moment_that_is_read_only_is_outlived_and_said(
+    vault_db: str, session: OpenSession, memories: Memories
+) -> None:
+    """Not even the heartbeat can be written: pages say it from what the loop tells Django's own database."""
+    with running_loop(OPTIONS):
+        until_watching(vault_db)
+        memories.say_to_the_server("SET default_transaction_read_only = on")
+        pair = pair_before_drop(vault_db, session, memories)
+
+        def headline() -> str:
+            connections["vault"].close()
+            return watchdog.examine("vault").headline
+
+        poll(lambda: headline().startswith("Looking, but storing nothing since"), 20, "the health line")
+        assert "READ ONLY" in headline() and "kept in memory since" in headline()
+        assert "READ ONLY" in browser("dba").get("/admin/").content.decode()
+        memories.say_to_the_server("SET default_transaction_read_only = off")
+        memories.until_stored()
+        check_history(vault_db, pair)
+        assert gaps(vault_db) == []
+        poll(lambda: headline().startswith("Watching. Last look"), 20, "the usual health line")

@@ -3,12 +3,15 @@ own."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connections
 
 from lockmon.calls.coverage import ServerFacts
@@ -25,6 +28,7 @@ from tests.conftest import OpenSession
 from tests.support import vaults
 from tests.support.loops import rows, running_loop, status
 from tests.support.memory import Memories
+from tests.support.people import browser
 from tests.support.poll import poll
 from tests.support.pooler import pooler
 from tests.support.servers import Server, throwaway
@@ -229,3 +233,41 @@ def test_failures_are_said_in_words() -> None:
     with pytest.raises(psycopg.OperationalError) as refused:
         psycopg.connect("host=127.0.0.1 port=1 dbname=x connect_timeout=2")
     assert "nothing answers" in describe_failure(refused.value)
+
+
+def test_a_server_in_recovery_is_said_by_loop_page_and_command(
+    small_server: Server, small_vault: str
+) -> None:
+    """The vault can be read there, and nothing can be stored: not watching, until it is promoted."""
+
+    def headline() -> str:
+        connections["vault"].close()
+        return watchdog.examine("vault").headline
+
+    with running_loop(QUICK):
+        poll(lambda: watching(small_vault), what="a watching loop")
+        small_server.cluster.stop()
+        (small_server.cluster.data / "standby.signal").touch()
+        small_server.cluster.start()
+        began = datetime.now(UTC)
+        try:
+            poll(lambda: "it is in recovery" in headline(), 30, "the health line of a standby")
+            said = headline()
+            assert (
+                said.startswith("Not watching since ") and "point VAULT_DATABASE_URL at the primary" in said
+            )
+            page = browser("superuser").get("/admin/", follow=True)
+            assert page.status_code == 200 and "it is in recovery" in page.content.decode()
+            for words in (("lockmon_cycle",), ("lockmon_capture",)):
+                with pytest.raises(CommandError, match="This server is a standby and cannot be written to"):
+                    call_command(*words, stdout=io.StringIO())
+        finally:
+            small_server.execute("SELECT pg_promote()")
+        poll(lambda: watching(small_vault), 30, "watching again after the promotion")
+        poll(lambda: rows(small_vault, "SELECT 1 FROM lock_engine.coverage_gap"), 10, "the gap")
+    (gap,) = rows(
+        small_vault,
+        "SELECT gap_start, gap_end FROM lock_engine.coverage_gap ORDER BY gap_end DESC LIMIT 1",
+    )
+    assert isinstance(gap["gap_start"], datetime) and isinstance(gap["gap_end"], datetime)
+    assert gap["gap_start"] < began < gap["gap_end"]

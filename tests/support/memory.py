@@ -30,6 +30,10 @@ class Memories:
     def dropped(self) -> int:
         return self._keepers[-1]._memory.dropped
 
+    def say_to_the_server(self, statement: str) -> None:
+        """Run a statement in the loop's own session, between two of its own."""
+        self._keepers[-1]._connection.execute(statement)
+
     def looks(self) -> list[KeptLook]:
         """What is kept now, oldest first."""
         memory = self._keepers[-1]._memory
