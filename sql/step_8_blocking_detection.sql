@@ -132,7 +132,6 @@ BEGIN;
 \ir lock_engine/waits_between.sql
 \ir lock_engine/tables/wait_rollup.sql
 \ir lock_engine/unroll_waits.sql
-\ir lock_engine/keep_after_all.sql
 \ir lock_engine/losses.sql
 \ir lock_engine/roll_up_waits.sql
 \ir lock_engine/losses_between.sql
@@ -202,7 +201,10 @@ BEGIN;
 \ir lock_engine/store_deadlock.sql
 \ir lock_engine/logged_participants.sql
 \ir lock_engine/merged_participants.sql
+\ir lock_engine/try_apart.sql
+\ir lock_engine/store_logged_deadlock.sql
 \ir lock_engine/store_logged_deadlocks.sql
+\ir lock_engine/settle_deadlock.sql
 \ir lock_engine/settle_deadlocks.sql
 \ir lock_engine/look_for_deadlocks.sql
 \ir lock_engine/collect_deadlocks.sql

@@ -36,6 +36,8 @@ CATCH_UP = 2.0
 takes in a crowd, since each tick keeps one more: with half a second it might never have caught up."""
 FAILURES_UNTIL_LOST = 10
 """So often a look is tried that fails by itself, before it is given up so that the others can be stored."""
+ENDS_ALL = ("25", "40", "53", "57", "58")
+"""Classes of errors that end a whole cycle, as lock_engine.ends_all(..., false) has them; a test compares."""
 UNSTORABLE = "a look kept in memory could not be stored"
 
 
@@ -207,7 +209,7 @@ class Keeper:
                 if is_connection_loss(error, self._connection):
                     raise
                 reason = reason or describe_failure(error)
-                if _is_everybodys(error):
+                if ends_any_look(error):
                     return Progress.FAILED, reason, None
                 continue
             if result.outcome.startswith("skipped"):
@@ -238,6 +240,7 @@ class Keeper:
         return at
 
 
-def _is_everybodys(error: psycopg.Error) -> bool:
-    """Tell whether this would end any cycle (lock_engine.ends_all), so that the look is not to blame."""
-    return (error.sqlstate or "")[:2] in ("", "53", "57", "58", "25", "40", "55")
+def ends_any_look(error: psycopg.Error) -> bool:
+    """Tell whether this would end any cycle, so that the look is not to blame; so does an error that is not
+    the server's. A lock in the way is no matter of this: a look waits for it."""
+    return error.sqlstate is None or error.sqlstate[:2] in ENDS_ALL

@@ -14,7 +14,13 @@ from psycopg import errors
 
 from lockmon.calls import coverage, looks
 from lockmon.monitor.connection import LoopConnection, open_connection
-from lockmon.monitor.keeping import FAILURES_UNTIL_LOST, UNSTORABLE, Keeper, Progress
+from lockmon.monitor.keeping import (
+    FAILURES_UNTIL_LOST,
+    UNSTORABLE,
+    Keeper,
+    Progress,
+    ends_any_look,
+)
 from lockmon.monitor.memory import OVERHEAD, Memory
 from lockmon.monitor.options import LoopOptions
 from tests.conftest import Connect, OpenSession
@@ -266,11 +272,44 @@ def test_a_bound_of_nothing_is_refused() -> None:
 
 
 def test_errors_that_would_end_any_cycle_are_not_the_looks_fault(vault_db: str, connect: Connect) -> None:
-    from lockmon.monitor.keeping import _is_everybodys
+    """One rule in two languages: of every error that there is, they say the same."""
+    states = sorted({str(error.sqlstate) for error in errors._sqlcodes.values()})
+    assert len(states) > 200
+    found = connect(vault_db).execute(
+        "SELECT array_agg(lock_engine.ends_all(x.state, false) ORDER BY x.n)"
+        " FROM unnest(%s::text[]) WITH ORDINALITY x (state, n)",
+        [states],
+    )
+    ends = dict(zip(states, (found.fetchone() or ([],))[0], strict=True))
+    assert {state: ends_any_look(errors.lookup(state)()) for state in states} == ends
+    assert set(ends.values()) == {True, False}
+    assert ends_any_look(psycopg.OperationalError("the server closed the connection"))
 
-    dba: psycopg.Connection[Any] = connect(vault_db)
-    for state in ("57014", "57P01", "53200", "53100", "58030", "25006", "40P01", "22003", "23505", "P0001"):
-        with pytest.raises(psycopg.Error) as failed:
-            dba.execute(f"DO $$BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END$$")
-        (ends,) = dba.execute("SELECT lock_engine.ends_all(%s)", [state]).fetchone() or (None,)
-        assert _is_everybodys(failed.value) is ends, state
+
+@database
+def test_an_hour_that_was_added_up_before_a_kept_look_came_is_added_up_again(
+    vault_db: str, loop: LoopConnection
+) -> None:
+    with loop.connection.cursor() as cursor:
+        seen = looks.look(cursor, looks.look_settings(cursor))
+        assert seen.seen is not None
+    hour = seen.seen_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    with psycopg.connect(vault_db, autocommit=True) as dba:
+        dba.execute(
+            "INSERT INTO lock_engine.wait_rollup_state (rolled_from, rolled_until) VALUES (%s, %s)",
+            [hour - timedelta(hours=2), hour + timedelta(hours=1)],
+        )
+        for back in (0, 1):
+            dba.execute(
+                "INSERT INTO lock_engine.wait_rollup (hour, dimension, seconds, begun)"
+                " VALUES (%s, 'all', 1, 1)",
+                [hour - timedelta(hours=back)],
+            )
+        with loop.connection.cursor() as cursor:
+            stored = looks.store_seen(cursor, seen.seen_at, seen.seen_at, seen.seen_at, seen.seen, "")
+        assert stored.outcome == "stored"
+        assert dba.execute("SELECT hour FROM lock_engine.wait_rollup").fetchall() == [
+            (hour - timedelta(hours=1),)
+        ]
+        until = dba.execute("SELECT rolled_until FROM lock_engine.wait_rollup_state").fetchone()
+        assert until == (hour,)

@@ -141,17 +141,6 @@ def test_cycles_from_cron_watch_up_to_the_setting_apart(vault: psycopg.Connectio
         assert watched.at(cursor, now(vault))
 
 
-def test_an_interval_that_was_kept_after_all_is_no_gap(vault: psycopg.Connection[Any]) -> None:
-    base = now(vault) - timedelta(hours=1)
-    looked(vault, base, now(vault))
-    m = minutes(base, 0, 10, 20, 30, 40)
-    gap(vault, m[1], m[3])
-    kept = vault.execute("SELECT lock_engine.keep_after_all(%s, %s)", [m[2], m[4]]).fetchone()
-    assert kept is not None and float(kept[0]) == 600
-    with vault.cursor() as cursor:
-        assert [(g.span_start, g.span_end) for g in watched.unwatched(cursor, m[0], m[4])] == [(m[1], m[2])]
-
-
 def test_periods_are_compared_only_where_enough_was_watched(vault: psycopg.Connection[Any]) -> None:
     base = now(vault) - timedelta(hours=2)
     looked(vault, base, now(vault))

@@ -121,10 +121,6 @@ def test_a_gap_that_is_found_after_its_hour_was_rolled_up_counts_too(vault: psyc
     watched = "SELECT seconds FROM lock_engine.wait_rollup WHERE dimension = 'watched' AND hour = %s"
     assert one(vault, watched, BEGAN) == pytest.approx(600)
     assert one(vault, watched, BEGAN + timedelta(hours=1)) == pytest.approx(3000)
-    one(vault, "SELECT lock_engine.keep_after_all(%s, %s)", *GAP)
-    assert hours(vault) == [3600, 1800]
-    assert one(vault, "SELECT lock_engine.roll_up_waits('1 minute')") > 0
-    assert hours(vault) == [3600, 1800]
 
 
 def test_a_wait_knows_all_its_seconds_and_those_that_were_watched(vault: psycopg.Connection[Any]) -> None:
