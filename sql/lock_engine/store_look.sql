@@ -17,12 +17,40 @@ DECLARE
   v_sessions record;
   v_failed text[] := '{}';
   v_unlinked timestamptz;
+  v_before record;
+  v_again boolean := false;
   v_message text;
   v_detail text;
   v_schema text;
   v_table text;
   v_constraint text;
 BEGIN
+  -- what was set aside until now: what became of it in between nobody saw, as in a gap
+  SELECT ARRAY(SELECT x.pid FROM (SELECT a.pid FROM lock_catalog.alive a UNION SELECT 0
+                                  UNION SELECT (e.session ->> 'pid')::integer FROM jsonb_array_elements(p_seen -> 'sessions') e (session)
+                                  UNION SELECT o.lock_pid FROM lock_monitoring.lock_activity_s o WHERE o.load_end_date IS NULL) x
+                WHERE x.pid <> ALL (p.records))::bigint[] AS others,
+         -- a gap that ended when it was set aside, or since
+         least(p.failing_since, p_unseen_since, (SELECT min(g.gap_start) FROM lock_engine.coverage_gap g
+                                                  WHERE g.gap_end > p.failing_since - interval '5 seconds')) AS unseen_since
+    INTO v_before FROM lock_engine.part_state p
+   WHERE p.part = 'locks' AND p.failures_in_a_row > 0 AND cardinality(p.records) > 0;
+  IF v_before.others IS NOT NULL THEN
+    BEGIN
+      IF p_seen IS NULL THEN
+        PERFORM lock_engine.store_locks(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_before.unseen_since, v_before.others);
+      ELSE
+        PERFORM lock_engine.store_locks_seen(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_before.unseen_since, v_before.others, p_seen);
+      END IF;
+      v_again := true;
+    EXCEPTION
+      WHEN OTHERS THEN
+        -- it still fails, which is counted below
+        IF lock_engine.ends_all(SQLSTATE) THEN
+          RAISE;
+        END IF;
+    END;
+  END IF;
   BEGIN
     IF p_seen IS NULL THEN
       SELECT s.* INTO v_locks FROM lock_engine.store_locks(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, p_unseen_since) s;
@@ -61,7 +89,7 @@ BEGIN
         FROM lock_engine.episodes_apart(p_now, v_locks.blockers, p_unseen_since, SQLSTATE, v_message, p_seen) s;
   END;
   SELECT p.failing_since INTO v_unlinked FROM lock_engine.part_state p WHERE p.part = 'links' AND p.failures_in_a_row > 0;
-  IF v_locks.waiting > 0 AND (v_locks.written > 0 OR v_unlinked IS NOT NULL) THEN
+  IF v_locks.waiting > 0 AND (v_locks.written > 0 OR v_unlinked IS NOT NULL OR v_again) THEN
     BEGIN
       PERFORM lock_engine.store_links(p_now, '{}', v_unlinked);
     EXCEPTION

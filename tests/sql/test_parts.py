@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -280,3 +281,51 @@ def test_a_cancel_ends_the_cycle_whatever_part_it_meets(
     with pytest.raises(psycopg.errors.QueryCanceled):
         looker.result()
     assert open_waits(dba) == set() and part(dba, "episodes") is None
+
+
+def test_a_poisonous_lock_and_a_gap_claim_nothing_of_each_other(
+    dba: psycopg.Connection[Any], vault_db: str, session: OpenSession
+) -> None:
+    """What is set aside when a gap ends lasted, for all that is known, until it was last seen before it."""
+    queues = three_queues(vault_db, session)
+    stored = Stored(dba)
+    stored.cycle()
+    stored.cycle()
+    dba.execute("UPDATE lock_admin.setting SET value = '1' WHERE name = 'watch.max_look_spacing_seconds'")
+    poisoned, over, lasts = (waiter for _root, waiter in queues)
+    last_look = stored.value("SELECT last_look_at FROM lock_engine.watch_state")
+    dba.execute(
+        "ALTER TABLE lock_monitoring.lock_activity_s ADD CONSTRAINT poison "
+        f"CHECK (lock_pid <> {poisoned.pid}) NOT VALID"
+    )
+    queues[1][0].abandon()
+    over.abandon()
+    stored.wait_gone(over.pid)
+    poll(lambda: stored.value("SELECT clock_timestamp() > %s + interval '1.2 s'", last_look), 10, "a gap")
+    queues[0][0].abandon()
+    poisoned.abandon()
+    stored.wait_gone(poisoned.pid)
+    stored.cycle()
+    gap = stored.one("SELECT * FROM lock_engine.coverage_gap")
+    assert gap["gap_start"] == last_look
+    row = part(dba, "locks")
+    assert row is not None and row[:3] == (1, 1, f"pid {poisoned.pid}")
+
+    def wait(pid: int) -> dict[str, Any]:
+        return stored.locks(pid, "NOT lock_granted")[-1]
+
+    versions = stored.locks(lasts.pid, "NOT lock_granted")
+    assert versions[0]["load_date"] <= last_look and versions[-1]["load_end_date"] is None
+    assert {row["resolution_action"] for row in versions} == {None}, "it lasted through"
+    # where the last look wrote the row, it lasted a hair longer
+    hair = timedelta(microseconds=1)
+    assert last_look <= wait(over.pid)["load_end_date"] <= last_look + hair
+    assert wait(over.pid)["ended_by"] == gap["gap_end"]
+    assert wait(poisoned.pid)["load_end_date"] is None, "its rows stay as they are"
+    dba.execute("ALTER TABLE lock_monitoring.lock_activity_s DROP CONSTRAINT poison")
+    stored.cycle()
+    ended = wait(poisoned.pid)
+    assert last_look <= ended["load_end_date"] <= last_look + hair
+    assert ended["ended_by"] > gap["gap_end"]
+    assert ended["resolution_action"] == "unknown"
+    stored.check_rules()
