@@ -4,7 +4,7 @@
 DO $install$
 DECLARE
   -- Nearly always all of them are valid, and next often hold nothing that could be taken for a byte of ours: no call for them.
-  v_readable text := E'CASE WHEN (SELECT t.plain FROM texts t) THEN a.%1$s WHEN (SELECT t.valid FROM texts t) AND strpos(a.%1$s, E\'\\\\x\') = 0 '
+  v_readable text := E'CASE WHEN a.all_plain THEN a.%1$s WHEN a.all_valid AND strpos(a.%1$s, E\'\\\\x\') = 0 '
     'THEN a.%1$s ELSE lock_catalog.readable(a.%1$s) END';
 BEGIN
   EXECUTE pg_catalog.format($view$
@@ -32,17 +32,20 @@ BEGIN
            a.backend_xmin::text::bigint AS backend_xmin,
            %6$s AS query,
            -- PostgreSQL cuts at track_activity_query_size - 1 bytes, earlier by up to three bytes in a multi-byte text
-           (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 1)
-            OR (octet_length(a.query) >= (SELECT pg_size_bytes(current_setting('track_activity_query_size')) - 4)
-                AND octet_length(a.query) <> length(CASE WHEN (SELECT t.valid FROM texts t) THEN a.query
-                                                    ELSE lock_catalog.readable(a.query) END))) AS query_truncated,
+           (octet_length(a.query) >= a.query_size - 1
+            OR (octet_length(a.query) >= a.query_size - 4
+                AND octet_length(a.query) <> length(CASE WHEN a.all_valid THEN a.query ELSE lock_catalog.readable(a.query) END)))
+             AS query_truncated,
            %1$s AS query_id,
            a.backend_type,
            -- a process that has reported no statement yet, or never does, waits since its start at the earliest
            coalesce(a.query_start, a.backend_start) AS earliest_wait,
            -- a parallel apply worker (16 and later) has a leader_pid, too, but is in no lock group
            CASE WHEN a.backend_type = 'parallel worker' THEN coalesce(a.leader_pid, a.pid) ELSE a.pid END AS lock_group
-      FROM pg_catalog.pg_stat_activity a
+      -- each of these asked once: a question for each column would be planned and begun for each
+      FROM (SELECT x.*, (SELECT t.valid FROM texts t) AS all_valid, (SELECT t.plain FROM texts t) AS all_plain,
+                   (SELECT pg_size_bytes(current_setting('track_activity_query_size'))) AS query_size
+              FROM pg_catalog.pg_stat_activity x OFFSET 0) a
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
   $view$,
   CASE WHEN pg_catalog.current_setting('server_version_num')::integer >= 140000
