@@ -34,14 +34,13 @@ DECLARE
   v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
   v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
-  IF p_sessions IS NULL THEN
-    p_sessions := ARRAY(SELECT x::lock_catalog.sessions FROM lock_catalog.sessions x);
-  END IF;
   RETURN QUERY
   WITH RECURSIVE
   s AS MATERIALIZED (
     SELECT x.*, x.lock_group::bigint AS node
-      FROM unnest(p_sessions) x),
+      FROM (SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
+            UNION ALL
+            SELECT y.* FROM unnest(p_sessions) y) x),
   l AS MATERIALIZED (
     SELECT x.pid, x.lock_type, x.lock_mode, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid,
            x.transactionid, x.classid, x.objid, x.objsubid, x.virtualtransaction, x.granted, x.wait_start,
@@ -391,8 +390,12 @@ BEGIN
     RAISE EXCEPTION 'lock_catalog.graph_of cannot be made: a mark is missing near "%".',
       substring(v_alone FROM '.{0,60}(?:groups|several).{0,60}');
   END IF;
-  EXECUTE replace(v_text, v_statement, format(
-    E'\n  IF EXISTS (SELECT FROM unnest(p_sessions) s WHERE s.lock_group <> s.pid) THEN%s\n  ELSE%s\n  END IF;', v_statement, v_alone));
+  -- the sessions that PostgreSQL shows stay the same until the transaction's end: what is asked first is still so then
+  EXECUTE replace(v_text, v_statement, format($body$
+  IF EXISTS (SELECT FROM unnest(p_sessions) s WHERE s.lock_group <> s.pid)
+     OR p_sessions IS NULL AND EXISTS (SELECT FROM pg_stat_get_activity(NULL) a WHERE a.backend_type = 'parallel worker') THEN%s
+  ELSE%s
+  END IF;$body$, v_statement, v_alone));
 END
 $install$;
 COMMENT ON FUNCTION lock_catalog.graph_of(integer[], lock_catalog.sessions[], lock_catalog.locks[]) IS
