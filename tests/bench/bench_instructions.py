@@ -148,8 +148,17 @@ def count(dsn: str, counts: Path, limit: float) -> None:
     scenes.close()
 
 
+DELETED = (
+    "DELETE FROM lock_monitoring.lock_blocking_l; DELETE FROM lock_monitoring.blocking_session_s;"
+    " DELETE FROM lock_monitoring.blocking_session_h; DELETE FROM lock_monitoring.lock_activity_s;"
+    " DELETE FROM lock_monitoring.lock_activity_h; UPDATE lock_engine.cycle_state SET digest = NULL"
+)
+"""Empties the vault as EMPTY does, but leaves every session its plans."""
+
+
 def graphs(dsn: str, counts: Path) -> None:
-    """Print the instructions of the waits-for graph alone, and of a cycle that stores it, of four scenes."""
+    """Print the instructions of the waits-for graph alone, of a cycle that stores it, and of one that plans
+    all of its statements, too, of four scenes."""
     scenes = Scenes(dsn)
     makers: tuple[tuple[str, int, Callable[[Crowd], None]], ...] = (
         ("200 on one row", 200, lambda crowd: scenes.one_row(crowd, 200)),
@@ -163,11 +172,20 @@ def graphs(dsn: str, counts: Path) -> None:
             until(lambda waiters=waiters: scenes.waiting() >= waiters, label, 600)  # type: ignore[misc]
             counter = Counter(dsn, counts)
             connection, empty = counter.connection, empty_vault(scenes)
-            for what, call in (("graph", "SELECT count(*) FROM lock_catalog.waits_for()"), ("cycle", CYCLE)):
-                for _ in range(2):
-                    empty()
+            graph = "SELECT count(*) FROM lock_catalog.waits_for()"
+
+            def delete() -> None:
+                scenes.admin.execute(DELETED)
+
+            for what, call, clear in (
+                ("graph", graph, delete),
+                ("cycle", CYCLE, delete),
+                ("cycle and its plans", CYCLE, empty),
+            ):
+                for _ in range(3):
+                    clear()
                     milliseconds(connection, call)
-                empty()
+                clear()
                 found = counter.of(partial(milliseconds, connection, call))
                 print(f"{label}: {what} {found / 1e6:.1f} million instructions", flush=True)
             connection.close()
