@@ -116,9 +116,11 @@ BEGIN;
 \ir lock_engine/store_sessions.sql
 \ir lock_engine/store_kept.sql
 \ir lock_engine/store_links.sql
+\ir lock_engine/records_of.sql
 \ir lock_engine/store_apart.sql
 \ir lock_engine/locks_apart.sql
 \ir lock_engine/episodes_apart.sql
+\ir lock_engine/store_again.sql
 \ir lock_engine/store_look.sql
 \ir lock_catalog/look.sql
 \ir lock_engine/run_cycle.sql

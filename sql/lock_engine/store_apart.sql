@@ -31,15 +31,7 @@ DECLARE
   v_constraint text;
   v_ok boolean;
 BEGIN
-  v_all := CASE p_part
-    WHEN 'episodes' THEN ARRAY(
-      SELECT b.node FROM unnest(p_blockers) b
-      UNION SELECT o.node FROM lock_monitoring.blocking_session_s o WHERE o.load_end_date IS NULL AND o.node IS NOT NULL)
-    ELSE ARRAY(
-      SELECT a.pid FROM lock_catalog.alive a UNION SELECT 0
-      UNION SELECT (x.session ->> 'pid')::integer FROM jsonb_array_elements(p_seen -> 'sessions') x (session)
-      UNION SELECT o.lock_pid FROM lock_monitoring.lock_activity_s o
-             WHERE o.load_end_date IS NULL AND o.lock_pid IS NOT NULL AND p_part = 'locks') END;
+  v_all := lock_engine.records_of(p_part, p_blockers, p_seen);
   set_aside := '{}';
   told_apart := true;
   -- those that failed the last time come last, so that all others are stored together at once

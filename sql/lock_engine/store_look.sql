@@ -17,7 +17,7 @@ DECLARE
   v_sessions record;
   v_failed text[] := '{}';
   v_unlinked timestamptz;
-  v_before record;
+  v_failing boolean := EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0);
   v_again boolean := false;
   v_message text;
   v_detail text;
@@ -25,31 +25,8 @@ DECLARE
   v_table text;
   v_constraint text;
 BEGIN
-  -- what was set aside until now: what became of it in between nobody saw, as in a gap
-  SELECT ARRAY(SELECT x.pid FROM (SELECT a.pid FROM lock_catalog.alive a UNION SELECT 0
-                                  UNION SELECT (e.session ->> 'pid')::integer FROM jsonb_array_elements(p_seen -> 'sessions') e (session)
-                                  UNION SELECT o.lock_pid FROM lock_monitoring.lock_activity_s o WHERE o.load_end_date IS NULL) x
-                WHERE x.pid <> ALL (p.records))::bigint[] AS others,
-         -- a gap that ended when it was set aside, or since
-         least(p.failing_since, p_unseen_since, (SELECT min(g.gap_start) FROM lock_engine.coverage_gap g
-                                                  WHERE g.gap_end > p.failing_since - interval '5 seconds')) AS unseen_since
-    INTO v_before FROM lock_engine.part_state p
-   WHERE p.part = 'locks' AND p.failures_in_a_row > 0 AND cardinality(p.records) > 0;
-  IF v_before.others IS NOT NULL THEN
-    BEGIN
-      IF p_seen IS NULL THEN
-        PERFORM lock_engine.store_locks(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_before.unseen_since, v_before.others);
-      ELSE
-        PERFORM lock_engine.store_locks_seen(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_before.unseen_since, v_before.others, p_seen);
-      END IF;
-      v_again := true;
-    EXCEPTION
-      WHEN OTHERS THEN
-        -- it still fails, which is counted below
-        IF lock_engine.ends_all(SQLSTATE) THEN
-          RAISE;
-        END IF;
-    END;
+  IF v_failing THEN
+    v_again := lock_engine.store_again('locks', p_now, p_min_age, p_everything, p_own_pids, p_waiting, p_unseen_since, NULL, p_seen);
   END IF;
   BEGIN
     IF p_seen IS NULL THEN
@@ -71,6 +48,10 @@ BEGIN
                                      -- no partition for now: there is nobody whose locks could be told apart
                                      v_message <> SQLERRM AND pg_get_partkeydef(to_regclass(format('%I.%I', v_schema, v_table))) = 'RANGE (load_date)') s;
   END;
+  IF v_failing THEN
+    PERFORM lock_engine.store_again('episodes', p_now, NULL, NULL, NULL, NULL, p_unseen_since, v_locks.blockers, p_seen);
+    SELECT p.failing_since INTO v_unlinked FROM lock_engine.part_state p WHERE p.part = 'links' AND p.failures_in_a_row > 0;
+  END IF;
   BEGIN
     IF p_seen IS NULL THEN
       SELECT s.* INTO v_sessions FROM lock_engine.store_sessions(p_now, v_locks.blockers, p_unseen_since) s;
@@ -88,7 +69,6 @@ BEGIN
       SELECT s.* INTO v_sessions
         FROM lock_engine.episodes_apart(p_now, v_locks.blockers, p_unseen_since, SQLSTATE, v_message, p_seen) s;
   END;
-  SELECT p.failing_since INTO v_unlinked FROM lock_engine.part_state p WHERE p.part = 'links' AND p.failures_in_a_row > 0;
   IF v_locks.waiting > 0 AND (v_locks.written > 0 OR v_unlinked IS NOT NULL OR v_again) THEN
     BEGIN
       PERFORM lock_engine.store_links(p_now, '{}', v_unlinked);
@@ -103,7 +83,7 @@ BEGIN
         PERFORM lock_engine.store_apart('links', p_now, NULL, NULL, NULL, NULL, v_unlinked, NULL, SQLSTATE, v_message, p_seen);
     END;
   END IF;
-  IF EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
+  IF v_failing THEN
     PERFORM lock_engine.part_ok(x.part) FROM unnest(ARRAY['locks', 'episodes', 'links']) x (part) WHERE x.part <> ALL (v_failed);
   END IF;
 

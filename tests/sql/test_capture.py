@@ -134,8 +134,8 @@ def test_a_wait_is_stored_with_its_blocker_its_root_and_its_row(
 def test_a_wait_that_begins_while_a_cycle_looks_is_the_next_cycles(
     scene: str, stored: Stored, session: OpenSession, prepared: bool
 ) -> None:
-    """A cycle has the graph made only where somebody waited when it began to look; a wait from after that would be stored
-    as one behind nobody."""
+    """A cycle has the graph made only where somebody waited when it began to look; a wait from after that
+    would be stored as one behind nobody."""
     if prepared:
         gone = session(scene)
         gone.run("LOCK TABLE app.t1 IN SHARE MODE")
@@ -145,7 +145,8 @@ def test_a_wait_that_begins_while_a_cycle_looks_is_the_next_cycles(
     waiter.start("SELECT FROM app.t0")
     waiter.wait_blocked()
     stored.rows(
-        "SELECT lock_engine.store_look(clock_timestamp(), '1 second', false, lock_catalog.own_pids(), 0, NULL)"
+        "SELECT lock_engine.store_look(clock_timestamp(), '1 second', false, lock_catalog.own_pids(), 0,"
+        " NULL)"
     )
     assert [row for row in stored.locks(waiter.pid) if not row["lock_granted"]] == []
     stored.capture()

@@ -329,3 +329,43 @@ def test_a_poisonous_lock_and_a_gap_claim_nothing_of_each_other(
     assert ended["ended_by"] > gap["gap_end"]
     assert ended["resolution_action"] == "unknown"
     stored.check_rules()
+
+
+def test_a_poisonous_episode_and_a_gap_claim_nothing_of_each_other(
+    dba: psycopg.Connection[Any], vault_db: str, session: OpenSession
+) -> None:
+    """As of a lock: until when it blocked is known only until it was last seen to."""
+    queues = three_queues(vault_db, session)
+    stored = Stored(dba)
+    stored.cycle()
+    stored.cycle()
+    dba.execute("UPDATE lock_admin.setting SET value = '1' WHERE name = 'watch.max_look_spacing_seconds'")
+    (poisoned, its_waiter), (over, other_waiter), (lasts, _waiter) = queues
+    last_look = stored.value("SELECT last_look_at FROM lock_engine.watch_state")
+    dba.execute(
+        "ALTER TABLE lock_monitoring.blocking_session_s ADD CONSTRAINT poison "
+        f"CHECK (session_pid <> {poisoned.pid}) NOT VALID"
+    )
+    for gone in (over, other_waiter):
+        gone.abandon()
+        stored.wait_gone(gone.pid)
+    poll(lambda: stored.value("SELECT clock_timestamp() > %s + interval '1.2 s'", last_look), 10, "a gap")
+    for gone in (poisoned, its_waiter):
+        gone.abandon()
+        stored.wait_gone(gone.pid)
+    stored.cycle()
+    gap = stored.one("SELECT * FROM lock_engine.coverage_gap")
+    assert gap["gap_start"] == last_look
+    row = part(dba, "episodes")
+    assert row is not None and row[:3] == (1, 1, f"pid {poisoned.pid}")
+    hair = timedelta(microseconds=1)
+    ended = stored.episodes(over.pid)[-1]
+    assert last_look <= ended["ended_at"] <= last_look + hair
+    assert stored.episodes(poisoned.pid)[-1]["load_end_date"] is None, "its rows stay as they are"
+    dba.execute("ALTER TABLE lock_monitoring.blocking_session_s DROP CONSTRAINT poison")
+    stored.cycle()
+    ended = stored.episodes(poisoned.pid)[-1]
+    assert last_look <= ended["ended_at"] <= last_look + hair
+    assert ended["ended_by"] > gap["gap_end"] and ended["ended_how"] == "unknown"
+    assert {row["ended_how"] for row in stored.episodes(lasts.pid)} == {None}, "it lasted through"
+    stored.check_rules()
