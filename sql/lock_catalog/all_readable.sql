@@ -7,7 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   -- a line end between two of them, so that the rest of one and the beginning of another are no character
-  SELECT count(convert_to(x.texts, 'UTF8')) >= 0, count(*) FILTER (WHERE x.texts LIKE E'%\\\\x%') = 0 INTO valid, plain
+  SELECT count(convert_to(x.texts, 'UTF8')) >= 0, count(*) FILTER (WHERE strpos(x.texts, E'\\x') > 0) = 0 INTO valid, plain
     FROM (SELECT concat_ws(E'\n', a.query, a.usename, a.datname, a.application_name, a.client_hostname) AS texts
             FROM pg_stat_activity a OFFSET 0) x;
 EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN

@@ -54,7 +54,8 @@ BEGIN
     SELECT l.*, s.node, coalesce(l.wait_start, s.earliest_wait) AS began,
            l.wait_start IS NULL AS began_is_bound
       FROM l JOIN s ON s.pid = l.pid
-     WHERE NOT l.granted AND l.pid <> ALL (p_own_pids)),
+     WHERE NOT l.granted AND l.pid <> ALL (p_own_pids)
+       /*groups*//*alone AND NOT EXISTS (SELECT FROM s x WHERE x.lock_group <> x.pid)*/),
 /*groups*/
   -- the sessions that wait for several things at once; what is shown of them first is what they have waited for longest
   several AS MATERIALIZED (
@@ -390,12 +391,15 @@ BEGIN
     RAISE EXCEPTION 'lock_catalog.graph_of cannot be made: a mark is missing near "%".',
       substring(v_alone FROM '.{0,60}(?:groups|several).{0,60}');
   END IF;
-  -- the sessions that PostgreSQL shows stay the same until the transaction's end: what is asked first is still so then
+  -- Sessions that come as they are asked for are tried as if each were alone: if one is not, nobody waits in that statement, and
+  -- the other one is asked. What PostgreSQL shows of sessions is the same until the transaction's end.
   EXECUTE replace(v_text, v_statement, format($body$
-  IF EXISTS (SELECT FROM unnest(p_sessions) s WHERE s.lock_group <> s.pid)
-     OR p_sessions IS NULL AND EXISTS (SELECT FROM pg_stat_get_activity(NULL) a WHERE a.backend_type = 'parallel worker') THEN%s
-  ELSE%s
-  END IF;$body$, v_statement, v_alone));
+  IF NOT EXISTS (SELECT FROM unnest(p_sessions) s WHERE s.lock_group <> s.pid) THEN%s
+    IF FOUND OR p_sessions IS NOT NULL
+       OR NOT EXISTS (SELECT FROM pg_stat_get_activity(NULL) a WHERE a.backend_type = 'parallel worker') THEN
+      RETURN;
+    END IF;
+  END IF;%s$body$, v_alone, v_statement));
 END
 $install$;
 COMMENT ON FUNCTION lock_catalog.graph_of(integer[], lock_catalog.sessions[], lock_catalog.locks[]) IS
