@@ -53,6 +53,7 @@ BEGIN;
 \ir lock_catalog/waits_for.sql
 \ir lock_catalog/graph.sql
 \ir lock_catalog/add_up.sql
+\ir lock_catalog/graph_of_groups.sql
 \ir lock_catalog/graph_of.sql
 
 \echo 'One Vault lock monitor, step 8: writing the vault'
