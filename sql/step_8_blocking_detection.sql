@@ -118,6 +118,7 @@ BEGIN;
 \ir lock_engine/store_kept.sql
 \ir lock_engine/store_links.sql
 \ir lock_engine/records_of.sql
+\ir lock_engine/store_part.sql
 \ir lock_engine/store_apart.sql
 \ir lock_engine/locks_apart.sql
 \ir lock_engine/episodes_apart.sql

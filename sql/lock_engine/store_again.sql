@@ -27,15 +27,7 @@ BEGIN
     -- rows of no node that is known
     v_others := v_others || 0::bigint;
   END IF;
-  IF p_part = 'locks' AND p_seen IS NULL THEN
-    PERFORM lock_engine.store_locks(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_unseen_since, v_others);
-  ELSIF p_part = 'locks' THEN
-    PERFORM lock_engine.store_locks_seen(p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_unseen_since, v_others, p_seen);
-  ELSIF p_seen IS NULL THEN
-    PERFORM lock_engine.store_sessions(p_now, p_blockers, v_unseen_since, v_others);
-  ELSE
-    PERFORM lock_engine.store_sessions_seen(p_now, p_blockers, v_unseen_since, v_others, p_seen);
-  END IF;
+  PERFORM lock_engine.store_part(p_part, p_now, p_min_age, p_everything, p_own_pids, p_waiting > 0, v_unseen_since, p_blockers, p_seen, v_others);
   RETURN true;
 EXCEPTION
   WHEN OTHERS THEN

@@ -61,17 +61,7 @@ BEGIN
     v_first := false;
     IF v_ok THEN
       BEGIN
-        IF p_part = 'locks' AND p_seen IS NULL THEN
-          PERFORM lock_engine.store_locks(p_now, p_min_age, p_everything, p_own_pids, p_anyone_waits, p_unseen_since, v_apart);
-        ELSIF p_part = 'locks' THEN
-          PERFORM lock_engine.store_locks_seen(p_now, p_min_age, p_everything, p_own_pids, p_anyone_waits, p_unseen_since, v_apart, p_seen);
-        ELSIF p_part = 'episodes' AND p_seen IS NULL THEN
-          PERFORM lock_engine.store_sessions(p_now, p_blockers, p_unseen_since, v_apart);
-        ELSIF p_part = 'episodes' THEN
-          PERFORM lock_engine.store_sessions_seen(p_now, p_blockers, p_unseen_since, v_apart, p_seen);
-        ELSE
-          PERFORM lock_engine.store_links(p_now, v_apart, p_unseen_since);
-        END IF;
+        PERFORM lock_engine.store_part(p_part, p_now, p_min_age, p_everything, p_own_pids, p_anyone_waits, p_unseen_since, p_blockers, p_seen, v_apart);
       EXCEPTION
         WHEN OTHERS THEN
           IF lock_engine.ends_all(SQLSTATE) THEN
