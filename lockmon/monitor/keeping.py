@@ -92,21 +92,20 @@ class Keeper:
     @property
     def waiting(self) -> str:
         """Return "12 looks wait to be stored since 12:03:04"; empty where none does."""
-        if not len(self._memory):
-            return ""
-        since = timezone.localtime(self._memory.oldest(1)[0].at)
-        verb = "waits" if len(self._memory) == 1 else "wait"
-        return f"{some(len(self._memory), 'look')} {verb} to be stored since {since:%H:%M:%S}"
+        return self._told("waits to be stored", "wait to be stored")
 
     @property
     def clause(self) -> str:
         """Return "; 12 looks are kept in memory since 12:03:04"; empty where none is."""
+        told = self._told("is kept in memory", "are kept in memory")
+        return told and f"; {told}{', older ones were dropped' if self._memory.dropped else ''}"
+
+    def _told(self, one: str, several: str) -> str:
         if not len(self._memory):
             return ""
         since = timezone.localtime(self._memory.oldest(1)[0].at)
-        dropped = ", older ones were dropped" if self._memory.dropped else ""
-        verb = "is" if len(self._memory) == 1 else "are"
-        return f"; {some(len(self._memory), 'look')} {verb} kept in memory since {since:%H:%M:%S}{dropped}"
+        verb = one if len(self._memory) == 1 else several
+        return f"{some(len(self._memory), 'look')} {verb} since {since:%H:%M:%S}"
 
     def fits_after(self, stored: datetime | None) -> bool:
         """Tell whether looks are kept that follow the last stored one. Where another loop, or a cycle from

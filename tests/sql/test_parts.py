@@ -283,6 +283,38 @@ def test_a_cancel_ends_the_cycle_whatever_part_it_meets(
     assert open_waits(dba) == set() and part(dba, "episodes") is None
 
 
+def poisoned_over_a_gap(
+    dba: psycopg.Connection[Any],
+    stored: Stored,
+    name: str,
+    table: str,
+    poisoned: Session,
+    over: list[Session],
+    gone: list[Session],
+) -> dict[str, Any]:
+    """Let a gap of cycles begin, in it those of `over` end, after it those of `gone`, and have what is stored
+    of `poisoned` set aside by the first look after it. The gap."""
+    dba.execute("UPDATE lock_admin.setting SET value = '1' WHERE name = 'watch.max_look_spacing_seconds'")
+    last_look = stored.value("SELECT last_look_at FROM lock_engine.watch_state")
+    column = "lock_pid" if name == "locks" else "session_pid"
+    dba.execute(f"ALTER TABLE {table} ADD CONSTRAINT poison CHECK ({column} <> {poisoned.pid}) NOT VALID")
+
+    def end(sessions: list[Session]) -> None:
+        for ended in sessions:
+            ended.abandon()
+            stored.wait_gone(ended.pid)
+
+    end(over)
+    poll(lambda: stored.value("SELECT clock_timestamp() > %s + interval '1.2 s'", last_look), 10, "a gap")
+    end(gone)
+    stored.cycle()
+    gap = stored.one("SELECT * FROM lock_engine.coverage_gap")
+    assert gap["gap_start"] == last_look
+    row = part(dba, name)
+    assert row is not None and row[:3] == (1, 1, f"pid {poisoned.pid}")
+    return gap
+
+
 def test_a_poisonous_lock_and_a_gap_claim_nothing_of_each_other(
     dba: psycopg.Connection[Any], vault_db: str, session: OpenSession
 ) -> None:
@@ -291,25 +323,11 @@ def test_a_poisonous_lock_and_a_gap_claim_nothing_of_each_other(
     stored = Stored(dba)
     stored.cycle()
     stored.cycle()
-    dba.execute("UPDATE lock_admin.setting SET value = '1' WHERE name = 'watch.max_look_spacing_seconds'")
-    poisoned, over, lasts = (waiter for _root, waiter in queues)
-    last_look = stored.value("SELECT last_look_at FROM lock_engine.watch_state")
-    dba.execute(
-        "ALTER TABLE lock_monitoring.lock_activity_s ADD CONSTRAINT poison "
-        f"CHECK (lock_pid <> {poisoned.pid}) NOT VALID"
+    (first, poisoned), (second, over), (_third, lasts) = queues
+    gap = poisoned_over_a_gap(
+        dba, stored, "locks", "lock_monitoring.lock_activity_s", poisoned, [second, over], [first, poisoned]
     )
-    queues[1][0].abandon()
-    over.abandon()
-    stored.wait_gone(over.pid)
-    poll(lambda: stored.value("SELECT clock_timestamp() > %s + interval '1.2 s'", last_look), 10, "a gap")
-    queues[0][0].abandon()
-    poisoned.abandon()
-    stored.wait_gone(poisoned.pid)
-    stored.cycle()
-    gap = stored.one("SELECT * FROM lock_engine.coverage_gap")
-    assert gap["gap_start"] == last_look
-    row = part(dba, "locks")
-    assert row is not None and row[:3] == (1, 1, f"pid {poisoned.pid}")
+    last_look = gap["gap_start"]
 
     def wait(pid: int) -> dict[str, Any]:
         return stored.locks(pid, "NOT lock_granted")[-1]
@@ -339,25 +357,17 @@ def test_a_poisonous_episode_and_a_gap_claim_nothing_of_each_other(
     stored = Stored(dba)
     stored.cycle()
     stored.cycle()
-    dba.execute("UPDATE lock_admin.setting SET value = '1' WHERE name = 'watch.max_look_spacing_seconds'")
     (poisoned, its_waiter), (over, other_waiter), (lasts, _waiter) = queues
-    last_look = stored.value("SELECT last_look_at FROM lock_engine.watch_state")
-    dba.execute(
-        "ALTER TABLE lock_monitoring.blocking_session_s ADD CONSTRAINT poison "
-        f"CHECK (session_pid <> {poisoned.pid}) NOT VALID"
+    gap = poisoned_over_a_gap(
+        dba,
+        stored,
+        "episodes",
+        "lock_monitoring.blocking_session_s",
+        poisoned,
+        [over, other_waiter],
+        [poisoned, its_waiter],
     )
-    for gone in (over, other_waiter):
-        gone.abandon()
-        stored.wait_gone(gone.pid)
-    poll(lambda: stored.value("SELECT clock_timestamp() > %s + interval '1.2 s'", last_look), 10, "a gap")
-    for gone in (poisoned, its_waiter):
-        gone.abandon()
-        stored.wait_gone(gone.pid)
-    stored.cycle()
-    gap = stored.one("SELECT * FROM lock_engine.coverage_gap")
-    assert gap["gap_start"] == last_look
-    row = part(dba, "episodes")
-    assert row is not None and row[:3] == (1, 1, f"pid {poisoned.pid}")
+    last_look = gap["gap_start"]
     hair = timedelta(microseconds=1)
     ended = stored.episodes(over.pid)[-1]
     assert last_look <= ended["ended_at"] <= last_look + hair
