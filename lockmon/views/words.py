@@ -186,11 +186,17 @@ def highlight_sql(text: object) -> SafeString:
     return mark_safe("".join(parts))  # noqa: S308 - every part was escaped above
 
 
+def _to_the_microsecond(seconds: Number) -> float:
+    """Return seconds, not negative, as exact as PostgreSQL's times are: a difference of two of them may be
+    3599.9999999995, which is an hour."""
+    return max(0.0, round(float(seconds), 6))
+
+
 def duration(seconds: Number | None) -> str:
     """Return seconds in words: "0.4 s", "6 min 12 s", "2 h 14 min", "3 d 4 h"; "unknown" for None."""
     if seconds is None:
         return "unknown"
-    value = max(0.0, float(seconds))
+    value = _to_the_microsecond(seconds)
     if value < 10 and value != int(value):
         return f"{value:.1f} s"
     whole = int(value)
@@ -207,7 +213,7 @@ def clock(seconds: Number | None) -> str:
     """Return seconds for a table column: "0:04", "6:12", "2:14:00"; "unknown" for None."""
     if seconds is None:
         return "unknown"
-    whole = max(0, int(seconds))
+    whole = int(_to_the_microsecond(seconds))
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
