@@ -18,6 +18,7 @@ BEGIN;
 \ir prerequisites/drop_outdated.sql
 
 \echo 'One Vault lock monitor, step 8: settings'
+\ir lock_engine/require_owner.sql
 \ir lock_admin/tables/setting.sql
 \ir lock_admin/tables/setting_history.sql
 \ir lock_admin/functions/setting_fault.sql

@@ -25,6 +25,7 @@ DECLARE
   v_estimated boolean := false;
   v_plan json;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   RETURN QUERY
     SELECT format('%s: %s rows older than %s deleted', x, coalesce((p_deleted ->> x)::bigint, 0), to_char(p_before, 'YYYY-MM-DD HH24:MI')),
            coalesce((p_deleted ->> x)::bigint, 0)

@@ -28,6 +28,7 @@ DECLARE
   v_table text;
   v_constraint text;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   IF NOT pg_try_advisory_xact_lock(460, 5) THEN
     RETURN 0;
   END IF;

@@ -27,6 +27,7 @@ DECLARE
   v_done record;
   v_count bigint;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   IF p_before IS NULL OR p_before > clock_timestamp() OR p_rows IS NULL OR p_rows NOT BETWEEN 1 AND 1000000
      OR array_position(v_parts, v_part) IS NULL THEN
     RAISE EXCEPTION 'lock_engine.delete_batch needs a moment in the past, the state that the call before gave, and 1 to 1000000 rows; nothing was deleted.'

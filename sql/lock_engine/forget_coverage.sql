@@ -13,6 +13,7 @@ DECLARE
   v_count bigint;
   v_deleted bigint := 0;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   IF p_retention_days IS NULL OR p_retention_days < 1 THEN
     RAISE EXCEPTION 'Coverage is kept for at least one day: % days were asked for. Nothing was deleted.',
       coalesce(p_retention_days::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';

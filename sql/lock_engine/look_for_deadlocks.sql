@@ -18,6 +18,7 @@ DECLARE
   v_youngest timestamptz;
   v_next double precision;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   SELECT * INTO v_seen FROM lock_catalog.deadlock_cycles();
   v_now := clock_timestamp();
   IF v_seen.cycles <> '[]'::jsonb THEN

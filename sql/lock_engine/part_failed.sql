@@ -10,6 +10,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '50ms'
 AS $$
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   INSERT INTO lock_engine.part_state AS p (
     part, failures_in_a_row, failures, set_aside, what, records, last_sqlstate, last_error, failing_since, last_failed_at)
   SELECT p_part, 1, 1, coalesce(p_set_aside, 0), left(p_what, 500), p_records[1:1000], left(p_sqlstate, 5), left(p_message, 500),

@@ -7,6 +7,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '50ms'
 AS $$
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   -- looked for first: nearly always there is nothing to write
   IF EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.part = p_part AND p.failures_in_a_row > 0) THEN
     UPDATE lock_engine.part_state p

@@ -14,6 +14,7 @@ DECLARE
   v_left bigint := 0;
   v_aside boolean;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   BEGIN
     v_aside := EXISTS (SELECT FROM lock_engine.aside_tenant);
   EXCEPTION

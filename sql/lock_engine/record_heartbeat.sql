@@ -10,10 +10,12 @@ CREATE OR REPLACE FUNCTION lock_engine.record_heartbeat(
   p_skipping_since timestamptz DEFAULT NULL,
   p_skipped_because text DEFAULT NULL)
 RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
+BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   INSERT INTO lock_engine.heartbeat AS h (
     heartbeat_id, leader_pid, leader_host, leader_process, watching_since, beat_at, last_look_at, last_cycle_at,
     look_ms, cycle_ms, look_by, skipping_since, skipped_because)
@@ -24,7 +26,8 @@ AS $function$
     watching_since = EXCLUDED.watching_since, beat_at = EXCLUDED.beat_at, last_look_at = EXCLUDED.last_look_at,
     last_cycle_at = coalesce(EXCLUDED.last_cycle_at, h.last_cycle_at), look_ms = EXCLUDED.look_ms,
     cycle_ms = coalesce(EXCLUDED.cycle_ms, h.cycle_ms), look_by = EXCLUDED.look_by,
-    skipping_since = EXCLUDED.skipping_since, skipped_because = EXCLUDED.skipped_because
+    skipping_since = EXCLUDED.skipping_since, skipped_because = EXCLUDED.skipped_because;
+END
 $function$;
 COMMENT ON FUNCTION lock_engine.record_heartbeat(text, integer, timestamptz, timestamptz, timestamptz, numeric, numeric,
   text, timestamptz, text) IS 'The loop''s sign of life: replaces the one row of lock_engine.heartbeat.';

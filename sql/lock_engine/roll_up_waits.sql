@@ -16,6 +16,7 @@ DECLARE
   v_cycle timestamptz;
   v_hours integer := 0;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   IF current_setting('transaction_isolation') <> 'read committed' OR pg_is_in_recovery() THEN
     RETURN 0;
   END IF;

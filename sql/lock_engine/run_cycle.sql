@@ -27,6 +27,7 @@ DECLARE
   v_where text;
   v_watch record;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   BEGIN
     IF NOT pg_try_advisory_xact_lock(460, 1) THEN
       outcome := 'skipped: another cycle is running' || lock_engine.monitor_named(1);

@@ -24,6 +24,7 @@ DECLARE
   v_min_age interval;
   v_where text;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_engine.store_seen');
   IF (jsonb_typeof(p_seen -> 'sessions') = 'array' AND jsonb_typeof(p_seen -> 'locks') = 'array'
       AND jsonb_typeof(p_seen -> 'graph') = 'array' AND jsonb_typeof(p_seen -> 'prepared') = 'array'

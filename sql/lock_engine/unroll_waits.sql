@@ -9,6 +9,7 @@ AS $$
 DECLARE
   v_hour timestamptz := date_trunc('hour', p_from, 'UTC');
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   -- a roll-up that is under way is not waited for: a look must not wait, and it cuts by what has passed since the last look
   PERFORM 1 FROM lock_engine.wait_rollup_state s WHERE s.rolled_until > v_hour FOR UPDATE SKIP LOCKED;
   IF FOUND THEN
@@ -29,6 +30,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.unroll_waits(CASE TG_OP WHEN 'INSERT' THEN NEW.gap_start ELSE least(NEW.gap_start, OLD.gap_start) END);
   RETURN NULL;
 END

@@ -11,6 +11,7 @@ DECLARE
   v_prefix text := coalesce(p_log_line_prefix, current_setting('log_line_prefix'));
   t record;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   IF p_format NOT IN ('csvlog', 'jsonlog', 'stderr') THEN
     RAISE EXCEPTION 'Log format "%" is unknown: it is csvlog, jsonlog or stderr.', p_format USING ERRCODE = 'invalid_parameter_value';
   END IF;

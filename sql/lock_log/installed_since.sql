@@ -14,6 +14,7 @@ DECLARE
      CROSS JOIN LATERAL pg_stat_file('base/' || d.oid || '/PG_VERSION', true) f WHERE d.datname = current_database());
   v_installed timestamptz := (SELECT min(i.installed_at) FROM lock_engine.installation i);
 BEGIN
+  IF current_user <> 'lock_log_reader' THEN PERFORM lock_engine.require_owner('lock_log_reader'); END IF;
   RETURN CASE WHEN v_installed > v_made - interval '1 second' THEN v_installed ELSE coalesce(v_made, v_installed) END;
 END
 $$;

@@ -8,6 +8,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  IF current_user <> 'lock_log_reader' THEN PERFORM lock_engine.require_owner('lock_log_reader'); END IF;
   IF p_file_name IS NULL OR p_file_name ~ '/' OR p_file_name LIKE '%..%'
      OR p_file_name !~ lock_log.name_pattern(current_setting('log_filename')) THEN
     RAISE EXCEPTION 'File "%" is not a log file of this server (log_filename is "%").', p_file_name,

@@ -5,6 +5,7 @@ STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+  SELECT lock_engine.require_owner('lock_vault_owner');
   SELECT coalesce((SELECT s.position FROM lock_log.source s
                     WHERE s.source = p_source AND length(p_head) >= s.head_length
                       AND md5(substr(p_head, 1, s.head_length)) = s.head_hash), 0)

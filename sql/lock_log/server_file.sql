@@ -11,6 +11,7 @@ DECLARE
   v_format text;
   v_path text;
 BEGIN
+  IF current_user <> 'lock_log_reader' THEN PERFORM lock_engine.require_owner('lock_log_reader'); END IF;
   IF p_format IS NOT NULL THEN
     v_path := pg_current_logfile(p_format);
     v_format := p_format;

@@ -9,6 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   RETURN QUERY
     SELECT coalesce(s.state, 'log not read yet'), coalesce(s.readable, false),
            CASE WHEN s.state_id IS NULL THEN 'It is read with the next cycle (run_lock_monitoring).' ELSE s.what_to_do END,

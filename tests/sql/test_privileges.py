@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -151,6 +152,26 @@ def test_functions_with_their_owners_rights_are_only_where_they_may_be(dba: psyc
         "owned by a superuser or by somebody who logs in"
     )
     assert {row[4] for row in rows} <= set(OWNERS)
+
+
+def test_each_function_with_its_owners_rights_makes_sure_first_that_it_has_that_owner(
+    dba: psycopg.Connection[Any],
+) -> None:
+    """As a restored dump leaves it where the roles are missing, a function would be a superuser's."""
+    bare = []
+    for name, owner, language, source in dba.execute(
+        "SELECT p.oid::regprocedure::text, p.proowner::regrole::text, l.lanname, p.prosrc"
+        " FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang"
+        " WHERE p.prosecdef AND p.pronamespace::regnamespace::text = ANY(%s)",
+        [["lock_monitoring", "lock_catalog", "lock_engine", "lock_admin", "lock_log", "monitoring"]],
+    ):
+        guard = f"PERFORM lock_engine.require_owner('{owner}')"
+        first = rf"(?m)^BEGIN\n *IF current_user <> '{owner}' THEN {re.escape(guard)}; END IF;$"
+        if language == "sql":
+            first = rf"\A\s*SELECT lock_engine.require_owner\('{owner}'\);$"
+        if not re.search(first, source, re.MULTILINE):
+            bare.append(name)
+    assert bare == []
 
 
 def test_views_do_not_read_with_a_superusers_rights(dba: psycopg.Connection[Any]) -> None:

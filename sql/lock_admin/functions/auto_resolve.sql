@@ -13,6 +13,7 @@ DECLARE
   v_request record;
   v_done record;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   IF NOT coalesce(p_dry_run, true) THEN
     PERFORM lock_engine.require_writable('lock_monitoring.auto_resolve_blocking', false);
   END IF;

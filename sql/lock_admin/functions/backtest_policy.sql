@@ -29,6 +29,7 @@ DECLARE
   v_ends timestamptz[];
   v_before double precision[];
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.backtest_policy', false);
   SELECT p.* INTO v_rules FROM lock_admin.policy_h AS h JOIN lock_admin.policy_s AS p USING (policy_hk)
    WHERE h.policy_bk = p_policy AND p.load_end_date IS NULL;

@@ -11,6 +11,7 @@ DECLARE
   v_request record;
   v_code text;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.execute_action', false);
   SELECT a.* INTO v_request FROM lock_admin.action_log AS a WHERE a.action_id = p_action_id AND a.step = 'request';
   IF v_request.action_id IS NULL THEN

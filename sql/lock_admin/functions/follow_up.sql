@@ -9,6 +9,7 @@ AS $$
 DECLARE
   v_found integer;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.follow_up', false);
   IF NOT EXISTS (
     SELECT 1 FROM lock_admin.action_log AS a

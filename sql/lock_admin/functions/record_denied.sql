@@ -11,6 +11,7 @@ AS $$
 DECLARE
   v_action_id bigint;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.record_denied', false);
   -- whoever may only read must not fill the disk
   IF (SELECT count(*) FROM lock_admin.action_log AS a

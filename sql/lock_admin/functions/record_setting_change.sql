@@ -7,6 +7,7 @@ AS $$
 DECLARE
     v_fault text;
 BEGIN
+    IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
     IF TG_WHEN = 'BEFORE' THEN
         v_fault := lock_admin.setting_fault(NEW.name, NEW.value);
         IF v_fault IS NOT NULL THEN
@@ -34,6 +35,11 @@ $$;
 
 COMMENT ON FUNCTION lock_admin.record_setting_change() IS
     'Trigger of lock_admin.setting: refuses a value that nothing could use, signs a change and keeps what was there before.';
+
+-- The first rows come before the grants; it works as its owner only.
+GRANT USAGE ON SCHEMA lock_admin, lock_engine TO lock_door_owner;
+GRANT INSERT ON lock_admin.setting_history TO lock_door_owner;
+ALTER FUNCTION lock_admin.record_setting_change() OWNER TO lock_door_owner;
 
 DO $triggers$
 BEGIN

@@ -8,6 +8,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 AS $$
+  SELECT lock_engine.require_owner('lock_door_owner');
   SELECT f.action_id, f.accepted, f.code, f.message, f.facts
     FROM lock_admin.file_request(p_action, p_pid, p_backend_start, p_xact_start, p_reason, p_explicit, p_acting_for,
            CASE WHEN p_origin IN ('admin', 'command', 'auto_resolve') THEN p_origin ELSE 'sql' END, NULL, NULL) AS f

@@ -16,6 +16,7 @@ DECLARE
   v_max integer := least(5, (lock_admin.setting('auto_resolve.max_per_run'))::integer);
   v_now timestamptz := clock_timestamp();
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   IF p_seconds IS NULL OR p_seconds < 0 THEN
     RAISE EXCEPTION 'The number of seconds must be 0 or more, not %. Nothing was done.', coalesce(p_seconds::text, 'NULL')
       USING ERRCODE = 'invalid_parameter_value';

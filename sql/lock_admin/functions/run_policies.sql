@@ -14,6 +14,7 @@ DECLARE
   v_pending record;
   v_done record;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.run_policies');
   IF NOT EXISTS (SELECT 1 FROM lock_admin.policy_mode_s AS m WHERE m.load_end_date IS NULL AND m.mode <> 'off') THEN
     RETURN;

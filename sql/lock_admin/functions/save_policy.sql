@@ -16,6 +16,7 @@ DECLARE
   v_mode record;
   v_version integer;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.save_policy', false);
   IF p_policy IS NULL OR p_policy !~ '^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$' THEN
     RAISE EXCEPTION 'A policy''s name has 1 to 100 letters, digits, blanks, dots, dashes or underscores.'

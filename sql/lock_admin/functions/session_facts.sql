@@ -15,6 +15,7 @@ DECLARE
   v_stops record;
   v_warnings jsonb := '[]';
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   v_prediction := lock_admin.simulate(p_pid);
   PERFORM pg_catalog.pg_stat_clear_snapshot();
   SELECT s.* INTO v_session FROM lock_catalog.sessions AS s WHERE s.pid = p_pid;

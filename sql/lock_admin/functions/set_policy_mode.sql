@@ -22,6 +22,7 @@ DECLARE
   v_code text;
   v_message text;
 BEGIN
+  IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_admin.set_policy_mode', false);
   SELECT h.policy_hk INTO v_hk FROM lock_admin.policy_h AS h WHERE h.policy_bk = p_policy FOR UPDATE;
   SELECT p.* INTO v_rules FROM lock_admin.policy_s AS p WHERE p.policy_hk = v_hk AND p.load_end_date IS NULL;

@@ -42,6 +42,7 @@ DECLARE
   v_table text;
   v_constraint text;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_monitoring.analyze_lock_waits');
   PERFORM lock_engine.check_tenant(p_tenant_hk);
   IF p_analysis_period_hours IS NULL OR p_analysis_period_hours < 1 OR p_analysis_period_hours > 8784 THEN

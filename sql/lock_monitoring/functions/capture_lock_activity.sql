@@ -11,6 +11,7 @@ DECLARE
   v_cycle record;
   v_deadlocks integer;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_monitoring.capture_lock_activity');
   PERFORM lock_engine.check_tenant(p_tenant_hk);
   SELECT c.* INTO v_cycle FROM lock_engine.run_cycle(true) c;

@@ -25,6 +25,7 @@ DECLARE
   v_left double precision;
   v_deleted jsonb := '{}';
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_monitoring.cleanup_old_data');
   v_before := lock_engine.retention_begins(p_retention_days);
   IF v_timeout > 0 THEN

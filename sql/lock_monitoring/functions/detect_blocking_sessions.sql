@@ -12,6 +12,7 @@ AS $$
 DECLARE
   v_outcome text;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_monitoring.detect_blocking_sessions');
   PERFORM lock_engine.check_tenant(p_tenant_hk);
   IF p_min_blocking_duration_seconds IS NULL OR p_min_blocking_duration_seconds < 0 THEN

@@ -12,6 +12,7 @@ DECLARE
   v_last record;
   v_count integer;
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_engine.require_writable('lock_monitoring.detect_deadlocks');
   IF p_tenant_hk IS NOT NULL THEN
     PERFORM lock_engine.check_tenant(p_tenant_hk);

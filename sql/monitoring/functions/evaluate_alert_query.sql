@@ -19,6 +19,7 @@ DECLARE
     v_text text;
     v_value numeric;
 BEGIN
+    IF current_user <> 'lock_alert_sandbox' THEN PERFORM lock_engine.require_owner('lock_alert_sandbox'); END IF;
     IF NOT current_setting('transaction_read_only')::boolean THEN
         RAISE EXCEPTION 'An alert query is evaluated in a read-only transaction only: BEGIN READ ONLY first.'
             USING ERRCODE = 'invalid_transaction_state';

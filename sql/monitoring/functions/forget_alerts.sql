@@ -12,6 +12,7 @@ DECLARE
     v_count integer := 0;
     v_rows integer;
 BEGIN
+    IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
     PERFORM lock_engine.require_writable('monitoring.forget_alerts', false);
     IF p_before IS NULL OR p_before > clock_timestamp() - interval '1 day' THEN
         RAISE EXCEPTION 'Records of alerts are kept for a day at least.' USING ERRCODE = 'invalid_parameter_value';

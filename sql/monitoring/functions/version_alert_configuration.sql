@@ -9,6 +9,7 @@ DECLARE
     v_previous record;
     v_recipient text;
 BEGIN
+    IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
     NEW.load_date := coalesce(NEW.load_date, clock_timestamp());
 
     -- A URL carries its secret with it; tables, pages and dumps are no place for that.
