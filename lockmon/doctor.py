@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from lockmon import install, schedules, vault
-from lockmon.calls import coverage, deadlocks
+from lockmon.calls import coverage, deadlocks, home
 from lockmon.calls import doctor as calls
 from lockmon.monitor import watchdog
 from lockmon.monitor.connection import CannotWatchError, describe_failure, refuse_unfit
@@ -58,7 +58,8 @@ def examine(alias: str = "vault") -> list[Finding]:
     found = [*configuration(), *reachable]
     parts: list[tuple[str, Part]] = [("queue", queue), ("heartbeat", heartbeat)]
     if not any(finding.state == FAILURE for finding in reachable):
-        parts = [("objects", objects), ("privileges", privileges), ("log", log), *parts, ("cost", cost)]
+        installed: list[tuple[str, Part]] = [("objects", objects), ("place", place), ("values", values)]
+        parts = [*installed, ("privileges", privileges), ("log", log), *parts, ("cost", cost)]
     for name, part in parts:
         try:
             found += part(alias)
@@ -134,6 +135,35 @@ def objects(alias: str) -> Iterator[Finding]:
             yield Finding(check.kind, check.name, OK, "As it should be.")
     for (kind, schema), number in sorted(complete.items()):
         yield Finding(kind, schema, OK, f"{number} {kind}{'s' if kind != 'index' else 'es'} are there."[:200])
+
+
+def place(alias: str) -> Iterator[Finding]:
+    """Is this the database that the vault acts in, or a copy?"""
+    with vault.cursor(alias) as cursor:
+        disarmed = home.disarmed_because(cursor)
+    yield Finding(
+        "place",
+        "the vault's own database",
+        FAILURE if disarmed else OK,
+        disarmed or "Policies act and alerts are sent here; in a copy they would not.",
+        'manage.py lockmon_adopt --reason "..." where the original acts no longer.' if disarmed else "",
+    )
+
+
+def values(alias: str) -> Iterator[Finding]:
+    """Settings of the vault that nothing can use, as a restore past the triggers leaves them."""
+    with vault.cursor(alias) as cursor:
+        faults = calls.unusable_settings(cursor)
+    for one in faults:
+        yield Finding(
+            "values",
+            one.name,
+            FAILURE,
+            f"It {one.fault}, and {one.value} is not that.",
+            "manage.py lockmon_deploy --again puts the default back.",
+        )
+    if not faults:
+        yield Finding("values", "settings of the vault", OK, "Each of them can be used.")
 
 
 def privileges(alias: str) -> Iterator[Finding]:

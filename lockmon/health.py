@@ -25,13 +25,15 @@ def readyz(request: HttpRequest) -> HttpResponse:
     name people.
 
     A part that fails is named under ``without`` and leaves the code at 200: sending the web's requests
-    elsewhere would mend nothing.
+    elsewhere would mend nothing. ``disarmed`` names vaults that are copies: they are watched, nothing acts.
     """
     states = {alias: watchdog.examine(alias) for alias in settings.VAULT_ALIASES}
     ready = all(state.watching for state in states.values())
-    answer = {
+    answer: dict[str, object] = {
         "ready": ready,
         "watching": {alias: state.watching for alias, state in states.items()},
         "without": {alias: list(state.without) for alias, state in states.items() if state.without},
     }
+    if disarmed := [alias for alias, state in states.items() if state.disarmed]:
+        answer["disarmed"] = disarmed
     return JsonResponse(answer, status=200 if ready else 503)

@@ -245,6 +245,10 @@ BEGIN;
 
 \echo 'One Vault lock monitor, step 8: the door and its action log'
 \ir lock_catalog/blocks_any.sql
+\ir lock_engine/tables/home.sql
+\ir lock_engine/this_database.sql
+\ir lock_engine/disarmed_because.sql
+\ir lock_admin/seed/home.sql
 \ir lock_admin/seed/door.sql
 \ir lock_admin/tables/action_log.sql
 \ir lock_admin/tables/policy_h.sql
@@ -285,6 +289,8 @@ BEGIN;
 \ir lock_admin/functions/decide_policies.sql
 \ir lock_admin/functions/run_policies.sql
 \ir lock_admin/functions/backtest_policy.sql
+\ir lock_admin/functions/adopt.sql
+\ir lock_admin/functions/disarm.sql
 \ir lock_admin/views/action_history.sql
 \ir lock_admin/views/policy_overview.sql
 

@@ -24,6 +24,7 @@ from django.db import connections
 
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
+from lockmon.calls import home
 from lockmon.calls.base import Cursor
 from lockmon.monitor import parts
 from lockmon.vault import ADMIN_ROLE, direct_connection
@@ -118,14 +119,18 @@ class AlertEvaluator:
     def run_once(self, now: datetime | None = None) -> list[Change]:
         """Evaluate what is due at ``now`` (the database's clock by default) and return what changed.
 
-        Returns an empty list where another evaluator works. Raises psycopg.Error where PostgreSQL is gone.
+        Returns an empty list where another evaluator works, or where the vault is a copy (lock_engine.home).
+        Raises psycopg.Error where PostgreSQL is gone.
         """
         if not self._lead():
             return []
         with self._reading() as cursor:
             limits = self._limits(cursor)
+            self._interval = limits.interval
+            if home.disarmed_because(cursor):
+                # in a copy nobody is told of what the original tells
+                return []
             alerts = calls.alert_inputs(cursor)
-        self._interval = limits.interval
         known = {alert.config_hk for alert in alerts}
         self._memory = {key: memory for key, memory in self._memory.items() if key in known}
         changes: list[Change] = []

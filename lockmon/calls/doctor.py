@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Cursor
+from .base import Cursor, select_all
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,26 @@ class Overhead:
 
     busy: float
     covered: float
+
+
+@dataclass(frozen=True)
+class UnusableSetting:
+    """A setting of the vault with a value that nothing can use. fault: the end of a sentence about it."""
+
+    name: str
+    value: str
+    fault: str
+
+
+def unusable_settings(cursor: Cursor) -> list[UnusableSetting]:
+    """Settings whose stored value lock_admin.setting_fault() refuses, by name."""
+    return select_all(
+        cursor,
+        UnusableSetting,
+        "(SELECT s.name, pg_catalog.left(s.value::text, 100) AS value,"
+        " lock_admin.setting_fault(s.name, s.value) AS fault FROM lock_admin.setting AS s) AS f"
+        " WHERE f.fault IS NOT NULL ORDER BY f.name",
+    )
 
 
 def headroom(cursor: Cursor) -> Headroom:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from lockmon import vault
-from lockmon.calls import coverage
+from lockmon.calls import coverage, home
 from lockmon.models.monitor_state import MonitorState
 from lockmon.views.words import duration, one_line
 from lockmon.watched_words import gaps_today
@@ -35,7 +35,7 @@ class Watchdog:
     """The monitor's state. watching: it looks and stores. sentences: worst first, empty when all is well.
 
     headline: the sentence that every page begins with. status: None where the vault cannot be asked. without:
-    parts of the monitor that fail while it watches.
+    parts of the monitor that fail while it watches. disarmed: why nothing acts by itself here, or None.
     """
 
     watching: bool
@@ -43,6 +43,7 @@ class Watchdog:
     sentences: tuple[str, ...]
     status: coverage.MonitorStatus | None
     without: tuple[str, ...] = ()
+    disarmed: str | None = None
 
 
 def examine(alias: str = "vault") -> Watchdog:
@@ -50,9 +51,11 @@ def examine(alias: str = "vault") -> Watchdog:
     now = datetime.now(UTC)
     sentences: list[str] = []
     status: coverage.MonitorStatus | None = None
+    disarmed = None
     try:
         with vault.cursor(alias) as cursor:
             status = coverage.monitor_status(cursor)
+            disarmed = home.disarmed_because(cursor)
             failing = coverage.failing_parts(cursor) if status.failing_parts else []
     except DatabaseError as error:
         connections[alias].close()
@@ -62,8 +65,10 @@ def examine(alias: str = "vault") -> Watchdog:
     missing = status.failing_parts if status is not None else ()
     if not watching or missing:
         sentences.append(headline)
+    if disarmed:
+        sentences.append(one_line(disarmed, 900))
     sentences += queue_sentences(alias, now)
-    return Watchdog(watching, headline, tuple(sentences), status, missing)
+    return Watchdog(watching, headline, tuple(sentences), status, missing, disarmed)
 
 
 def sentences(alias: str = "vault") -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import logging
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 
+from lockmon import vault
+from lockmon.calls import home
 from lockmon.models.report import PastReport
 
 from . import render
@@ -32,11 +34,17 @@ def make(alias: str, period: str) -> PastReport:
         markdown=render.markdown(report),
         html=render.html(report),
     )
-    recipients = list(settings.REPORT_RECIPIENTS)
+    recipients = [] if _is_copy(alias) else list(settings.REPORT_RECIPIENTS)
     if recipients and _send(report, recipients):
         stored.sent_to = ", ".join(recipients)
         stored.save(update_fields=["sent_to"])
     return stored
+
+
+def _is_copy(alias: str) -> bool:
+    """Whether the vault is a copy: its original tells people, so the report is stored only."""
+    with vault.cursor(alias) as cursor:
+        return home.disarmed_because(cursor) is not None
 
 
 def _send(report: Report, recipients: list[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
-from ..calls import coverage, deadlocks
+from ..calls import coverage, deadlocks, home
 from ..monitor import watchdog
 from . import words
 from .context import VAULT, unreachable
@@ -64,10 +64,13 @@ def read_heart(alias: str = VAULT) -> Heart:
     """Return the monitor's state; raises DatabaseError where the vault cannot be reached at all."""
     with connections[alias].cursor() as cursor:
         status = coverage.monitor_status(cursor)
+        disarmed = home.disarmed_because(cursor)
         failing = coverage.failing_parts(cursor) if status.failing_parts else []
         log = tried(lambda: deadlocks.log_status(cursor), alias)
     watching, sentence = watchdog.headline_of(alias, status, failing)
     ok = watching and not failing
+    if disarmed:
+        sentence, ok = f"{sentence} {words.one_line(disarmed, 900)}", False
     if log is None:
         log_sentence, log_ok = "Server log: unknown.", False
     elif log.readable:

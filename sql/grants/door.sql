@@ -47,8 +47,15 @@ GRANT EXECUTE ON FUNCTION
     lock_admin.auto_resolve(bytea, integer, boolean),
     lock_admin.save_policy(text, jsonb, text),
     lock_admin.set_policy_mode(text, text, text, text, integer),
-    lock_admin.backtest_policy(text, timestamptz, timestamptz, text)
+    lock_admin.backtest_policy(text, timestamptz, timestamptz, text),
+    lock_admin.adopt(text, text),
+    lock_admin.disarm(text, text)
     TO lock_admin_role;
+
+-- Which database does the vault act in? Only lock_admin.adopt() and lock_admin.disarm() write it.
+GRANT SELECT, INSERT ON lock_engine.home TO lock_door_owner;
+GRANT UPDATE (state) ON monitoring.alert_message TO lock_door_owner;
+GRANT SELECT (state) ON monitoring.alert_message TO lock_door_owner;
 
 -- Whose session is it? For policies and resolutions by tenant, and for the back-test.
 GRANT USAGE ON SCHEMA auth TO lock_door_owner;

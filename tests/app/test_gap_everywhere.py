@@ -87,6 +87,7 @@ WITH_FIGURES: dict[str, list[str]] = {
 }
 """Commands that print figures of past time, with what they need for it."""
 SILENT_COMMANDS = {
+    "lockmon_adopt": NO_TIME,
     "lockmon_blocking": NOW_ONLY,
     "lockmon_capture": NOW_ONLY,
     "lockmon_cleanup": "it counts what it has deleted",

@@ -24,6 +24,7 @@ BEGIN
   END IF;
   v_code := CASE
     WHEN NOT (lock_admin.setting('door.enabled'))::boolean THEN 'door_closed'
+    WHEN v_automatic AND lock_engine.disarmed_because() IS NOT NULL THEN 'disarmed'
     WHEN p_action IS NULL OR p_action NOT IN ('cancel', 'terminate') THEN 'unknown_action'
     WHEN p_pid <= 0 THEN 'prepared_transaction'
     WHEN p_pid IS NULL OR p_backend_start IS NULL THEN 'identity_missing'

@@ -5,6 +5,7 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT CASE
+    WHEN lock_engine.disarmed_because() IS NOT NULL THEN 'disarmed'
     WHEN NOT EXISTS (
       SELECT 1 FROM lock_admin.policy_mode_s AS m JOIN lock_admin.policy_s AS p USING (policy_hk)
        WHERE m.policy_hk = p_policy_hk AND m.load_end_date IS NULL AND m.mode = 'armed' AND m.version = p_version

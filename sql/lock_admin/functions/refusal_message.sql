@@ -9,6 +9,8 @@ AS $$
   SELECT CASE WHEN p_code = 'already_gone' THEN format('Pid %s has already ended. Nothing was signalled.', p_pid)
          ELSE 'Not stopped: ' || CASE p_code
     WHEN 'door_closed' THEN 'the door is closed (setting door.enabled is false).'
+    WHEN 'disarmed' THEN 'this vault is a copy or was disarmed, and only persons act here, each session by itself '
+      '(SELECT lock_engine.disarmed_because() says why and what to do).'
     WHEN 'reason_missing' THEN 'a reason is needed.'
     WHEN 'unknown_action' THEN 'the action has to be cancel or terminate.'
     WHEN 'identity_missing' THEN 'a session is named by its pid and its backend_start; one of them is missing.'

@@ -14,6 +14,9 @@ BEGIN
   IF NOT (lock_admin.setting('door.enabled'))::boolean THEN
     RETURN 'door_closed';
   END IF;
+  IF v_automatic AND lock_engine.disarmed_because() IS NOT NULL THEN
+    RETURN 'disarmed';
+  END IF;
   IF v_request.logged_at <= clock_timestamp()
        - make_interval(secs => (lock_admin.setting('door.request_valid_seconds'))::double precision) THEN
     RETURN 'request_expired';

@@ -19,7 +19,7 @@ BEGIN
   IF NOT EXISTS (SELECT 1 FROM lock_admin.policy_mode_s AS m WHERE m.load_end_date IS NULL AND m.mode <> 'off') THEN
     RETURN;
   END IF;
-  IF NOT pg_catalog.pg_try_advisory_xact_lock(460, 7) THEN
+  IF lock_engine.disarmed_because() IS NOT NULL OR NOT pg_catalog.pg_try_advisory_xact_lock(460, 7) THEN
     RETURN;
   END IF;
   PERFORM lock_admin.follow_up();

@@ -11,6 +11,9 @@ DECLARE
     v_message monitoring.alert_message;
 BEGIN
     PERFORM lock_engine.require_writable('monitoring.claim_alert_message', false);
+    IF lock_engine.disarmed_because() IS NOT NULL THEN
+        RETURN;
+    END IF;
     SELECT m.* INTO v_message
       FROM monitoring.alert_message AS m
       LEFT JOIN monitoring.alert_channel AS c ON c.recipient = m.recipient
