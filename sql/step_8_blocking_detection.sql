@@ -251,11 +251,16 @@ BEGIN;
 \ir lock_admin/seed/home.sql
 \ir lock_admin/seed/door.sql
 \ir lock_admin/tables/action_log.sql
+\ir lock_admin/tables/denied_count.sql
 \ir lock_admin/tables/policy_h.sql
 \ir lock_admin/tables/policy_s.sql
 \ir lock_admin/tables/policy_mode_s.sql
 \ir lock_admin/tables/policy_decision.sql
 \ir lock_admin/tables/policy_backtest.sql
+\ir lock_admin/tables/application_login.sql
+\ir lock_admin/functions/person.sql
+\ir lock_admin/functions/person_name.sql
+\ir lock_admin/functions/people_who_may_arm.sql
 \ir lock_admin/functions/action_log_is_append_only.sql
 \ir lock_admin/functions/refusal_message.sql
 \ir lock_admin/functions/name_matches.sql
@@ -263,6 +268,7 @@ BEGIN;
 \ir lock_admin/functions/refusal_code.sql
 \ir lock_admin/functions/signals_in_last_hour.sql
 \ir lock_admin/seed/changed_policies.sql
+\ir lock_admin/seed/claimed_names.sql
 \ir lock_admin/functions/in_window.sql
 \ir lock_admin/functions/policy_may_act.sql
 \ir lock_admin/functions/simulate.sql
@@ -282,6 +288,7 @@ BEGIN;
 \ir lock_monitoring/functions/auto_resolve_blocking.sql
 \ir lock_admin/functions/policy_spares.sql
 \ir lock_admin/functions/check_policy_rules.sql
+\ir lock_admin/functions/next_moment.sql
 \ir lock_admin/functions/save_policy.sql
 \ir lock_admin/functions/set_policy_mode.sql
 \ir lock_admin/functions/policy_failures.sql

@@ -7,23 +7,29 @@ from functools import partial, update_wrapper
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from .. import vault
+from ..calls import denied
 from ..groups import CHANGE_SETTINGS, STOP_SESSION
 from ..models.blocking import BlockingSession
 from ..models.door import ActionLog, Policy
 from ..views import policies, stopping, words
+from ..views.context import VAULT
 from ..views.export import Column
 from ..views.session_links import session_link
 from . import filters
 from .base import HistoryAdmin
 from .episodes import BlockingSessionAdmin
 
+COUNTED_DAYS = 7
+MOST_COUNTED = 5
 Pages = list[tuple[str, Callable[..., HttpResponse], str]]
 
 
@@ -32,6 +38,34 @@ def _paths(pages: Pages, site: admin.AdminSite) -> list[URLPattern]:
         path(route, site.admin_view(update_wrapper(partial(view, site=site), view)), name=name)
         for route, view, name in pages
     ]
+
+
+def _counted(found: list[denied.Counted]) -> SafeString | str:
+    """What is said of attempts without the right that are no rows of the list; empty where all are."""
+    if not found:
+        return ""
+    said = format_html_join(
+        "; ",
+        "{}: {} more, first {}, last {}",
+        (
+            (
+                words.one_line(one.acting_for or f"database role {one.logged_by}", 80),
+                words.count(one.not_stored),
+                words.moment(one.first_at),
+                words.moment(one.last_at),
+            )
+            for one in found[:MOST_COUNTED]
+        ),
+    )
+    more = len(found) - MOST_COUNTED
+    rest = f"; {words.some(more, 'more person', 'more people')}" if more > 0 else ""
+    return format_html(
+        "Of the last {} days, denied attempts that were counted and are no rows here (the first 100 of a"
+        " person in an hour are): {}{}.",
+        COUNTED_DAYS,
+        said,
+        rest,
+    )
 
 
 @admin.register(ActionLog)
@@ -87,6 +121,16 @@ class ActionLogAdmin(HistoryAdmin):
         Column("comparison", "comparison"),
         Column("statement", "facts__query", text=True),
     )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            with vault.cursor(VAULT) as cursor:
+                told = _counted(denied.counted(cursor, COUNTED_DAYS))
+        except DatabaseError as error:
+            return self.unreachable(request, error)
+        return super().changelist_view(request, {"ledger": told} | (extra_context or {}))
 
     @admin.display(description="number", ordering="action_id")
     def number(self, row: ActionLog) -> SafeString:

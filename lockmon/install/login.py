@@ -79,6 +79,10 @@ def grant_login(
                 """,
                 {"login": login},
             )
+            # whoever it says it acts for counts as that person (two-person rule, denied attempts)
+            connection.execute(
+                "INSERT INTO lock_admin.application_login (login) VALUES (%s) ON CONFLICT DO NOTHING", [login]
+            )
     except psycopg.Error as error:
         message = (error.diag.message_primary or str(error)).rstrip(".")
         raise InstallError(f'"{login}" was not let in: {message}. Nothing was changed.') from error

@@ -99,3 +99,17 @@ def test_a_setting_that_nothing_can_use_is_a_line_of_the_check_page(vault_db: st
     (found,) = doctor.values("vault")
     assert (found.state, found.name) == (doctor.FAILURE, "door.enabled")
     assert "true or false" in found.meaning and "maybe" in found.meaning
+
+
+def test_the_list_of_actions_says_whose_attempts_were_only_counted(vault_db: str) -> None:
+    people.use_app_login()
+    with psycopg.connect(vault_db, autocommit=True) as dba:
+        dba.execute(
+            "INSERT INTO lock_admin.denied_count VALUES"
+            " (now(), 'onevault_app', 'eve <b>', 3000, 50, now(), now()),"
+            " (now(), 'reader', '', 51, 50, now(), now()), (now(), 'quiet', '', 7, 7, now(), now())"
+        )
+    said = people.browser("viewer").get("/admin/lockmon/actionlog/").content.decode()
+    assert "eve &lt;b&gt;: 2,950 more" in said
+    assert "database role reader: 1 more" in said
+    assert "quiet" not in said

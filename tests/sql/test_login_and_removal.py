@@ -61,6 +61,7 @@ def test_a_new_login_reads_and_may_take_the_admin_role(server: Server, connect: 
             app.execute("SELECT count(*) FROM lock_monitoring.lock_activity_s")
     dba = connect(name)
     assert dba.execute("SELECT lock_admin.setting('monitor.own_logins') ? 'lm_app'").fetchone() == (True,)
+    assert dba.execute("SELECT login::text FROM lock_admin.application_login").fetchall() == [("lm_app",)]
     row = dba.execute(
         "SELECT rolpassword LIKE 'SCRAM-SHA-256$%' FROM pg_authid WHERE rolname = 'lm_app'"
     ).fetchone()

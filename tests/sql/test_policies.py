@@ -22,6 +22,9 @@ RULES = {"action": "terminate", "min_severity": "LOW", "min_blocked_seconds": 1,
 def scene(server: Server, vault_db: str) -> str:
     """A database with the vault, the table and the logins."""
     doors.prepare(server, vault_db)
+    with psycopg.connect(vault_db, autocommit=True) as dba:
+        # the keeper is the application's login here, which says for whom it acts
+        dba.execute("INSERT INTO lock_admin.application_login (login) VALUES (%s)", [doors.KEEPER])
     return vault_db
 
 
@@ -145,6 +148,63 @@ def test_arming_takes_evidence_and_a_second_person(scene: str, door: Door) -> No
     assert "dry run since" in mode(door, "armed", by="ann")["message"]
 
 
+def judged(connection: Door, by: str | None, to: str = "armed") -> dict[str, Any]:
+    """Arm as somebody who gives this name, without saying how many others there are."""
+    return connection.one("SELECT * FROM lock_admin.set_policy_mode('idle', %s, 'a test', %s)", to, by)
+
+
+def test_a_database_role_is_one_person_whatever_names_it_gives(
+    scene: str, door: Door, connect: Connect
+) -> None:
+    dba = connect(scene)
+    for role in ("dba_one", "dba_two"):
+        if not dba.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            dba.execute(f"CREATE ROLE {role} LOGIN IN ROLE lock_admin_role")
+    one, two = Door(connect(scene, user="dba_one")), Door(connect(scene, user="dba_two"))
+    assert save(one, by="ann") == 1
+    one.one("SELECT lock_admin.backtest_policy('idle')")
+    for name in ("bob", "dba_two", "", None, "ann"):
+        assert judged(one, name)["code"] == "second_person", name
+    one.connection.execute("SET ROLE lock_admin_role")
+    assert judged(one, "bob")["code"] == "second_person"
+    # he cannot make himself the application's login
+    for statement in (
+        "INSERT INTO lock_admin.application_login (login) VALUES ('dba_one')",
+        "UPDATE lock_admin.application_login SET login = 'dba_one'",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            one.connection.execute(statement)
+    one.connection.execute(
+        "UPDATE lock_admin.setting SET value = value || '\"dba_one\"' WHERE name = 'monitor.own_logins'"
+    )
+    assert judged(one, "bob")["code"] == "second_person"
+    row = one.one("SELECT edited_by, edited_login, edited_person FROM lock_admin.policy_s")
+    assert row == {
+        "edited_by": "dba_one",
+        "edited_login": "dba_one",
+        "edited_person": "database role dba_one",
+    }
+
+    # another database role is another person, and so is a web login
+    assert judged(two, "ann")["accepted"]
+    assert judged(two, None, "off")["accepted"]
+    assert judged(door, "dba_one")["accepted"]
+
+
+def test_a_web_login_is_one_person_through_whichever_login_of_the_application(
+    scene: str, door: Door, connect: Connect
+) -> None:
+    dba = connect(scene)
+    if not dba.execute("SELECT 1 FROM pg_roles WHERE rolname = 'app_two'").fetchone():
+        dba.execute("CREATE ROLE app_two LOGIN IN ROLE lock_admin_role")
+    dba.execute("INSERT INTO lock_admin.application_login (login) VALUES ('app_two')")
+    other = Door(connect(scene, user="app_two"))
+    save(door, by="ann")
+    door.one("SELECT lock_admin.backtest_policy('idle')")
+    assert mode(other, "armed", by=" ANN ", people=2)["code"] == "second_person"
+    assert mode(other, "armed", by="bob", people=2)["accepted"]
+
+
 def test_one_person_alone_may_arm_unless_the_setting_says_always(scene: str, door: Door) -> None:
     save(door, by=doors.KEEPER)
     door.one("SELECT lock_admin.backtest_policy('idle')")
@@ -158,6 +218,21 @@ def test_one_person_alone_may_arm_unless_the_setting_says_always(scene: str, doo
             "UPDATE lock_admin.setting SET value = '\"never\"' WHERE name = 'policy.second_person'"
         )
     assert mode(door, "armed", by=doors.KEEPER, people=5)["accepted"]
+
+
+def test_after_the_clock_was_set_back_no_version_ends_before_it_begins(scene: str, door: Door) -> None:
+    """What a clock an hour ahead leaves: versions of the time to come."""
+    save(door, by="ann")
+    door.one("SELECT lock_admin.backtest_policy('idle')")
+    with psycopg.connect(scene, autocommit=True) as dba:
+        for table in ("policy_s", "policy_mode_s"):
+            dba.execute(f"UPDATE lock_admin.{table} SET load_date = load_date + interval '1 hour'")
+        assert mode(door, "armed", by="bob")["accepted"]
+        assert save(door, by="bob", min_blocked_seconds=2) == 2
+        assert mode(door, "off", by="bob")["accepted"]
+        for table in ("policy_s", "policy_mode_s"):
+            wrong = f"SELECT count(*) FROM lock_admin.{table} WHERE load_end_date < load_date"
+            assert dba.execute(wrong).fetchone() == (0,), table
 
 
 def test_saving_the_same_rules_writes_no_version(door: Door) -> None:

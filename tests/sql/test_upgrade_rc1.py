@@ -200,45 +200,6 @@ def test_cycles_go_on_where_the_release_before_stopped(
     stored.check_rules()
 
 
-def test_an_armed_policy_whose_times_change_is_a_dry_run_from_the_update_on(
-    server: Server, site: str, connect: Connect
-) -> None:
-    """The release before took a window without a zone for the session's time zone."""
-    living = connect(site)
-    night = '[{"from": "22:00", "to": "06:00"}]'
-    zoned = '[{"from": "22:00", "to": "06:00", "zone": "Europe/Berlin"}]'
-    for name, windows in (("night", night), ("zoned", zoned)):
-        rules = '{"action": "cancel", "min_blocked_seconds": 60, "user_patterns": ["app_*"], '
-        rules += f'"time_windows": {windows}}}'
-        living.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, rules])
-        living.execute("SELECT lock_admin.backtest_policy(%s)", [name])
-        arm(living, name)
-    update(server, site)
-    found = dict(living.execute(MODES).fetchall())
-    assert {name: mode for name, (mode, _reason) in found.items()} == {
-        "night": "dry_run", "zoned": "armed", "forgotten": "armed", "watch only": "dry_run"
-    }  # fmt: skip
-    assert "log_timezone" in found["night"][1] and "arm the policy again" in found["night"][1]
-    # whoever has looked arms it, and the next update leaves that alone
-    arm(living, "night")
-    assert not install(site, again=True).changed
-    assert dict(living.execute(MODES).fetchall())["night"][0] == "armed"
-
-
-MODES = (
-    "SELECT h.policy_bk, ARRAY[m.mode, m.reason] FROM lock_admin.policy_h AS h"
-    " JOIN lock_admin.policy_mode_s AS m USING (policy_hk) WHERE m.load_end_date IS NULL"
-)
-
-
-def arm(living: psycopg.Connection[Any], name: str) -> None:
-    """Arm a policy as the second person."""
-    row = living.execute(
-        "SELECT accepted, message FROM lock_admin.set_policy_mode(%s, 'armed', 'agreed', 'bob', 2)", [name]
-    ).fetchone()
-    assert row is not None and row[0], row
-
-
 def test_the_way_back_is_the_old_releases_files(
     server: Server, site: str, connect: Connect, session: OpenSession, tmp_path: Path
 ) -> None:

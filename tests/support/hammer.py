@@ -329,9 +329,12 @@ def really_signalled(log_directory: Path) -> set[str]:
 
 
 def recorded(dsn: str) -> int:
-    """Attempts on the record: requests, refusals of requests that were rolled back, and denials."""
+    """Attempts on the record: requests, refusals of those rolled back, denials, one by one or counted."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute("SELECT count(DISTINCT action_id) FROM lock_admin.action_log").fetchone()
+        row = connection.execute(
+            "SELECT count(DISTINCT a.action_id) + (SELECT coalesce(sum(d.attempts - d.stored), 0)"
+            " FROM lock_admin.denied_count AS d) FROM lock_admin.action_log AS a"
+        ).fetchone()
         assert row is not None
         return int(row[0])
 

@@ -1,5 +1,6 @@
 -- Arming takes evidence for this very version of the rules (a back-test, or a dry run long enough) and, where there are
--- two people who may, somebody else than the one who edited the rules last.
+-- two people who may, somebody else than the one who edited the rules last: another web login or another database role, never
+-- another name that the same database role gives (lock_admin.person).
 CREATE OR REPLACE FUNCTION lock_admin.set_policy_mode(
   p_policy text, p_mode text, p_reason text, p_changed_by text DEFAULT NULL, p_people integer DEFAULT NULL)
 RETURNS TABLE (accepted boolean, code text, message text)
@@ -11,7 +12,8 @@ SET lock_timeout = '5s'
 AS $$
 #variable_conflict use_column
 DECLARE
-  v_by text := coalesce(nullif(btrim(p_changed_by), ''), session_user::text);
+  v_by text := lock_admin.person_name(session_user::text, p_changed_by);
+  v_person text := lock_admin.person(session_user::text, p_changed_by);
   v_hk bytea;
   v_rules record;
   v_mode record;
@@ -52,29 +54,29 @@ BEGIN
            - make_interval(secs => (lock_admin.setting('policy.dry_run_hours'))::double precision * 3600) THEN
       v_evidence := format('dry run since %s', to_char(v_mode.load_date, 'YYYY-MM-DD HH24:MI TZ'));
     END IF;
-    -- people: those of the application, or logins that have the role themselves
-    v_people := greatest(coalesce(p_people, 0), (
-      SELECT count(*) FROM pg_catalog.pg_auth_members AS m JOIN pg_catalog.pg_roles AS r ON r.oid = m.member
-       WHERE m.roleid = 'lock_admin_role'::pg_catalog.regrole AND r.rolcanlogin
-         AND NOT lock_admin.setting('monitor.own_logins') ? r.rolname)::integer);
+    v_people := lock_admin.people_who_may_arm(session_user::text, p_people);
     IF v_evidence IS NULL THEN
       v_code := 'no_evidence';
       v_message := format('These rules (version %s) have neither a back-test over stored blocking nor a dry run of %s hours: do one of the two first.',
         v_rules.version, lock_admin.setting('policy.dry_run_hours'));
-    ELSIF lower(v_by) = lower(v_rules.edited_by)
+    -- of rules that an earlier release stored, the login is known and the name is what somebody gave
+    ELSIF v_person = coalesce(v_rules.edited_person, lock_admin.person(v_rules.edited_login, v_rules.edited_by))
       AND (v_second = 'always' OR (v_second = 'auto' AND v_people >= 2)) THEN
       v_code := 'second_person';
-      v_message := format('%s edited these rules last; somebody else has to arm them (setting policy.second_person).', v_rules.edited_by);
+      v_message := format('%s edited these rules last; somebody else has to arm them, another web login or another database role (setting policy.second_person).',
+        coalesce(v_rules.edited_person, lock_admin.person(v_rules.edited_login, v_rules.edited_by)));
     END IF;
   END IF;
   IF v_code IS NULL THEN
+    v_now := lock_admin.next_moment(v_hk);
     UPDATE lock_admin.policy_mode_s AS m SET load_end_date = v_now WHERE m.policy_hk = v_hk AND m.load_end_date IS NULL;
-    INSERT INTO lock_admin.policy_mode_s (policy_hk, load_date, mode, version, reason, evidence, changed_by)
-    VALUES (v_hk, v_now, p_mode, v_rules.version, left(btrim(p_reason), 2000), v_evidence, left(v_by, 200));
+    INSERT INTO lock_admin.policy_mode_s (policy_hk, load_date, mode, version, reason, evidence, changed_by, changed_person)
+    VALUES (v_hk, v_now, p_mode, v_rules.version, left(btrim(p_reason), 2000), v_evidence, v_by, v_person);
     v_message := format('"%s" is %s now.', p_policy, replace(p_mode, '_', ' ')) || coalesce(' Evidence: ' || v_evidence || '.', '');
   END IF;
   RETURN QUERY SELECT v_code IS NULL, v_code, v_message;
 END
 $$;
 COMMENT ON FUNCTION lock_admin.set_policy_mode(text, text, text, text, integer) IS
-  'Turns a policy off, to dry run, or arms it. p_people: how many persons of the application may arm. Refusals are returned.';
+  'Turns a policy off, to dry run, or arms it. p_changed_by, p_people: the web login, and how many web logins '
+  'may arm; both count where the application''s login passes them. Refusals are returned.';

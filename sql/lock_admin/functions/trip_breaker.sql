@@ -8,7 +8,7 @@ DECLARE
   v_now timestamptz;
 BEGIN
   PERFORM 1 FROM lock_admin.policy_h AS h WHERE h.policy_hk = p_policy_hk FOR UPDATE;
-  v_now := clock_timestamp();
+  v_now := lock_admin.next_moment(p_policy_hk);
   UPDATE lock_admin.policy_mode_s AS m SET load_end_date = v_now
    WHERE m.policy_hk = p_policy_hk AND m.load_end_date IS NULL AND m.mode = 'armed';
   IF FOUND THEN

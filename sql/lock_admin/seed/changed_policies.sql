@@ -8,7 +8,7 @@ BEGIN
     RETURN;
   END IF;
   WITH changed AS (
-    UPDATE lock_admin.policy_mode_s AS m SET load_end_date = clock_timestamp()
+    UPDATE lock_admin.policy_mode_s AS m SET load_end_date = greatest(clock_timestamp(), m.load_date + interval '1 microsecond')
       FROM lock_admin.policy_s AS r
      WHERE m.load_end_date IS NULL AND m.mode = 'armed' AND r.policy_hk = m.policy_hk AND r.load_end_date IS NULL
        AND EXISTS (SELECT 1 FROM jsonb_array_elements(r.time_windows || r.pause_windows) AS w(entry)

@@ -30,10 +30,13 @@ CREATE TABLE IF NOT EXISTS lock_admin.policy_s (
     record_source          text NOT NULL,
     PRIMARY KEY (policy_hk, load_date)
 );
+ALTER TABLE lock_admin.policy_s ADD COLUMN IF NOT EXISTS edited_person text;
 CREATE UNIQUE INDEX IF NOT EXISTS uq_policy_s_open ON lock_admin.policy_s (policy_hk) WHERE load_end_date IS NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS uq_policy_s_version ON lock_admin.policy_s (policy_hk, version);
 
 COMMENT ON TABLE lock_admin.policy_s IS 'Satellite: the rules of a policy, one row a version. An empty list of patterns means any.';
+COMMENT ON COLUMN lock_admin.policy_s.edited_person IS
+    'Who that was by lock_admin.person(), at the time. NULL: an earlier release, which took any name.';
 COMMENT ON COLUMN lock_admin.policy_s.application_patterns IS 'Application names are claims: they count only together with user_patterns.';
 COMMENT ON COLUMN lock_admin.policy_s.tenant_patterns IS 'Tenant business keys; a tenant tag is a claim and counts only together with user_patterns.';
 COMMENT ON COLUMN lock_admin.policy_s.relation_patterns IS 'schema.table that somebody behind the session waits for; * stands for anything.';

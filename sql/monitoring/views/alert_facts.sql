@@ -5,12 +5,21 @@ SELECT coalesce((SELECT round(date_part('epoch', clock_timestamp() - s.since)::n
        coalesce((SELECT sum(l.missed)::integer FROM lock_engine.deadlock_ledger AS l
                   WHERE l.window_end > clock_timestamp() - interval '1 hour'), 0) AS deadlocks_missed_1_hour,
        (SELECT count(*)::integer FROM lock_admin.action_log AS a
-         WHERE a.step = 'refusal' AND a.logged_at > clock_timestamp() - interval '1 hour') AS actions_refused_1_hour,
+         WHERE a.step = 'refusal' AND a.logged_at > clock_timestamp() - interval '1 hour')
+         + d.not_stored::integer AS actions_refused_1_hour,
        (SELECT count(*)::integer FROM lock_admin.policy_mode_s AS p
-         WHERE p.by_breaker AND p.load_end_date IS NULL) AS policies_disarmed;
+         WHERE p.by_breaker AND p.load_end_date IS NULL) AS policies_disarmed,
+       d.not_stored::integer AS denied_not_stored_1_hour,
+       d.people::integer AS denied_people_1_hour
+  FROM (SELECT coalesce(sum(x.attempts - x.stored), 0) AS not_stored, count(DISTINCT (x.logged_by, x.acting_for)) AS people
+          FROM lock_admin.denied_count AS x
+         WHERE x.last_at > clock_timestamp() - interval '1 hour') AS d;
 
 COMMENT ON VIEW monitoring.alert_facts IS 'One row: how long the server log has been unreadable, deadlocks missed, actions refused, policies disarmed.';
+COMMENT ON COLUMN monitoring.alert_facts.denied_not_stored_1_hour IS
+    'Denied attempts that were counted only (lock_admin.denied_count), of hours that went on within the last one; part of actions_refused_1_hour.';
+COMMENT ON COLUMN monitoring.alert_facts.denied_people_1_hour IS 'How many people, by database role and name, were denied in the last hour.';
 COMMENT ON COLUMN monitoring.alert_facts.policies_disarmed IS 'Policies that the circuit breaker disarmed and nobody has set since.';
 GRANT SELECT ON monitoring.alert_facts TO lock_monitoring_role, lock_alert_sandbox;
-GRANT SELECT ON lock_admin.policy_mode_s TO lock_vault_owner;
+GRANT SELECT ON lock_admin.policy_mode_s, lock_admin.denied_count TO lock_vault_owner;
 ALTER VIEW monitoring.alert_facts OWNER TO lock_vault_owner;
