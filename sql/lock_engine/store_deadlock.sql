@@ -75,6 +75,8 @@ BEGIN
   SELECT count(*) + 1, count(*) FILTER (WHERE s.deadlock_timestamp BETWEEN p_at - interval '1 day' AND p_at) + 1 INTO v_similar, v_today
     FROM lock_monitoring.deadlock_event_s s
    WHERE s.load_end_date IS NULL AND s.pattern_hash = v_pattern AND s.deadlock_event_hk <> v_hk AND s.deadlock_timestamp <= p_at;
+  v_now := greatest(v_now, (SELECT max(s.load_date) + interval '1 microsecond' FROM lock_monitoring.deadlock_event_s s
+                             WHERE s.deadlock_event_hk = v_hk AND s.load_end_date IS NULL));
   UPDATE lock_monitoring.deadlock_event_s s SET load_end_date = v_now WHERE s.deadlock_event_hk = v_hk AND s.load_end_date IS NULL;
   INSERT INTO lock_monitoring.deadlock_event_s (deadlock_event_hk, load_date, load_end_date, hash_diff, deadlock_timestamp, deadlock_id,
     involved_pids, involved_queries, involved_users, deadlock_victim_pid, deadlock_victim_query, deadlock_resolution,

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from lockmon.calls import alerts
 from tests.conftest import Connect, OpenSession
 
 RECIPIENTS = "monitoring.alert_configuration_s"
@@ -42,6 +43,8 @@ def evaluate(connection: psycopg.Connection[Any], query: str, timeout: str = "1s
             "0",
         ),
         ("SELECT count(*) FROM lock_catalog.sessions WHERE pid = 0", "0"),
+        (r'SELECT 7 AS U&"\0061"', "7"),
+        ("SELECT length('requests_stats')", "14"),
     ],
 )
 def test_a_query_that_gives_one_number_gives_its_value(
@@ -127,6 +130,27 @@ HOSTILE = [
         "SELECT length(query_to_xml('DELETE FROM x', true, true, '')::text)",
         "may not call",
     ),
+    ("hides a name behind escapes", r'SELECT U&"pg\005fsleep"(100)', "may not call"),
+    ("escapes six digits", r'SELECT u&"\+000070g_sl\0065ep"(100)', "may not call"),
+    (
+        "escapes its own way",
+        """SELECT U&"pg!005fsl!0065ep" /* x */ UESCAPE '!' (100)""",
+        "may not call|syntax",
+    ),
+    ("declares a sign", """SELECT pg_catalog . U&"pg@005fsleep" UESCAPE '@' (100)""", "may not call"),
+    ("quotes it", 'SELECT pg_catalog . "pg_sleep" (100)', "may not call"),
+    ("puts a comment between", "SELECT pg_catalog/* */./**/pg_sleep/* */(100)", "may not call"),
+    (
+        "escapes an advisory lock",
+        r'SELECT count(U&"pg\005fadvisory\005flock"(460, 3))',
+        "may not call",
+    ),
+    (
+        "runs a text",
+        "SELECT count(*) FROM ts_stat('SELECT to_tsvector(''x'') FROM ' || 'pg_sl' || 'eep(9)')",
+        "may not call",
+    ),
+    ("rewrites by a text", "SELECT length(ts_rewrite('a'::tsquery, 'SELECT 1')::text)", "may not call"),
     ("reads recipients", f"SELECT count(notification_recipients) FROM {RECIPIENTS}", "permission denied"),
     (
         "guesses recipients",
@@ -181,6 +205,46 @@ def test_a_query_that_outlives_its_timeout_is_cancelled(vault_db: str, connect: 
     assert connection.execute("SHOW statement_timeout").fetchone() == ("0",), (
         "set_config did not outlive the rollback"
     )
+
+
+HELPERS = """
+CREATE SCHEMA site;
+CREATE FUNCTION site.nap() RETURNS int LANGUAGE sql AS $$ SELECT 1 FROM (SELECT pg_sleep(60)) AS s $$;
+CREATE FUNCTION site.grab() RETURNS int LANGUAGE sql AS $$
+  SELECT 1 FROM (SELECT pg_advisory_lock(460, 3), set_config('statement_timeout', '0', false),
+                        set_config('work_mem', '64kB', false)) AS s $$;
+CREATE VIEW site.naps AS SELECT site.nap() AS n;
+CREATE VIEW site.grabs AS SELECT site.grab() AS n;
+GRANT USAGE ON SCHEMA site TO PUBLIC;
+GRANT SELECT ON site.naps, site.grabs TO PUBLIC
+"""
+
+
+def test_what_no_word_betrays_is_held_by_the_timeout_the_rollback_and_the_dropping_of_locks(
+    vault_db: str, connect: Connect
+) -> None:
+    """The site's own functions and views may be named anything."""
+    connect(vault_db).execute(HELPERS)
+    for query in ("SELECT n FROM site.naps", "SELECT site.nap()"):
+        with pytest.raises(psycopg.errors.QueryCanceled, match="timeout"):
+            evaluate(connect(vault_db), query, "300ms")
+    connection = connect(vault_db)
+    connection.autocommit = False
+    connection.read_only = True
+    settings = "SELECT current_setting('statement_timeout'), current_setting('work_mem')"
+    before = connection.execute(settings).fetchone()
+    connection.rollback()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE lock_monitoring_role")
+        assert alerts.evaluate_alert_query(cursor, "SELECT n FROM site.grabs", 1000, 300) == 1
+    connection.rollback()
+    # what the evaluator does behind every query
+    with connection.cursor() as cursor:
+        alerts.drop_advisory_locks(cursor)
+    connection.rollback()
+    assert connection.execute(settings).fetchone() == before
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    assert connection.execute(held).fetchone() == (0,)
 
 
 def test_a_large_object_or_an_object_id_leaves_nothing_behind(vault_db: str, connect: Connect) -> None:

@@ -62,7 +62,8 @@ BEGIN
             RETURN CASE WHEN jsonb_typeof(p_value) IS DISTINCT FROM 'null' THEN v_hours END;
         END IF;
         IF (p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' AND p_value ->> 'to' ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
-            AND p_value ->> 'days' ~ '^\[[1-7](, [1-7])*\]$') IS NOT TRUE THEN
+            AND p_value ->> 'days' ~ '^\[[1-7](, [1-7])*\]$'
+            AND coalesce(jsonb_typeof(p_value -> 'zone'), 'string') IN ('string', 'null')) IS NOT TRUE THEN
             RETURN v_hours;
         END IF;
         BEGIN

@@ -192,6 +192,8 @@ BEGIN
   PERFORM 1 FROM lock_monitoring.lock_wait_analysis_h h WHERE h.lock_wait_analysis_hk = v_hk FOR UPDATE;
   IF NOT EXISTS (SELECT 1 FROM lock_monitoring.lock_wait_analysis_s s
                   WHERE s.lock_wait_analysis_hk = v_hk AND s.load_end_date IS NULL AND s.hash_diff = v_diff) THEN
+    v_now := greatest(v_now, (SELECT max(s.load_date) + interval '1 microsecond' FROM lock_monitoring.lock_wait_analysis_s s
+                               WHERE s.lock_wait_analysis_hk = v_hk AND s.load_end_date IS NULL));
     UPDATE lock_monitoring.lock_wait_analysis_s s SET load_end_date = v_now
      WHERE s.lock_wait_analysis_hk = v_hk AND s.load_end_date IS NULL;
     INSERT INTO lock_monitoring.lock_wait_analysis_s (

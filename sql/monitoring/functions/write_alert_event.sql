@@ -27,7 +27,8 @@ BEGIN
         v_row.notification_count := 0;
     ELSE
         UPDATE monitoring.alert_event_s AS s
-           SET load_end_date = v_now
+           -- a clock that was set back must not end a version before it begins
+           SET load_end_date = greatest(v_now, s.load_date + interval '1 microsecond')
          WHERE s.alert_event_hk = p_alert_event_hk
            AND s.satellite_id = p_expected_satellite_id
            AND s.load_end_date IS NULL
@@ -35,6 +36,7 @@ BEGIN
         IF NOT FOUND THEN
             RETURN;
         END IF;
+        v_now := v_row.load_end_date;
     END IF;
 
     v_row := jsonb_populate_record(v_row, p_fields);
