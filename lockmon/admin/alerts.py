@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db import DatabaseError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -21,6 +22,7 @@ from ..groups import CHANGE_SETTINGS
 from ..models.alerts import Alert, AlertEvent, AlertMessage
 from ..views import words
 from ..views.export import Column
+from ..views.heart import disarmed
 from . import filters
 from .base import HistoryAdmin
 
@@ -50,7 +52,11 @@ class AlertAdmin(HistoryAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         may_edit = request.user.has_perm(CHANGE_SETTINGS)
-        extra = {"may_edit": may_edit, "dead": pages.dead_channels() if may_edit else []}
+        extra: dict[str, Any] = {"may_edit": may_edit, "dead": pages.dead_channels() if may_edit else []}
+        try:
+            extra["ledger"] = disarmed()
+        except DatabaseError as error:
+            return self.unreachable(request, error)
         return super().changelist_view(request, extra | (extra_context or {}))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:

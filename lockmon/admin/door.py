@@ -23,6 +23,7 @@ from ..models.door import ActionLog, Policy
 from ..views import policies, stopping, words
 from ..views.context import VAULT
 from ..views.export import Column
+from ..views.heart import disarmed
 from ..views.session_links import session_link
 from . import filters
 from .base import HistoryAdmin
@@ -192,7 +193,10 @@ class PolicyAdmin(HistoryAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        extra = {"may_edit": request.user.has_perm(CHANGE_SETTINGS)}
+        try:
+            extra = {"may_edit": request.user.has_perm(CHANGE_SETTINGS), "ledger": disarmed()}
+        except DatabaseError as error:
+            return self.unreachable(request, error)
         return super().changelist_view(request, extra | (extra_context or {}))
 
     @admin.display(description="policy", ordering="policy")

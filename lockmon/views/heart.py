@@ -64,13 +64,13 @@ def read_heart(alias: str = VAULT) -> Heart:
     """Return the monitor's state; raises DatabaseError where the vault cannot be reached at all."""
     with connections[alias].cursor() as cursor:
         status = coverage.monitor_status(cursor)
-        disarmed = home.disarmed_because(cursor)
+        why_not = home.disarmed_because(cursor)
         failing = coverage.failing_parts(cursor) if status.failing_parts else []
         log = tried(lambda: deadlocks.log_status(cursor), alias)
     watching, sentence = watchdog.headline_of(alias, status, failing)
     ok = watching and not failing
-    if disarmed:
-        sentence, ok = f"{sentence} {words.one_line(disarmed, 900)}", False
+    if why_not:
+        sentence, ok = f"{sentence} {words.one_line(why_not, 900)}", False
     if log is None:
         log_sentence, log_ok = "Server log: unknown.", False
     elif log.readable:
@@ -85,6 +85,12 @@ def read_heart(alias: str = VAULT) -> Heart:
         sentence, ok = f"{sentence} {queue}", False
     details = (*_details(status), ("Task queue", queue or "runs tasks"))
     return Heart(ok, sentence, status.last_look_at, log_sentence, log_ok, details)
+
+
+def disarmed(alias: str = VAULT) -> str:
+    """Return why no policy acts and no alert is sent in this vault, empty where they do or nobody can say."""
+    with connections[alias].cursor() as cursor:
+        return words.one_line(tried(lambda: home.disarmed_because(cursor), alias) or "", 900)
 
 
 def broken(error: Exception, alias: str = VAULT) -> Heart:

@@ -23,6 +23,7 @@ from ..models.door import Policy, PolicyBacktest, PolicyDecision
 from . import words
 from .context import VAULT, page, unreachable
 from .figures import watched_between
+from .heart import disarmed
 
 
 def people() -> int:
@@ -92,6 +93,7 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
         with vault.cursor(VAULT) as cursor:
             rules = door.policy_rules(cursor, name)
             modes = door.policy_modes(cursor, name)
+        why_not = disarmed()
         backtests = list(
             PolicyBacktest.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-ran_at")[:10]
         )
@@ -107,6 +109,7 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
         "admin/lockmon/door/policy.html",
         f"Policy {name}",
         policy=found,
+        disarmed=why_not,
         rules=_told(rules),
         modes=modes,
         backtests=list(zip(backtests, map(watched_words.percent, shares), strict=True)),

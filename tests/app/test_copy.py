@@ -72,7 +72,9 @@ def test_no_alert_is_evaluated_and_no_message_sent_until_the_command_adopts_it(c
 def test_pages_check_page_and_health_say_so(copy: str) -> None:
     heart = read_heart()
     assert not heart.ok and "This vault is a copy" in heart.sentence and "lockmon_adopt" in heart.sentence
-    assert "This vault is a copy" in people.browser("viewer").get("/admin/").content.decode()
+    viewer = people.browser("viewer")
+    for page in ("", "monitor/live/", "lockmon/policy/", "lockmon/alert/"):
+        assert "This vault is a copy" in viewer.get(f"/admin/{page}").content.decode(), page
     (found,) = doctor.place("vault")
     assert found.state == doctor.FAILURE and "lockmon_adopt" in found.remedy
     assert Client().get("/readyz").json()["disarmed"] == ["vault"]
