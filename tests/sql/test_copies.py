@@ -100,7 +100,8 @@ def test_in_a_copy_no_policy_acts_and_no_alert_is_sent_until_it_is_adopted(
     resolved = door.all("SELECT * FROM lock_monitoring.auto_resolve_blocking(NULL, 1, false)")
     assert {one["resolution_result"] for one in resolved} <= {"refused", "spared"}
     assert doors.alive(dsn)(holder.pid)
-    assert door.one("SELECT count(*) AS n FROM lock_admin.action_log WHERE step = 'signal'")["n"] == 0
+    signals = "SELECT count(*) FROM lock_admin.action_log WHERE step = 'signal'"
+    assert dba.execute(signals).fetchone() == (0,)
 
     # a person may
     assert door.stop("terminate", holder.pid)["outcome"] == "terminated"
