@@ -24,6 +24,7 @@ def restored(server: Server, template_vault: str) -> str:
 def site(server: Server, restored: str) -> Iterator[str]:
     """The superuser's DSN of a living site of its own."""
     name = server.create_database(template=restored)
+    server.execute("GRANT lock_admin_role TO shop_dba")
     yield server.dsn(name)
     server.drop_database(name)
 

@@ -23,7 +23,9 @@ from tests.support.servers import Server
 from tests.support.stored import Stored
 
 # What an update may do to rows that are there: a pattern of columns by table, with the reason.
-PUT_RIGHT: dict[str, str] = {}
+PUT_RIGHT = {
+    "lock_admin.policy_mode_s": "an armed mode ends where two people were one role: test_upgrade_policies"
+}
 
 Contents = dict[str, "Counter[str]"]
 
