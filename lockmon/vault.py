@@ -68,11 +68,14 @@ def direct_parameters(alias: str, purpose: str) -> dict[str, Any]:
 
     `purpose` is what the connection is for ("monitor", "alerts", ...); it goes to application_name. Where the
     site named a login for the monitor (VAULT_MONITOR_DATABASE_URL) it is used for everything but "admin" and
-    "cleanup", which are the admin login's (VAULT_ADMIN_DATABASE_URL), if there is one.
+    "cleanup", which are the admin login's (VAULT_ADMIN_DATABASE_URL), if there is one, and "tenants", which
+    is that of VAULT_SITE_DATABASE_URL, if there is one.
     """
     place = connections.databases[alias]
     logins = django_settings.VAULT_DIRECT.get(alias, {})
     place = logins.get("admin" if purpose in ("admin", "cleanup") else "monitor", place)
+    if purpose == "tenants":
+        place = logins.get("site", place)
     options = {key: value for key, value in place.get("OPTIONS", {}).items() if key not in _DJANGO_ONLY}
     named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     known = {key: place[name] for key, name in named.items() if place.get(name)}

@@ -71,7 +71,11 @@ def read(local: Path) -> Databases:
         key = "options" if web["OPTIONS"]["options"] else "session_options"
         web["OPTIONS"][key] = f"{web['OPTIONS'][key]} -c role=none -c search_path={schema}".strip()
     direct = {}
-    for purpose, name in (("monitor", "VAULT_MONITOR_DATABASE_URL"), ("admin", "VAULT_ADMIN_DATABASE_URL")):
+    for purpose, name in (
+        ("monitor", "VAULT_MONITOR_DATABASE_URL"),
+        ("admin", "VAULT_ADMIN_DATABASE_URL"),
+        ("site", "VAULT_SITE_DATABASE_URL"),
+    ):
         if url := env.text(name):
             direct[purpose] = parse(name, url, f"one_vault_lockmon:{purpose}")
             _same_database(name, direct[purpose], vault)

@@ -61,6 +61,7 @@ BEGIN;
 \ir lock_admin/seed/analysis.sql
 \ir lock_engine/tables/cycle_state.sql
 \ir lock_engine/tables/tenant_claim.sql
+\ir lock_engine/tables/tenant_wanted.sql
 \ir lock_engine/tables/part_state.sql
 \ir lock_engine/ends_all.sql
 \ir lock_engine/failure_in_words.sql
@@ -89,7 +90,15 @@ BEGIN;
 \ir lock_engine/name_gap.sql
 \ir lock_engine/record_coverage_gap.sql
 \ir lock_engine/system_tenant.sql
-\ir lock_engine/read_tenant.sql
+\ir lock_engine/is_compiled.sql
+\ir lock_engine/site_fault.sql
+\ir lock_engine/plain_tenants.sql
+\ir lock_engine/read_site.sql
+\ir lock_engine/session_locks.sql
+\ir lock_engine/put_back.sql
+\ir lock_engine/note_answers.sql
+\ir lock_engine/ask_due.sql
+\ir lock_engine/ask_site.sql
 \ir lock_engine/tenant_of.sql
 \ir lock_engine/tenant_names.sql
 \ir lock_engine/key_names.sql
@@ -108,6 +117,7 @@ BEGIN;
 \ir lock_engine/follow_hubs.sql
 \ir lock_engine/move_back.sql
 \ir lock_engine/find_tenants.sql
+\ir lock_engine/ask_site_here.sql
 \ir lock_engine/forget_tenant.sql
 \ir lock_engine/place_around.sql
 \ir lock_engine/place_rows.sql
@@ -347,6 +357,7 @@ BEGIN;
 \ir grants/session_settings.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/readable_rows.sql
+\ir prerequisites/read_tenants.sql
 \ir prerequisites/restore_site_grants.sql
 \ir prerequisites/leave_owners.sql
 \ir prerequisites/record_installation.sql

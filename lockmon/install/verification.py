@@ -25,6 +25,7 @@ ROLES = {
     "lock_action_log_owner": (),
     "lock_log_reader": ("pg_read_server_files", "pg_read_all_settings"),
     "lock_alert_sandbox": ("pg_read_all_stats",),
+    "lock_site_reader": (),
 }
 
 

@@ -1,4 +1,4 @@
-"""Tables of earlier phases that the monitor reads: tenants."""
+"""What the monitor keeps of the platform's own tables: names of tenants."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from .fields import BinaryHexField
 
 
 class Tenant(VaultModel):
-    """Key and name of one row of auth.tenant_h, which is all that the reading role may see; names are not
-    unique."""
+    """Key and name of a tenant, as last read from auth.tenant_h; names are not unique."""
 
     tenant_hk = BinaryHexField(primary_key=True)
     tenant_bk = models.CharField(max_length=255)
 
     class Meta(VaultModel.Meta):
-        db_table = vault_table("tenant_h", schema="auth")
+        db_table = vault_table("tenant_seen", schema="lock_engine")
         verbose_name = "tenant"
         verbose_name_plural = "tenants"
 

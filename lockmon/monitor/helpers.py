@@ -1,5 +1,5 @@
-"""What runs beside the loop while it leads: alerts and policies, each in a thread with connections of its
-own."""
+"""What runs beside the loop while it leads: alerts, policies and the reading of tenants, each in a thread
+with connections of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from functools import partial
 
 from django.db import connections
 
+from lockmon import vault
+from lockmon.calls import tenants
+
 from . import parts
 from .watch import CycleFacts
 
@@ -19,6 +22,8 @@ POLL = 0.5
 """Seconds between two looks whether a new full cycle has found something."""
 RETRY = 10.0
 """Seconds after a failed run of the policies until the next one."""
+READING_MS = 2000
+"""Milliseconds that reading the site's tenants may take."""
 ENDING = 5.0
 """Seconds that a helper has for ending; it is a daemon thread, so that it cannot keep the process."""
 
@@ -54,6 +59,48 @@ class PolicyRunner:
         connections.close_all()
 
 
+class TenantReader:
+    """Looks up whose the sessions are, in tables that belong to others.
+
+    Over a connection that is closed afterwards, whatever happened in it; with the login of
+    VAULT_SITE_DATABASE_URL, which has nothing else to give, where the site made one.
+    """
+
+    def __init__(self, alias: str, facts: Callable[[], CycleFacts]) -> None:
+        self._alias = alias
+        self._facts = facts
+
+    def run_forever(self, stop: threading.Event) -> None:
+        """Run until ``stop`` is set. Never raises: a failure is logged once and tried again later."""
+        done, failing, counted = 0, "", parts.beside_loop(self._alias)
+        while not stop.wait(POLL):
+            facts = self._facts()
+            if facts.number == done or not facts.tenants_due:
+                continue
+            done = facts.number
+            try:
+                read_tenants(self._alias)
+                failing = ""
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                if text != failing:
+                    log.error("Whose the sessions are could not be read: %s", text)
+                failing = text
+                counted.failed("tenants", error)
+                stop.wait(RETRY)
+        connections.close_all()
+
+
+def read_tenants(alias: str) -> int:
+    """Ask the site's tables once; how many claims were answered. Raises psycopg.Error."""
+    connection = vault.direct_connection(alias, "tenants", statement_timeout_ms=READING_MS)
+    try:
+        with connection.cursor() as cursor:
+            return tenants.ask_site(cursor)
+    finally:
+        connection.close()
+
+
 def run_policies(alias: str) -> None:
     """Run the armed policies of one vault once, through the door."""
     from lockmon import actions
@@ -71,10 +118,14 @@ def evaluate_alerts(alias: str, stop: threading.Event) -> None:
 
 
 class Helpers:
-    """Starts and ends the threads; starting what runs and ending what does not is nothing."""
+    """Starts and ends the threads; starting what runs and ending what does not is nothing.
 
-    def __init__(self, alias: str) -> None:
+    acting: also alerts and policies; tenants are read by whatever loop leads.
+    """
+
+    def __init__(self, alias: str, *, acting: bool) -> None:
         self._alias = alias
+        self._acting = acting
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -83,10 +134,13 @@ class Helpers:
         if self._threads:
             return
         self._stop = threading.Event()
-        for name, target in (
-            ("alerts", partial(evaluate_alerts, self._alias)),
-            ("policies", PolicyRunner(self._alias, facts).run_forever),
-        ):
+        work: dict[str, Callable[[threading.Event], None]] = {
+            "tenants": TenantReader(self._alias, facts).run_forever
+        }
+        if self._acting:
+            work["alerts"] = partial(evaluate_alerts, self._alias)
+            work["policies"] = PolicyRunner(self._alias, facts).run_forever
+        for name, target in work.items():
             thread = threading.Thread(
                 target=target, args=(self._stop,), name=f"lockmon-{name}-{self._alias}", daemon=True
             )

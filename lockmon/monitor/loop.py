@@ -36,7 +36,7 @@ class MonitorLoop:
     """Watches one vault until ``stop`` is set.
 
     life: after so many seconds the loop ends as soon as a standby can take over; None: never by itself.
-    with_helpers: run alerts and policies beside the loop while it leads.
+    with_helpers: run alerts and policies beside the loop while it leads; tenants are read in any case.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MonitorLoop:
         self._stop = stop
         self._options = options or loop_options()
         self._ends_at = None if life is None else time.monotonic() + life
-        self._helpers = Helpers(alias) if with_helpers else None
+        self._helpers = Helpers(alias, acting=with_helpers)
         self._writer = StateWriter(alias)
         self._connected_once = False
         self._clock: ServerClock | None = None
@@ -151,8 +151,7 @@ class MonitorLoop:
         )
         watch.begin(since, self._missing_since, lost)
         self._failures, self._missing_since, self._reason = 0, None, ""
-        if self._helpers is not None:
-            self._helpers.start(watch.facts_of_last_cycle)
+        self._helpers.start(watch.facts_of_last_cycle)
         standby_asked_at = 0.0
         try:
             while not self._stop.is_set():
@@ -205,8 +204,7 @@ class MonitorLoop:
         self._stop.wait(seconds)
 
     def _stop_helpers(self) -> None:
-        if self._helpers is not None:
-            self._helpers.stop()
+        self._helpers.stop()
 
     def _now(self) -> datetime:
         return self._clock.now() if self._clock else datetime.now(UTC)

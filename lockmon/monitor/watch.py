@@ -13,7 +13,7 @@ from datetime import datetime
 
 import psycopg
 
-from lockmon.calls import coverage
+from lockmon.calls import coverage, tenants
 from lockmon.calls.vault import Cycle
 from lockmon.views.words import some
 
@@ -44,11 +44,12 @@ DEADLOCK_RETRY = 60.0
 @dataclass(frozen=True)
 class CycleFacts:
     """What the last full cycle found, for the threads beside the loop. number rises with each cycle that
-    ran."""
+    ran. tenants_due: the site's tables are to be asked for tenants."""
 
     number: int = 0
     blocking_sessions: int = 0
     critical_issues: int = 0
+    tenants_due: bool = False
 
 
 class Watch:
@@ -311,7 +312,15 @@ class Watch:
             log.critical("%s", cycle.monitoring_summary)
         elif self._facts.critical_issues and not critical:
             log.warning("Nothing is CRITICAL any more: %s", cycle.monitoring_summary)
-        self._facts = CycleFacts(self._facts.number + 1, blocking, critical)
+        self._facts = CycleFacts(self._facts.number + 1, blocking, critical, self._tenants_due())
+
+    def _tenants_due(self) -> bool:
+        try:
+            with self._connection.cursor() as cursor:
+                return tenants.due(cursor)
+        except psycopg.Error as error:
+            self._part_failed("tenants", error, "whose the sessions are could not be asked")
+            return False
 
     def _look_for_deadlocks(self) -> None:
         if time.monotonic() < self._deadlocks_from:

@@ -30,7 +30,7 @@ BEGIN
                        WHEN 'lock_log' THEN 'lock_log_reader'
                        ELSE 'lock_vault_owner' END;
         IF v_function.owner_name NOT IN ('lock_vault_owner', 'lock_door_owner', 'lock_action_log_owner',
-                                         'lock_log_reader', 'lock_alert_sandbox') THEN
+                                         'lock_log_reader', 'lock_alert_sandbox', 'lock_site_reader') THEN
             EXECUTE format('ALTER %s %s OWNER TO %I', v_function.kind, v_function.signature, v_owner);
         END IF;
         IF v_function.is_public THEN

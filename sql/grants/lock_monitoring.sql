@@ -21,10 +21,14 @@ GRANT SELECT ON
     lock_monitoring.lock_blocking_l, lock_monitoring.deadlock_involvement_l
     TO lock_monitoring_role, lock_door_owner;
 
--- The tenant of a session is looked up in the platform's tenants and users: two columns of each.
-GRANT USAGE ON SCHEMA auth TO lock_vault_owner, lock_monitoring_role;
-GRANT SELECT (tenant_hk, tenant_bk) ON auth.tenant_h TO lock_vault_owner, lock_monitoring_role;
-GRANT SELECT (user_bk, tenant_hk) ON auth.user_h TO lock_vault_owner;
+-- The tenant of a session is looked up in the platform's tenants and users: two columns of each, by a role that has nothing
+-- else. Nobody who could give something away reads a table in which others may have their code run.
+GRANT USAGE ON SCHEMA auth TO lock_site_reader;
+GRANT SELECT (tenant_hk, tenant_bk) ON auth.tenant_h TO lock_site_reader;
+GRANT SELECT (user_bk, tenant_hk) ON auth.user_h TO lock_site_reader;
+REVOKE SELECT (tenant_hk, tenant_bk) ON auth.tenant_h FROM lock_vault_owner, lock_door_owner, lock_monitoring_role;
+REVOKE SELECT (user_bk, tenant_hk) ON auth.user_h FROM lock_vault_owner, lock_door_owner;
+REVOKE USAGE ON SCHEMA auth FROM lock_vault_owner, lock_door_owner, lock_monitoring_role;
 
 DO $published$
 BEGIN

@@ -1,5 +1,5 @@
 -- The hubs' keys first, so that the tenants' rows are held for as short a time as can be.
-CREATE OR REPLACE FUNCTION lock_engine.check_keys()
+CREATE OR REPLACE FUNCTION lock_engine.check_keys(p_tenants boolean DEFAULT true)
 RETURNS void
 LANGUAGE plpgsql
 VOLATILE
@@ -7,7 +7,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5ms'
 AS $$
 DECLARE
-  v_tenants text := lock_engine.key_names(true);
+  v_tenants text := CASE WHEN p_tenants THEN lock_engine.key_names(true) END;
   v_hubs text;
 BEGIN
   IF coalesce(current_setting('lock_vault.hubs_deferred', true), '') = 'on' OR EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
@@ -17,9 +17,13 @@ BEGIN
     END IF;
   END IF;
   IF v_tenants IS NOT NULL THEN
+    PERFORM lock_engine.plain_tenants();
     EXECUTE format('SET CONSTRAINTS %s IMMEDIATE', v_tenants);
+    -- what was made between that question and the check has been planned with: all of it is taken back
+    PERFORM lock_engine.plain_tenants();
   END IF;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.check_keys() IS
-  'Checks the foreign keys that lock_engine.defer_keys left; whatever stands in the way for more than 5 ms is an error.';
+COMMENT ON FUNCTION lock_engine.check_keys(boolean) IS
+  'Checks the foreign keys that lock_engine.defer_keys left; whatever stands in the way for more than 5 ms is an error. '
+  'p_tenants: also those to the tenants; nothing of this transaction must be left that needs one, otherwise.';

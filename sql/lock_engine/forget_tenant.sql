@@ -8,7 +8,8 @@ AS $$
 DECLARE
   v_name text;
 BEGIN
-  DELETE FROM lock_engine.tenant_claim c WHERE c.tenant_hk = p_tenant_hk;
+  WITH gone AS (DELETE FROM lock_engine.tenant_claim c WHERE c.tenant_hk = p_tenant_hk RETURNING c.claim)
+  INSERT INTO lock_engine.tenant_wanted AS w (claim) SELECT g.claim FROM gone g ON CONFLICT (claim) DO NOTHING;
   FOREACH v_name IN ARRAY ARRAY['lock_activity_h', 'blocking_session_h', 'deadlock_event_h', 'lock_wait_analysis_h',
                                 'lock_blocking_l', 'deadlock_involvement_l'] LOOP
     EXECUTE format('UPDATE lock_engine.aside_%s t SET tenant_hk = '''' WHERE t.tenant_hk = $1', v_name) USING p_tenant_hk;

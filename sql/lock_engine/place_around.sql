@@ -74,7 +74,7 @@ BEGIN
         -- locked between the question and the check
         PERFORM lock_engine.set_aside(p_since, NULL, SQLERRM);
         PERFORM lock_engine.follow_hubs(p_since);
-        PERFORM lock_engine.check_keys();
+        PERFORM lock_engine.check_keys(false);
     END;
     PERFORM lock_engine.forget_tenant(g) FROM unnest(v_asked.gone) g;
   END IF;

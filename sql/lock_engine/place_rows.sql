@@ -16,6 +16,7 @@ DECLARE
 BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   BEGIN
+    PERFORM lock_engine.ask_site_here();
     v_aside := EXISTS (SELECT FROM lock_engine.aside_tenant);
   EXCEPTION
     WHEN lock_not_available THEN

@@ -11,6 +11,7 @@ BEGIN
     RETURN;
   END IF;
   BEGIN
+    PERFORM lock_engine.plain_tenants();
     INSERT INTO lock_monitoring.lock_wait_analysis_h (lock_wait_analysis_hk, lock_wait_analysis_bk, tenant_hk, load_date, record_source)
     VALUES (p_hk, p_bk, p_tenant_hk, p_now, 'analyze_lock_waits') ON CONFLICT DO NOTHING;
   EXCEPTION

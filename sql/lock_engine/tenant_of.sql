@@ -1,6 +1,7 @@
 -- The tenant of a session: the one its application name claims (tenant=<tenant_bk>), else that of the One Vault user
 -- with the login's name, else the system tenant. Business keys are not unique: the lowest key counts, so that it is the same
--- one each time. What could not be read is the empty key, never the system tenant, and is not remembered.
+-- one each time. Only our own tables are read here; a claim that is not known yet, or was looked up long ago, is written down for
+-- lock_engine.ask_site(), and stands for the empty key until then, never for the system tenant.
 CREATE OR REPLACE FUNCTION lock_engine.tenant_of(p_user_name text, p_application_name text)
 RETURNS bytea
 LANGUAGE plpgsql
@@ -10,34 +11,28 @@ AS $$
 DECLARE
   v_tag text := substring(p_application_name FROM '(?:^|[\s;,|])tenant=([^\s;,|]+)');
   v_claim text;
-  v_tenant bytea;
-  v_found record;
+  v_known record;
+  v_unknown boolean := false;
 BEGIN
   FOREACH v_claim IN ARRAY ARRAY['t:' || v_tag, 'u:' || p_user_name] LOOP
     CONTINUE WHEN v_claim IS NULL;
-    SELECT c.tenant_hk INTO v_tenant FROM lock_engine.tenant_claim c
-     WHERE c.claim = v_claim AND c.looked_up_at > clock_timestamp() - interval '10 minutes';
-    IF NOT FOUND THEN
-      SELECT r.* INTO v_found FROM lock_engine.read_tenant(v_claim) r;
-      IF NOT v_found.readable THEN
-        RETURN '';
-      END IF;
-      v_tenant := v_found.tenant_hk;
-      INSERT INTO lock_engine.tenant_claim AS c (claim, tenant_hk, looked_up_at)
-      VALUES (v_claim, v_tenant, clock_timestamp())
-      ON CONFLICT (claim) DO UPDATE SET tenant_hk = EXCLUDED.tenant_hk, looked_up_at = EXCLUDED.looked_up_at;
-      INSERT INTO lock_engine.tenant_seen AS n (tenant_hk, tenant_bk, seen_at)
-      SELECT v_tenant, v_found.tenant_bk, clock_timestamp() WHERE v_tenant IS NOT NULL
-      ON CONFLICT (tenant_hk) DO UPDATE SET tenant_bk = EXCLUDED.tenant_bk, seen_at = EXCLUDED.seen_at
-       WHERE n.tenant_bk <> EXCLUDED.tenant_bk;
+    SELECT c.tenant_hk, c.looked_up_at > clock_timestamp() - interval '10 minutes' AS fresh INTO v_known
+      FROM lock_engine.tenant_claim c WHERE c.claim = v_claim;
+    IF v_known.fresh IS NOT TRUE THEN
+      INSERT INTO lock_engine.tenant_wanted AS w (claim) VALUES (v_claim) ON CONFLICT (claim) DO NOTHING;
     END IF;
-    IF v_tenant IS NOT NULL THEN
-      RETURN v_tenant;
+    -- where the first is not known yet the second is asked with it
+    v_unknown := v_unknown OR v_known.fresh IS NULL;
+    IF v_known.tenant_hk IS NOT NULL AND NOT v_unknown THEN
+      RETURN v_known.tenant_hk;
     END IF;
   END LOOP;
+  IF v_unknown THEN
+    RETURN '';
+  END IF;
   RETURN lock_engine.system_tenant();
 END
 $$;
 COMMENT ON FUNCTION lock_engine.tenant_of(text, text) IS
-  'tenant_hk of a session by its claims (application name, login), never NULL; the empty key if the site''s tables could not be '
-  'read. A claim, not a proof.';
+  'tenant_hk of a session by its claims (application name, login), never NULL; the empty key while the site has not been asked or '
+  'could not be read. A claim, not a proof.';

@@ -8,6 +8,7 @@ SET lock_timeout = '1ms'
 AS $$
 BEGIN
   BEGIN
+    PERFORM lock_engine.plain_tenants();
     INSERT INTO lock_monitoring.lock_wait_analysis_h (lock_wait_analysis_hk, lock_wait_analysis_bk, tenant_hk, load_date, record_source)
     SELECT sha256(convert_to(k.key, 'UTF8')), k.key, k.tenant_hk, clock_timestamp(), 'tenant_state'
       FROM (SELECT format('tenant %s of pid %s', encode(x.tenant_hk, 'hex'), pg_backend_pid()) AS key, x.tenant_hk

@@ -35,7 +35,7 @@ AS $$
                                  AND s.kind = CASE o.kind WHEN 'view' THEN 'relation' ELSE 'function' END
                                  AND o.schema_name = 'monitoring')
                AND (o.owner IN (SELECT r.oid FROM pg_roles AS r
-                                WHERE r.rolname IN ('lock_vault_owner', 'lock_door_owner', 'lock_log_reader', 'lock_alert_sandbox'))
+                                WHERE r.rolname IN ('lock_vault_owner', 'lock_door_owner', 'lock_log_reader', 'lock_alert_sandbox', 'lock_site_reader'))
                     OR EXISTS (SELECT 1 FROM pg_temp.lockmon_expected AS x
                                WHERE x.kind = o.kind AND x.full_name ~ ('^' || o.schema_name || '\.' || o.name || '(\(|$)')))))
       AND (e.full_name IS NULL
@@ -136,7 +136,7 @@ BEGIN
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
     JOIN pg_catalog.pg_roles AS g ON g.oid = a.grantee
-    WHERE a.grantee <> c.relowner AND g.rolname !~ '^lock_(monitoring_role|admin_role|vault_owner|door_owner|action_log_owner|log_reader|alert_sandbox)$';
+    WHERE a.grantee <> c.relowner AND g.rolname !~ '^lock_(monitoring_role|admin_role|vault_owner|door_owner|action_log_owner|log_reader|alert_sandbox|site_reader)$';
     -- every dependant is in the list, so that nothing else can go with them
     FOR v_object IN SELECT o.* FROM pg_temp.lockmon_outdated AS o ORDER BY o.target LOOP
         IF v_object.catalog = 'pg_catalog.pg_proc'::regclass AND EXISTS (

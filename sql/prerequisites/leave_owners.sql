@@ -11,7 +11,7 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION lock_engine.catalog_hash() TO %I', current_user);
     END IF;
     FOREACH v_owner IN ARRAY ARRAY['lock_vault_owner', 'lock_door_owner', 'lock_action_log_owner', 'lock_log_reader',
-                                   'lock_alert_sandbox'] LOOP
+                                   'lock_alert_sandbox', 'lock_site_reader'] LOOP
         EXECUTE format('REVOKE CREATE ON SCHEMA lock_monitoring, lock_catalog, lock_engine, lock_log, lock_admin, monitoring FROM %I',
                        v_owner);
         EXECUTE format('REVOKE %I FROM CURRENT_USER', v_owner);

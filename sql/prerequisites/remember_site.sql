@@ -18,6 +18,6 @@ UNION ALL
 SELECT 'role', '', r.rolname::text
 FROM pg_catalog.pg_roles AS r
 WHERE r.rolname IN ('lock_monitoring_role', 'lock_admin_role', 'lock_vault_owner', 'lock_door_owner',
-                    'lock_action_log_owner', 'lock_log_reader', 'lock_alert_sandbox')
+                    'lock_action_log_owner', 'lock_log_reader', 'lock_alert_sandbox', 'lock_site_reader')
   -- Not those that an install in another database of this cluster made.
   AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'One Vault lock monitor: made by its install.';

@@ -6,7 +6,7 @@ DECLARE
 BEGIN
     FOREACH v_role IN ARRAY ARRAY[
         'lock_monitoring_role', 'lock_admin_role', 'lock_vault_owner', 'lock_door_owner',
-        'lock_action_log_owner', 'lock_log_reader', 'lock_alert_sandbox']
+        'lock_action_log_owner', 'lock_log_reader', 'lock_alert_sandbox', 'lock_site_reader']
     LOOP
         IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS r WHERE r.rolname = v_role) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);

@@ -9,7 +9,7 @@ BEGIN
         RETURN;
     END IF;
     FOREACH v_owner IN ARRAY ARRAY['lock_vault_owner', 'lock_door_owner', 'lock_action_log_owner', 'lock_log_reader',
-                                   'lock_alert_sandbox'] LOOP
+                                   'lock_alert_sandbox', 'lock_site_reader'] LOOP
         BEGIN
             IF current_setting('server_version_num')::integer >= 160000 THEN
                 EXECUTE format('GRANT %I TO CURRENT_USER WITH INHERIT TRUE, SET TRUE', v_owner);

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from tests.support import scenes
+from tests.support.aside import seen_before
 from tests.support.people import browser, use_app_login
 from tests.support.sessions import Session
 
@@ -42,7 +43,7 @@ def held(vault_db: str, session: OpenSession) -> Session:
         connection.execute(
             "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source) VALUES (%s, 'ACME', 't')", [ACME]
         )
-        connection.execute("SELECT lock_engine.tenant_of('postgres', 'tenant=ACME')")
+        seen_before(connection, "ACME")
         root = session(vault_db, application_name="tenant=ACME")
         root.run("UPDATE app.accounts SET balance = 0 WHERE id = 1")
         waiter = session(vault_db, application_name="tenant=ACME")

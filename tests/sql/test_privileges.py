@@ -18,6 +18,7 @@ ROLES = {
     "lock_action_log_owner": set(),
     "lock_log_reader": {"pg_read_server_files", "pg_read_all_settings"},
     "lock_alert_sandbox": {"pg_read_all_stats"},
+    "lock_site_reader": set(),
 }
 PEOPLE = ("lock_monitoring_role", "lock_admin_role")
 OWNERS = tuple(role for role in ROLES if role not in PEOPLE)
@@ -316,11 +317,19 @@ def test_somebody_without_a_role_sees_nothing(dba: psycopg.Connection[Any], conn
     dba.execute("DROP ROLE passer_by")
 
 
-def test_the_vaults_owner_sees_of_the_platform_only_whose_session_it_is(
-    dba: psycopg.Connection[Any],
-) -> None:
-    assert may(dba, "lock_vault_owner", "SELECT tenant_hk, tenant_bk FROM auth.tenant_h")
-    assert may(dba, "lock_vault_owner", "SELECT user_bk, tenant_hk FROM auth.user_h")
-    assert not may(dba, "lock_vault_owner", "SELECT * FROM auth.user_h")
-    assert not may(dba, "lock_vault_owner", "SELECT email FROM auth.user_profile_s")
-    assert not may(dba, "lock_vault_owner", "DELETE FROM auth.tenant_h")
+def test_one_role_that_has_nothing_else_sees_whose_a_session_is(dba: psycopg.Connection[Any]) -> None:
+    tenants = "SELECT tenant_hk, tenant_bk FROM auth.tenant_h"
+    users = "SELECT user_bk, tenant_hk FROM auth.user_h"
+    assert may(dba, "lock_site_reader", tenants) and may(dba, "lock_site_reader", users)
+    for role in (*PEOPLE, *OWNERS):
+        if role != "lock_site_reader":
+            assert not may(dba, role, tenants) and not may(dba, role, users), role
+    for statement in (
+        "SELECT * FROM auth.user_h",
+        "SELECT email FROM auth.user_profile_s",
+        "DELETE FROM auth.tenant_h",
+        "SELECT * FROM lock_engine.tenant_seen",
+        "SELECT lock_engine.ask_site()",
+        "SELECT lock_engine.read_site('tenants', '{}', 1)",
+    ):
+        assert not may(dba, "lock_site_reader", statement), statement

@@ -20,6 +20,7 @@ from tests.support.aside import (
     lasting,
     of,
     places,
+    seen_before,
     two_tenants,
 )
 from tests.support.poll import poll
@@ -48,7 +49,7 @@ def test_what_has_no_place_is_kept_aside_and_moves_when_the_lock_has_gone(
     scene: str, stored: Stored, session: OpenSession, lock: str
 ) -> None:
     root, waiter = blocked_pair(scene, session, "ACME", 1)
-    stored.value("SELECT lock_engine.tenant_of('postgres', 'tenant=ACME')")  # seen before, as is usual
+    seen_before(stored.connection, "ACME")  # seen before, as is usual
     locker = session(scene)
     locker.run(LOCKS[lock])
     for _ in range(3):

@@ -16,6 +16,7 @@ from tests.support.aside import (
     blocked_pair,
     of,
     places,
+    seen_before,
     two_tenants,
 )
 from tests.support.poll import poll
@@ -47,12 +48,12 @@ UNREADABLE = {
         "ALTER TABLE auth.user_h ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY own ON auth.user_h USING (tenant_hk = current_setting('app.tenant')::bytea)",
         "DROP POLICY own ON auth.user_h; ALTER TABLE auth.user_h DISABLE ROW LEVEL SECURITY",
-        "app.tenant",
+        "row-level security",
     ),
     "a policy that hides": (
         "ALTER TABLE auth.user_h ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE auth.user_h DISABLE ROW LEVEL SECURITY",
-        "row security",
+        "row-level security",
     ),
     "a column renamed": (
         "ALTER TABLE auth.user_h RENAME user_bk TO login",
@@ -60,8 +61,8 @@ UNREADABLE = {
         "user_bk",
     ),
     "a right taken back": (
-        "REVOKE SELECT (user_bk, tenant_hk) ON auth.user_h FROM lock_vault_owner",
-        "GRANT SELECT (user_bk, tenant_hk) ON auth.user_h TO lock_vault_owner",
+        "REVOKE SELECT (user_bk, tenant_hk) ON auth.user_h FROM lock_site_reader",
+        "GRANT SELECT (user_bk, tenant_hk) ON auth.user_h TO lock_site_reader",
         "permission denied",
     ),
     "the table away": (
@@ -72,7 +73,7 @@ UNREADABLE = {
     "a view in its place": (
         "ALTER TABLE auth.user_h RENAME TO people; CREATE VIEW auth.user_h AS SELECT 1 / 0 AS user_bk",
         "DROP VIEW auth.user_h; ALTER TABLE auth.people RENAME TO user_h",
-        "",
+        "auth.user_h is a view, not a plain table",
     ),
 }
 
@@ -117,7 +118,7 @@ def test_whose_it_is_could_not_be_read_is_never_the_system(
 def test_a_tenant_that_was_deleted_is_looked_up_again(
     scene: str, stored: Stored, session: OpenSession
 ) -> None:
-    stored.value("SELECT lock_engine.tenant_of('postgres', 'tenant=ACME')")
+    seen_before(stored.connection, "ACME")
     stored.connection.execute("DELETE FROM auth.tenant_h WHERE tenant_bk = 'ACME'")
     holder = session(scene, application_name="tenant=ACME")
     holder.run("UPDATE app.t0 SET n = 1 WHERE id = 1")
@@ -156,11 +157,21 @@ def test_for_all_tenants_the_tenants_table_is_not_touched(
 def test_a_tenant_is_known_from_before_while_the_table_is_locked(
     scene: str, stored: Stored, session: OpenSession
 ) -> None:
-    stored.value("SELECT lock_engine.tenant_of('postgres', 'tenant=ACME')")
+    """Also whose name was read with all the others; one that nobody has read yet is not denied."""
+    stored.connection.execute("SELECT lock_engine.ask_site(true)")
     locker = session(scene)
+    locker.run("INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source) VALUES ('\\xcc', 'NEW', 't')")
     locker.run(LOCKS["table access exclusive"])
-    assert stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", ACME)
+    for known in (ACME, BOLT):
+        assert stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", known)
+    stored.connection.execute("SELECT lock_engine.ask_site(true)")
     with pytest.raises(psycopg.errors.LockNotAvailable, match="cannot be read now"):
-        stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", BOLT)
+        stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", b"\xcc")
     names = stored.rows("SELECT * FROM lock_engine.tenant_names()")
-    assert "ACME" in {row["tenant_bk"] for row in names}
+    assert {"ACME", "BOLT"} <= {row["tenant_bk"] for row in names}
+    locker.run("COMMIT")
+    stored.connection.execute("SELECT lock_engine.ask_site(true)")
+    assert stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", b"\xcc")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="There is no tenant") as refused:
+        stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring(%s)", b"\xdd")
+    assert "ask_site(true)" in str(refused.value.diag.message_hint)

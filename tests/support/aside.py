@@ -35,6 +35,14 @@ def two_tenants(dsn: str) -> None:
         )
 
 
+def seen_before(connection: psycopg.Connection[Any], *tenants: str) -> None:
+    """Have the tenants read whose names are claimed, as happens once sessions of theirs were seen."""
+    for tenant in tenants:
+        connection.execute("SELECT lock_engine.tenant_of('postgres', %s)", [f"tenant={tenant}"])
+    connection.execute("SELECT lock_engine.tenant_of('postgres', NULL)")
+    connection.execute("SELECT lock_engine.ask_site(true)")
+
+
 def of(stored: Stored, pid: int) -> list[dict[str, Any]]:
     """Hubs and rows of a session's locks, and in which table each one is."""
     return stored.rows(

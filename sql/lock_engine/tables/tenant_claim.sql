@@ -5,5 +5,5 @@ CREATE TABLE IF NOT EXISTS lock_engine.tenant_claim (
   looked_up_at timestamptz NOT NULL
 );
 COMMENT ON TABLE lock_engine.tenant_claim IS
-  'Cache of lock_engine.tenant_of(): which tenant a user name (u:) or a tenant tag (t:) stands for; NULL = none.';
+  'Which tenant a user name (u:) or a tenant tag (t:) stands for, as lock_engine.ask_site() found; NULL = none. all: when all names were read.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON lock_engine.tenant_claim TO lock_vault_owner;

@@ -22,6 +22,7 @@ BEGIN
   ELSIF p_tenant_hk IS NULL THEN
     RETURN QUERY SELECT v_cycle.locks_captured, v_cycle.blocking_locks, v_cycle.critical_locks, v_deadlocks;
   ELSE
+    PERFORM lock_engine.ask_site_here();
     RETURN QUERY
     SELECT count(*)::integer, (count(*) FILTER (WHERE s.blocking_count > 0))::integer,
            (count(*) FILTER (WHERE NOT s.lock_granted AND lock_engine.waits_itself(s.beside) AND EXISTS (

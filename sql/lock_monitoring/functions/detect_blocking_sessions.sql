@@ -24,6 +24,9 @@ BEGIN
     RAISE NOTICE '%; what follows was stored by the last good cycle', v_outcome;
   END IF;
   BEGIN
+    IF p_tenant_hk IS NOT NULL THEN
+      PERFORM lock_engine.ask_site_here();
+    END IF;
     RETURN QUERY
     SELECT d.session_pid, d.blocked_sessions_count, d.blocking_duration_seconds, d.blocking_severity, d.recommended_action
       FROM lock_monitoring.blocking_sessions_dashboard d

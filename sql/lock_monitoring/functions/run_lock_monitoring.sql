@@ -26,6 +26,7 @@ BEGIN
     RETURN;
   END IF;
   IF p_tenant_hk IS NOT NULL THEN
+    PERFORM lock_engine.ask_site_here();
     SELECT c.outcome, t.* INTO v_cycle
       FROM (SELECT v_cycle.outcome AS outcome) c, lock_engine.tenant_figures(p_tenant_hk) t;
   END IF;

@@ -1,0 +1,12 @@
+CREATE OR REPLACE FUNCTION lock_engine.ask_due()
+RETURNS boolean
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT EXISTS (SELECT FROM lock_engine.tenant_wanted w WHERE w.try_at <= clock_timestamp())
+      OR NOT EXISTS (SELECT FROM lock_engine.tenant_claim c
+                      WHERE c.claim = 'all' AND c.looked_up_at > clock_timestamp() - interval '10 minutes')
+$$;
+COMMENT ON FUNCTION lock_engine.ask_due() IS
+  'Whether lock_engine.ask_site() has something to look up: a claim that is wanted, or the names of all tenants, read every 10 minutes.';
