@@ -22,7 +22,7 @@ DECLARE
   v_answered integer := 0;
   v_locks text[];
   v_prepared text[];
-  v_left text[];
+  v_left text[] := '{}';
 BEGIN
   IF NOT pg_try_advisory_xact_lock(460, 10) THEN
     RETURN 0;  -- another session is asking
@@ -41,6 +41,8 @@ BEGIN
     IF v_fault IS NULL THEN
       SELECT r.* INTO v_read
         FROM lock_engine.read_site(v_what, ARRAY(SELECT substr(x, 3) FROM unnest(v_claims) x), c_tenants) r;
+      -- before anything else, that could fail
+      v_left := v_left || lock_engine.put_back(v_locks, v_prepared);
     ELSE
       SELECT NULL::jsonb AS answer, '42501' AS failed_with, v_fault AS because INTO v_read;
     END IF;
@@ -65,7 +67,6 @@ BEGIN
       v_answered := v_answered + cardinality(v_claims);
     END IF;
   END LOOP;
-  v_left := lock_engine.put_back(v_locks, v_prepared);
   IF cardinality(v_left) > 0 THEN
     PERFORM lock_engine.part_failed('tenants', '42501', 'code at the site''s tables left ' || array_to_string(v_left, ', ') || ' in this session: put back');
   ELSIF NOT v_failed THEN

@@ -4,6 +4,7 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '50ms'
 AS $$
 DECLARE
   v_unplaced text := coalesce(current_setting('lock_vault.unplaced_since', true), '');
@@ -17,6 +18,8 @@ BEGIN
     -- a hair earlier, for what the division rounds
     PERFORM lock_engine.find_tenants(to_timestamp(v_unplaced::bigint / 1000000.0) - interval '100 us');
   END IF;
+EXCEPTION
+  WHEN lock_not_available THEN NULL;  -- one of our own tables is locked: the next cycle asks
 END
 $$;
 COMMENT ON FUNCTION lock_engine.ask_site_here() IS

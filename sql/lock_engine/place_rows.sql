@@ -15,8 +15,8 @@ DECLARE
   v_aside boolean;
 BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
+  PERFORM lock_engine.ask_site_here();
   BEGIN
-    PERFORM lock_engine.ask_site_here();
     v_aside := EXISTS (SELECT FROM lock_engine.aside_tenant);
   EXCEPTION
     WHEN lock_not_available THEN

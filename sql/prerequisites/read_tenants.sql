@@ -6,8 +6,10 @@ BEGIN
     FROM lock_catalog.sessions AS s
     CROSS JOIN LATERAL (VALUES ('u:' || s.user_name),
                                ('t:' || substring(s.application_name FROM '(?:^|[\s;,|])tenant=([^\s;,|]+)'))) AS c (claim)
-    WHERE c.claim IS NOT NULL
+    WHERE c.claim IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lock_engine.tenant_claim AS k WHERE k.claim = c.claim)
     ON CONFLICT (claim) DO NOTHING;
-    PERFORM lock_engine.ask_site(true);
+    IF lock_engine.ask_due() THEN
+        PERFORM lock_engine.ask_site();
+    END IF;
 END
 $read_tenants$;

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from lockmon.install import InstallError, grant_login, install, remove, verify, what_is_lost
+from lockmon.install.verification import ROLES
 from tests.conftest import Connect
 from tests.support import catalog, sites
 from tests.support.servers import Server, throwaway
@@ -193,7 +194,7 @@ def test_removal_takes_its_roles_along_and_leaves_those_of_others() -> None:
             assert any("lock_vault_owner: something in" in words for words in removal.left)
             row = connection.execute(found).fetchone()
             assert row is not None
-            assert len(row[0]) == 7, "the other database needs them"
+            assert len(row[0]) == len(ROLES), "the other database needs them"
         with psycopg.connect(server.dsn(second), autocommit=True) as connection:
             assert [check for check in verify(connection) if not check.passed] == []
             remove(connection)

@@ -156,7 +156,7 @@ SELECT current_setting('search_path') AS path, current_setting('lock_timeout') A
 
 
 def test_the_second_wall_holds_without_the_first(scene: str, stored: Stored, connect: Connect) -> None:
-    """Were a trap of a kind that nobody thought of not refused, the session would be as before all the same."""
+    """Were a trap of a kind that nobody thought of not refused, the session would be as before."""
     dba = stored.connection
     dba.execute(HARM)
     dba.execute(
