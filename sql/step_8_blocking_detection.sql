@@ -122,6 +122,7 @@ BEGIN;
 \ir lock_engine/place_around.sql
 \ir lock_engine/place_rows.sql
 \ir lock_engine/store_analysis_hub.sql
+\ir lock_engine/knows_tenant.sql
 \ir lock_engine/check_tenant.sql
 \ir lock_engine/duration_steps.sql
 \ir lock_engine/store_locks.sql

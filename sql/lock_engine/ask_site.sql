@@ -80,4 +80,4 @@ COMMENT ON FUNCTION lock_engine.ask_site(boolean) IS
   'all tenants; how many claims were answered. What could not be read is counted in lock_engine.part_state (tenants) and tried again.';
 ALTER FUNCTION lock_engine.ask_site(boolean) OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_engine.ask_site(boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lock_engine.ask_site(boolean) TO lock_monitoring_role;
+GRANT EXECUTE ON FUNCTION lock_engine.ask_site(boolean) TO lock_monitoring_role, lock_door_owner;

@@ -106,6 +106,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.is_compiled(oid)', ARRAY['p_function oid', 'boolean']),
 ('function', 'lock_engine.join_aside(timestamp with time zone)', ARRAY['p_since timestamp with time zone', 'void']),
 ('function', 'lock_engine.key_names(boolean)', ARRAY['p_tenants boolean', 'text']),
+('function', 'lock_engine.knows_tenant(bytea)', ARRAY['p_tenant_hk bytea', 'boolean']),
 ('function', 'lock_engine.living_sessions(interval)', ARRAY['p_patience interval', 'text[]']),
 ('function', 'lock_engine.locks_apart(timestamp with time zone,interval,boolean,integer[],integer,timestamp with time zone,text,text,jsonb,boolean)', ARRAY['p_now timestamp with time zone, p_min_age interval, p_everything boolean, p_own_pids integer[], p_waiting integer, p_unseen_since timestamp with time zone, p_sqlstate text, p_message text, p_seen jsonb DEFAULT NULL::jsonb, p_none_begins boolean DEFAULT false, OUT locks integer, OUT blocking integer, OUT critical integer, OUT waiting integer, OUT written integer, OUT refresh_at timestamp with time zone, OUT blockers lock_catalog.graph[]', 'record']),
 ('function', 'lock_engine.logged_participants(lock_log.event)', ARRAY['p_event lock_log.event', 'jsonb']),
