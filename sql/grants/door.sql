@@ -64,9 +64,9 @@ GRANT UPDATE (state) ON monitoring.alert_message TO lock_door_owner;
 GRANT SELECT (state) ON monitoring.alert_message TO lock_door_owner;
 
 -- Whose session is it? For policies and resolutions by tenant, and for the back-test.
-GRANT SELECT ON lock_engine.tenant_claim TO lock_door_owner;
+GRANT SELECT ON lock_engine.tenant_claim, lock_engine.part_state TO lock_door_owner;
 REVOKE INSERT, UPDATE ON lock_engine.tenant_claim FROM lock_door_owner;
 REVOKE INSERT, UPDATE ON lock_engine.tenant_seen FROM lock_door_owner;
-GRANT EXECUTE ON FUNCTION lock_engine.tenant_of(text, text) TO lock_door_owner;
+GRANT EXECUTE ON FUNCTION lock_engine.tenant_of(text, text), lock_engine.check_tenant(bytea) TO lock_door_owner;
 -- How an episode ended: was it the door?
 GRANT SELECT ON lock_admin.action_log TO lock_vault_owner;

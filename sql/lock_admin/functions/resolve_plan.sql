@@ -21,7 +21,14 @@ BEGIN
     RAISE EXCEPTION 'The number of seconds must be 0 or more, not %. Nothing was done.', coalesce(p_seconds::text, 'NULL')
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  PERFORM lock_engine.check_tenant(p_tenant_hk);
+  IF p_tenant_hk IS NOT NULL THEN
+    PERFORM lock_engine.check_tenant(p_tenant_hk);
+    -- whose a blocker is that no cycle has met yet
+    PERFORM lock_engine.tenant_of(w.user_name, w.application_name) FROM lock_catalog.waits_for() AS w WHERE w.blocked_total > 0;
+    IF lock_engine.ask_due() THEN
+      PERFORM lock_engine.ask_site();
+    END IF;
+  END IF;
   RETURN QUERY
   WITH b AS MATERIALIZED (
     SELECT w.*, round(extract(epoch FROM v_now - w.blocking_since)::numeric, 1) AS seconds
