@@ -24,6 +24,7 @@ DECLARE
   v_prepared text[];
   v_left text[] := '{}';
 BEGIN
+  IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   IF NOT pg_try_advisory_xact_lock(460, 10) THEN
     RETURN 0;  -- another session is asking
   END IF;

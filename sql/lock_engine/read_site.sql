@@ -23,6 +23,7 @@ DECLARE
     WHEN 'all tenants' THEN
       'SELECT NULL::text AS key, t.tenant_hk, t.tenant_bk::text AS name FROM ONLY auth.tenant_h t ORDER BY t.tenant_bk, t.tenant_hk LIMIT $2' END;
 BEGIN
+  IF current_user <> 'lock_site_reader' THEN PERFORM lock_engine.require_owner('lock_site_reader'); END IF;
   BEGIN
     EXECUTE 'SELECT coalesce(jsonb_agg(jsonb_build_object(''key'', x.key, ''tenant_hk'', encode(x.tenant_hk, ''hex''), ''name'', x.name)), ''[]'') '
             'FROM (' || v_query || ') x' INTO answer USING p_keys, p_limit;
