@@ -10,6 +10,7 @@ from psycopg import sql
 from lockmon.install.apply import Connection, InstallError
 
 READING_ROLE = "lock_monitoring_role"
+ASK_SITE = "lock_engine.ask_site(boolean)"
 ADMIN_ROLE = "lock_admin_role"
 
 
@@ -24,19 +25,28 @@ class LoginGrant:
 
 
 def grant_login(
-    connection: Connection, login: str, password: str | None = None, *, admin: bool = True
+    connection: Connection,
+    login: str,
+    password: str | None = None,
+    *,
+    admin: bool = True,
+    tenants_only: bool = False,
 ) -> LoginGrant:
     """Make the login if there is none and let it work for the monitor in this connection's database.
 
     It gets lock_monitoring_role as its role from the moment it connects to this database, and may take
-    lock_admin_role with SET ROLE (not with `admin=False`). It inherits neither. The password goes to the
-    server as a SCRAM verifier, never in clear text: the server's log may hold DDL. The login's name is added
-    to the setting monitor.own_logins, by which the monitor knows itself. Raises InstallError with one
+    lock_admin_role with SET ROLE (not with `admin=False`). It inherits neither. With `tenants_only` it gets
+    no role, and the right to call lock_engine.ask_site(), in which code of the platform's owner might run:
+    so it must have nothing to give. The password goes to the server as a SCRAM verifier, never in clear text:
+    the server's log may hold DDL. The login's name is added to the setting monitor.own_logins, by which the
+    monitor knows itself. Raises InstallError with one
     sentence; then nothing was changed.
     """
     database = connection.info.dbname
     name = sql.Identifier(login)
     roles = [READING_ROLE, ADMIN_ROLE] if admin else [READING_ROLE]
+    if tenants_only:
+        roles = []
     try:
         with connection.transaction():
             known = connection.execute(
@@ -66,11 +76,18 @@ def grant_login(
             connection.execute(
                 sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), name)
             )
-            connection.execute(
-                sql.SQL("ALTER ROLE {} IN DATABASE {} SET role = {}").format(
-                    name, sql.Identifier(database), sql.Literal(READING_ROLE)
+            if tenants_only:
+                _refuse_rights(connection, login)
+                connection.execute(sql.SQL("GRANT USAGE ON SCHEMA lock_engine TO {}").format(name))
+                connection.execute(
+                    sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(ASK_SITE), name)
                 )
-            )
+            else:
+                connection.execute(
+                    sql.SQL("ALTER ROLE {} IN DATABASE {} SET role = {}").format(
+                        name, sql.Identifier(database), sql.Literal(READING_ROLE)
+                    )
+                )
             connection.execute(
                 """
                 UPDATE lock_admin.setting AS s
@@ -79,14 +96,45 @@ def grant_login(
                 """,
                 {"login": login},
             )
-            # whoever it says it acts for counts as that person (two-person rule, denied attempts)
-            connection.execute(
-                "INSERT INTO lock_admin.application_login (login) VALUES (%s) ON CONFLICT DO NOTHING", [login]
-            )
+            if not tenants_only:
+                # whoever it says it acts for counts as that person (two-person rule, denied attempts)
+                connection.execute(
+                    "INSERT INTO lock_admin.application_login (login) VALUES (%s) ON CONFLICT DO NOTHING",
+                    [login],
+                )
     except psycopg.Error as error:
         message = (error.diag.message_primary or str(error)).rstrip(".")
         raise InstallError(f'"{login}" was not let in: {message}. Nothing was changed.') from error
     return LoginGrant(login, known is None, bool(password), database)
+
+
+def _refuse_rights(connection: Connection, login: str) -> None:
+    """A login that reads tables of others must be nobody: no membership, no attribute, nothing it owns."""
+    found = connection.execute(
+        """
+        SELECT string_agg(x.what, ', ' ORDER BY x.what)
+        FROM pg_catalog.pg_roles AS r
+        CROSS JOIN LATERAL (
+            SELECT 'is a member of ' || g.rolname AS what
+            FROM pg_catalog.pg_auth_members AS m JOIN pg_catalog.pg_roles AS g ON g.oid = m.roleid
+            WHERE m.member = r.oid
+            UNION ALL SELECT 'may make roles' WHERE r.rolcreaterole
+            UNION ALL SELECT 'may make databases' WHERE r.rolcreatedb
+            UNION ALL SELECT 'may replicate' WHERE r.rolreplication
+            UNION ALL SELECT 'bypasses row security' WHERE r.rolbypassrls
+            UNION ALL SELECT 'owns things' WHERE EXISTS (
+                SELECT 1 FROM pg_catalog.pg_shdepend AS d
+                WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid
+                AND d.deptype = 'o')
+        ) AS x
+        WHERE r.rolname = %s
+        """,
+        [login],
+    ).fetchone()
+    if found is not None and found[0] is not None:
+        raise InstallError(
+            f'"{login}" {found[0]}: for the tenants take a login that has nothing. Nothing was changed.'
+        )
 
 
 def _grant(connection: Connection, role: str, login: str) -> None:

@@ -6,12 +6,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
+from django.db import connections
 
 from lockmon import vault
-from tests.conftest import OpenSession
+from lockmon.install import InstallError, grant_login
+from lockmon.monitor.helpers import read_tenants
+from tests.conftest import Connect, OpenSession
 from tests.support.aside import ACME, two_tenants
 from tests.support.loops import rows, running_loop, until_watching
 from tests.support.poll import poll
+from tests.support.servers import Server
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
@@ -66,3 +71,37 @@ def test_the_loops_own_session_does_not_ask(vault_db: str) -> None:
     with psycopg.connect(vault_db, autocommit=True) as connection:
         connection.execute("SELECT * FROM lock_monitoring.run_lock_monitoring()")
         assert connection.execute(wanted).fetchone() is None
+
+
+def test_a_login_that_may_ask_and_nothing_else(
+    vault_db: str, server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With VAULT_SITE_DATABASE_URL: were a trap sprung, there would be nothing to gain."""
+    two_tenants(vault_db)
+    with psycopg.connect(vault_db, autocommit=True) as dba:
+        dba.execute("DROP ROLE IF EXISTS tenant_asker; DROP ROLE IF EXISTS has_more")
+        grant_login(dba, "tenant_asker", "secret-for-a-test", tenants_only=True)
+        dba.execute("CREATE ROLE has_more LOGIN CREATEDB IN ROLE lock_monitoring_role")
+        with pytest.raises(InstallError, match="is a member of lock_monitoring_role, may make databases"):
+            grant_login(dba, "has_more", tenants_only=True)
+        dba.execute("DROP ROLE has_more")
+        dba.execute("SELECT lock_engine.tenant_of('nobody', 'tenant=ACME')")
+    place = dict(connections.databases["vault"]) | {"USER": "tenant_asker", "PASSWORD": "secret-for-a-test"}
+    monkeypatch.setitem(settings.VAULT_DIRECT, "vault", {"site": place})
+    assert read_tenants("vault") >= 1
+    with psycopg.connect(vault_db, autocommit=True) as dba:
+        known = dba.execute(
+            "SELECT tenant_hk FROM lock_engine.tenant_claim WHERE claim = 't:ACME'"
+        ).fetchone()
+    assert known is not None and bytes(known[0]) == ACME
+    asker = connect(vault_db.replace("user=postgres", "user=tenant_asker"))
+    for statement in (
+        "SELECT * FROM auth.tenant_h",
+        "SELECT * FROM lock_engine.tenant_seen",
+        "SELECT * FROM lock_monitoring.run_lock_monitoring()",
+        "SELECT lock_admin.setting('monitor.own_logins')",
+        "SELECT * FROM lock_catalog.sessions",
+        "SET ROLE lock_monitoring_role",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            asker.execute(statement)

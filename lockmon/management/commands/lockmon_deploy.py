@@ -51,6 +51,11 @@ class Command(BaseCommand):
             "--reading-only", action="store_true", help="with --login: it may not take lock_admin_role"
         )
         parser.add_argument(
+            "--tenants-only",
+            action="store_true",
+            help="with --login: it may have tenants looked up and nothing else; for VAULT_SITE_DATABASE_URL",
+        )
+        parser.add_argument(
             "--web-schema",
             action="store_true",
             help=f"with --login: also make the schema {WEB_SCHEMA} for Django's tables, for a site without "
@@ -97,12 +102,18 @@ class Command(BaseCommand):
         )
         if options["login"]:
             password = self._password(connection, options["login"])
-            admin = not options["reading_only"]
-            grant = install.grant_login(connection, options["login"], password, admin=admin)
+            admin, tenants = not options["reading_only"], options["tenants_only"]
+            grant = install.grant_login(
+                connection, options["login"], password, admin=admin, tenants_only=tenants
+            )
+            what = (
+                "it has tenants looked up, and nothing else"
+                if tenants
+                else f"it reads as lock_monitoring_role{' and may take lock_admin_role' if admin else ''}"
+            )
             tell(
                 f"{grant.login} {'was made and ' if grant.created else ''}may work for the monitor in "
-                f"{grant.database}: it reads as lock_monitoring_role"
-                f"{' and may take lock_admin_role' if admin else ''}."
+                f"{grant.database}: {what}."
             )
             if options["web_schema"]:
                 connection.execute(
