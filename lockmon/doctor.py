@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from django.conf import settings
 from django.core import checks as django_checks
-from django.db import DatabaseError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.utils import timezone
 from django_q.models import Schedule
 
@@ -59,7 +59,8 @@ def examine(alias: str = "vault") -> list[Finding]:
     parts: list[tuple[str, Part]] = [("queue", queue), ("heartbeat", heartbeat)]
     if not any(finding.state == FAILURE for finding in reachable):
         installed: list[tuple[str, Part]] = [("objects", objects), ("place", place), ("values", values)]
-        parts = [*installed, ("privileges", privileges), ("log", log), *parts, ("cost", cost)]
+        rights: list[tuple[str, Part]] = [("privileges", privileges), ("search path", search_path)]
+        parts = [*installed, *rights, ("log", log), *parts, ("cost", cost)]
     for name, part in parts:
         try:
             found += part(alias)
@@ -216,6 +217,28 @@ def privileges(alias: str) -> Iterator[Finding]:
             "Only the vault's own functions write it.",
             f"REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA lock_monitoring FROM {rights.login};",
         )
+
+
+def search_path(alias: str) -> Iterator[Finding]:
+    """May others create in a schema that the pages' statements look through?"""
+    for name in (DEFAULT_DB_ALIAS, alias):
+        with connections[name].cursor() as cursor:
+            found = calls.creators(cursor)
+        for schema, role in found:
+            yield Finding(
+                "privileges",
+                f"search path of '{name}'",
+                WARNING,
+                f"{role} may create in the schema {schema}: what is made there runs in our own statements.",
+                f"REVOKE CREATE ON SCHEMA {schema} FROM {role};",
+            )
+        if not found:
+            yield Finding(
+                "privileges",
+                f"search path of '{name}'",
+                OK,
+                "Nobody else may create in a schema that it looks through.",
+            )
 
 
 def log(alias: str) -> Iterator[Finding]:

@@ -22,6 +22,9 @@ Settings = Mapping[str, str | None]
 """Names and values; None leaves a setting to the site."""
 
 READING_ROLE = "lock_monitoring_role"
+SEARCH_PATH = "pg_catalog, pg_temp"
+"""Schemas in which nobody else may create: an operator that somebody planted in another could be the one that
+fits best, wherever it stands in the path."""
 
 _MEANING = {
     # how values are written and read: the driver takes dates in ISO alone
@@ -44,7 +47,7 @@ _MEANING = {
     "array_nulls": "on",
     "transform_null_equals": "off",
     "quote_all_identifiers": "off",
-    "search_path": "pg_catalog",
+    "search_path": SEARCH_PATH,
     # what a transaction is
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",

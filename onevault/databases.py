@@ -2,8 +2,11 @@
 
 neither DATABASE_URL nor VAULT_DATABASE_URL   the embedded PostgreSQL holds both, as two databases
 both                                          each as named
-only VAULT_DATABASE_URL                       Django's tables go to the schema onevault_web of that database
+only VAULT_DATABASE_URL                       Django's tables go to that database, too
 only DATABASE_URL                             refused: it would be unclear what is to be watched
+
+Django's tables are in the schema onevault_web, which `migrate` makes: in `public` others may create, or may
+be let create, and what they make there would run in the pages' own statements.
 """
 
 from __future__ import annotations
@@ -30,14 +33,16 @@ EMBEDDED_PORT = 54329
 Database = dict[str, Any]
 
 _PAGE_LIMITS = " ".join(f"-c {name}={value}" for name, value in session.LIMITS.items())
-# Where Django's own tables are, unless the URL says otherwise: what PostgreSQL looks through by itself.
-_WEB_SEARCH_PATH = '-c search_path="$user",public'
+# Where Django's own tables are, unless the URL says otherwise.
+_WEB_SEARCH_PATH = f"-c search_path={WEB_SCHEMA},pg_temp"
 
 
 @dataclass(frozen=True)
 class Databases:
     """What settings.py needs to know.
 
+    `web_schema` is set where Django's tables share the vault's database, `tables_schema` wherever they are in
+    a schema that `migrate` makes: everywhere but where the URL names a search path.
     `direct` holds, per vault alias and purpose ("monitor", "admin"), the own login a site may name.
     """
 
@@ -45,6 +50,7 @@ class Databases:
     embedded: bool
     web_schema: str | None
     direct: dict[str, dict[str, Database]] = field(default_factory=dict)
+    tables_schema: str | None = WEB_SCHEMA
 
 
 def read(local: Path) -> Databases:
@@ -62,14 +68,17 @@ def read(local: Path) -> Databases:
         return _embedded(local)
     vault = parse("VAULT_DATABASE_URL", vault_url, "onevault_web")
     schema = None
+    tables: str | None = WEB_SCHEMA
     if web_url:
         web = parse("DATABASE_URL", web_url, "onevault_web", _WEB_SEARCH_PATH)
+        if "search_path" in session.parse(web["OPTIONS"]["options"]):
+            tables = None
     else:
         schema = WEB_SCHEMA
         web = parse("VAULT_DATABASE_URL", vault_url, "onevault_web", _WEB_SEARCH_PATH)
         # What the login's default in the vault is (the reading role) is not for Django's own tables.
         key = "options" if web["OPTIONS"]["options"] else "session_options"
-        web["OPTIONS"][key] = f"{web['OPTIONS'][key]} -c role=none -c search_path={schema}".strip()
+        web["OPTIONS"][key] = f"{web['OPTIONS'][key]} -c role=none {_WEB_SEARCH_PATH}".strip()
     direct = {}
     for purpose, name in (
         ("monitor", "VAULT_MONITOR_DATABASE_URL"),
@@ -80,7 +89,9 @@ def read(local: Path) -> Databases:
             direct[purpose] = parse(name, url, f"one_vault_lockmon:{purpose}")
             _same_database(name, direct[purpose], vault)
     databases = {"default": web, "vault": vault}
-    return Databases(databases=databases, embedded=False, web_schema=schema, direct={"vault": direct})
+    return Databases(
+        databases=databases, embedded=False, web_schema=schema, direct={"vault": direct}, tables_schema=tables
+    )
 
 
 def parse(name: str, url: str, application: str, own: str = "") -> Database:

@@ -3,7 +3,7 @@
 --     psql -d one_vault -f step_7_lock_monitoring.sql
 --
 -- One transaction: either all of it is there afterwards or nothing has changed. Run it again at any time.
--- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT, the setting beside them and
+-- `manage.py lockmon_deploy` reads this same list; it understands \set, \pset, \echo, \ir, BEGIN, COMMIT, the setting beside them and
 -- comments, no more.
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -13,12 +13,15 @@ BEGIN;
 \ir prerequisites/session.sql
 \ir prerequisites/check_site.sql
 \ir prerequisites/remember_site.sql
+\ir prerequisites/check_roles.sql
 
 \echo 'One Vault lock monitor, step 7: roles and schemas'
 \ir prerequisites/roles.sql
 \ir prerequisites/schemas.sql
 \ir prerequisites/take_owners.sql
+\ir prerequisites/check_open_rows.sql
 \ir lock_engine/tables/site_object.sql
+\ir lock_engine/tables/site_owner.sql
 \ir lock_engine/tables/installation.sql
 \ir prerequisites/util/current_load_date.sql
 \ir prerequisites/util/hash_binary.sql
@@ -72,7 +75,9 @@ BEGIN;
 \ir lock_monitoring/indexes/idx_lock_blocking_l_lock_activity_hk.sql
 \ir lock_monitoring/indexes/idx_deadlock_involvement_l_deadlock_event_hk.sql
 \ir lock_monitoring/indexes/idx_deadlock_involvement_l_lock_activity_hk.sql
+\pset tuples_only on
 \ir prerequisites/leave_owners.sql
+\pset tuples_only off
 
 COMMIT;
 RESET default_transaction_read_only;

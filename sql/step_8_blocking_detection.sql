@@ -3,7 +3,7 @@
 --     psql -d one_vault -f step_8_blocking_detection.sql
 --
 -- One transaction: either all of it is there afterwards or nothing has changed. Run it again at any time.
--- `manage.py lockmon_deploy` reads this same list; it understands \set, \echo, \ir, BEGIN, COMMIT, the setting beside them and
+-- `manage.py lockmon_deploy` reads this same list; it understands \set, \pset, \echo, \ir, BEGIN, COMMIT, the setting beside them and
 -- comments, no more.
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -14,6 +14,7 @@ BEGIN;
 \ir prerequisites/check_step_7.sql
 \ir prerequisites/take_owners.sql
 \ir prerequisites/expected.sql
+\ir prerequisites/check_names.sql
 \ir prerequisites/remember_text.sql
 \ir prerequisites/drop_outdated.sql
 
@@ -29,7 +30,6 @@ BEGIN;
 \ir lock_admin/seed/core.sql
 \ir lock_admin/seed/alerts.sql
 \ir lock_admin/seed/retention.sql
-\ir prerequisites/system_tenant.sql
 
 \echo 'One Vault lock monitor, step 8: reading locks and sessions'
 \ir lock_catalog/code_point.sql
@@ -358,9 +358,12 @@ BEGIN;
 \ir grants/session_settings.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/readable_rows.sql
+\ir prerequisites/system_tenant.sql
 \ir prerequisites/read_tenants.sql
 \ir prerequisites/restore_site_grants.sql
+\pset tuples_only on
 \ir prerequisites/leave_owners.sql
+\pset tuples_only off
 \ir prerequisites/record_installation.sql
 
 COMMIT;

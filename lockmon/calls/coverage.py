@@ -246,11 +246,14 @@ def server_facts(cursor: Cursor) -> ServerFacts:
         # names, not regclass: looking up a name in a schema without USAGE would raise
         " EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
         "  WHERE n.nspname = 'lock_monitoring' AND p.proname = 'run_lock_monitoring'"
+        # one that somebody else made in its place is not the monitor's
+        "  AND pg_catalog.pg_get_userbyid(p.proowner) = 'lock_vault_owner'"
         "  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
         "  AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE'))"
         " AND EXISTS (SELECT FROM pg_catalog.pg_class c"
         "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         "  WHERE n.nspname = 'lock_engine' AND c.relname = 'monitor_status'"
+        "  AND pg_catalog.pg_get_userbyid(c.relowner) = 'lock_vault_owner'"
         "  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
         "  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')),"
         " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"

@@ -89,6 +89,30 @@ def rights(cursor: Cursor) -> Rights:
     return Rights(*cursor.fetchone())
 
 
+def creators(cursor: Cursor) -> list[tuple[str, str]]:
+    """Schemas of this session's search path in which others may create, each with who may.
+
+    A superuser, the login itself and the owner of its database, where that is the login, are no others.
+    """
+    cursor.execute(
+        "SELECT DISTINCT n.nspname::text, CASE g.role WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident("
+        "  pg_catalog.pg_get_userbyid(g.role)) END"
+        " FROM pg_catalog.pg_namespace n"
+        " CROSS JOIN LATERAL ("
+        "  SELECT CASE WHEN pg_catalog.pg_get_userbyid(a.grantee) = 'pg_database_owner'"
+        "   THEN (SELECT d.datdba FROM pg_catalog.pg_database d"
+        "    WHERE d.datname = pg_catalog.current_database())"
+        "   ELSE a.grantee END AS role"
+        "  FROM pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a"
+        "  WHERE a.privilege_type = 'CREATE') g"
+        " LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.role"
+        " WHERE n.nspname = ANY (pg_catalog.current_schemas(false)) AND n.nspname !~ '^pg_'"
+        " AND NOT coalesce(r.rolsuper OR r.rolname = session_user, false)"
+        " ORDER BY 1, 2"
+    )
+    return [(str(schema), str(role)) for schema, role in cursor.fetchall()]
+
+
 def growth(cursor: Cursor) -> Growth:
     """Size of the vault, and how many days of history it holds (at least a hundredth)."""
     cursor.execute(

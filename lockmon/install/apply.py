@@ -11,15 +11,13 @@ from typing import Any, cast
 import psycopg
 
 from lockmon import session
-from lockmon.install import manifest
+from lockmon.install import manifest, ownership
 
 APPLICATION_NAME = "one_vault_lockmon:install"
 CONNECT_SECONDS = 10
 # Whoever holds a table for longer gets the better of an install, and of looking at one.
 _SETTINGS = {
     "role": "none",
-    # What the site's triggers on its tables and on DDL name without a schema has to be found.
-    "search_path": None,
     "lock_timeout": "10s",
     "statement_timeout": "5min",
     "idle_in_transaction_session_timeout": "5min",
@@ -63,7 +61,11 @@ def connect(dsn: str) -> Connection:
                 autocommit=True,
             ),
             session.place(given),
-            session.Session.of(_SETTINGS, session.parse(str(given.get("options") or ""))),
+            session.Session.of(
+                _SETTINGS,
+                session.parse(str(given.get("options") or "")),
+                {"search_path": session.SEARCH_PATH},
+            ),
         )
         return opened
     except psycopg.ProgrammingError as error:
@@ -72,25 +74,34 @@ def connect(dsn: str) -> Connection:
         raise InstallError(f"The database cannot be reached: {_first_line(error)}.") from error
 
 
-def install(dsn: str, progress: Progress | None = None, *, again: bool = False) -> Installation:
+def install(
+    dsn: str, progress: Progress | None = None, *, again: bool = False, system_tenant: str | None = None
+) -> Installation:
     """Install over a connection of its own as the DBA of `dsn`; see install_on."""
     with connect(dsn) as connection:
-        return install_on(connection, progress, again=again)
+        return install_on(connection, progress, again=again, system_tenant=system_tenant)
 
 
 def install_on(
-    connection: Connection, progress: Progress | None = None, *, again: bool = False
+    connection: Connection,
+    progress: Progress | None = None,
+    *,
+    again: bool = False,
+    system_tenant: str | None = None,
 ) -> Installation:
     """Install both steps in one transaction; run again, it changes nothing.
 
     Where these very files are installed and nothing is missing it only looks, and holds nobody up; `again`
     runs the files nevertheless. While another install runs it waits for that one, up to a minute. The
-    connection must be idle. `progress` is told a line for each stage. Raises InstallError with one sentence;
-    then nothing was changed.
+    connection must be idle. `progress` is told a line for each stage, and what the DBA should know.
+    `system_tenant`: business key, or key as \\x and hexadecimal digits, of the site's tenant that sessions of
+    nobody's belong to; the site's own or a new one where it is not given. Raises InstallError with one
+    sentence; then nothing was changed.
     """
     tell = progress or (lambda line: None)
     began = time.monotonic()
     listed = manifest.sources()
+    again = again or system_tenant is not None
     if not again and _is_up_to_date(connection):
         return _done(connection, 0, False, began)
     with connection.cursor() as cursor:
@@ -103,11 +114,16 @@ def install_on(
                 if not again and before is not None and _is_up_to_date(connection):
                     # the one that was waited for did it
                     return _done(connection, 0, False, began)
+                if system_tenant is not None:
+                    cursor.execute("SELECT set_config('one_vault.system_tenant', %s, true)", [system_tenant])
                 for source in listed[1:]:
                     if source.note:
                         tell(source.note)
                     # Files of the project, without parameters: several statements in one go.
                     cursor.execute(source.text)
+                cursor.execute("SELECT n.sentence FROM pg_temp.lockmon_note AS n ORDER BY n.note_id")
+                for (sentence,) in cursor.fetchall():
+                    tell(sentence)
                 _record_files_hash(cursor)
                 after = _last_installation(cursor)
         except psycopg.Error as error:
@@ -134,19 +150,15 @@ def _is_up_to_date(connection: Connection) -> bool:
 
     try:
         with connection.transaction():
-            row = connection.execute(
-                "SELECT to_regclass('lock_engine.installation') IS NOT NULL "
-                "AND to_regprocedure('lock_engine.catalog_hash()') IS NOT NULL"
-            ).fetchone()
-            if row is None or not row[0]:
+            if not ownership.may_be_read(connection):
                 return False
             row = connection.execute(
                 """
-                SELECT i.files_hash = %s AND i.catalog_hash = lock_engine.catalog_hash()
+                SELECT i.files_hash = %s AND i.catalog_hash = %s
                        AND i.server_version / 10000 = current_setting('server_version_num')::integer / 10000
                 FROM lock_engine.installation AS i ORDER BY i.installation_id DESC LIMIT 1
                 """,
-                [manifest.files_hash()],
+                [manifest.files_hash(), catalog_hash(connection)],
             ).fetchone()
             return row is not None and bool(row[0]) and all(check.passed for check in verify(connection))
     except psycopg.DatabaseError:
@@ -154,9 +166,19 @@ def _is_up_to_date(connection: Connection) -> bool:
         return False
 
 
+def catalog_hash(connection: Connection) -> str:
+    """The digest of the definitions in this database, by this release's file: whoever could have changed the
+    installed function is not run."""
+    (body,) = manifest.contents().bodies["lock_engine.catalog_hash"]
+    with connection.transaction():
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        row = connection.execute(body.encode()).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def _last_installation(cursor: psycopg.Cursor[Any]) -> int | None:
-    cursor.execute("SELECT to_regclass('lock_engine.installation') IS NOT NULL")
-    if not _value(cursor):
+    if not ownership.may_be_read(cursor.connection):
         return None
     cursor.execute("SELECT max(installation_id) FROM lock_engine.installation")
     return cast("int | None", _value(cursor))

@@ -19,6 +19,8 @@ _FOR_PSQL = {
     "COMMIT;",
     "SET default_transaction_read_only = off;",
     "RESET default_transaction_read_only;",
+    r"\pset tuples_only on",
+    r"\pset tuples_only off",
 }
 _ECHO = re.compile(r"\\echo\s+'((?:[^']|'')*)'")
 _INCLUDE = re.compile(r"\\ir\s+(\S+)")

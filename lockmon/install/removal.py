@@ -8,10 +8,9 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from lockmon.install import manifest
+from lockmon.install import giving_back, manifest, ownership
 from lockmon.install.apply import Connection, InstallError
 from lockmon.install.verification import ROLES
-from lockmon.text import read_any_name
 
 # Ours alone, whatever the site has; in the order in which they can go.
 OWN_SCHEMAS = ("lock_log", "lock_admin", "lock_engine", "lock_catalog")
@@ -84,19 +83,27 @@ _REVOKES: LiteralString = """
 
 
 def what_is_lost(connection: Connection) -> list[Loss]:
-    """The product's tables in this database with their rows, counted now; empty where it is not installed."""
-    tables = connection.execute(
-        """
-        SELECT n.nspname, c.relname
-        FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p')
-          AND to_regclass('lock_engine.installation') IS NOT NULL
-          AND (n.nspname = ANY(%s) OR (n.nspname || '.' || c.relname) = ANY(%s))
-        ORDER BY n.nspname <> 'lock_monitoring', n.nspname, c.relname
-        """,
-        [list(OWN_SCHEMAS), _ours("table", "lock_monitoring", "monitoring")],
-    ).fetchall()
+    """The product's tables in this database with their rows, counted now; empty where it is not installed.
+
+    A table that belongs to somebody else by now is neither counted nor lost.
+    """
+    if not ownership.may_be_read(connection):
+        return []
+    tables = [
+        row
+        for row in connection.execute(
+            """
+            SELECT n.nspname, c.relname
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p')
+              AND (n.nspname = ANY(%s) OR (n.nspname || '.' || c.relname) = ANY(%s))
+            ORDER BY n.nspname <> 'lock_monitoring', n.nspname, c.relname
+            """,
+            [list(OWN_SCHEMAS), _ours("table", "lock_monitoring", "monitoring")],
+        ).fetchall()
+        if ownership.owner_of_others(connection, f"{row[0]}.{row[1]}") is None
+    ]
     return [
         Loss(f"{schema}.{name}", _count(connection, sql.Identifier(schema, name))) for schema, name in tables
     ]
@@ -148,16 +155,17 @@ class _Removing:
 
     def run(self) -> Removal:
         """Do it all; the caller's transaction ends it."""
-        row = self._rows("SELECT to_regclass('lock_engine.installation') IS NOT NULL")[0]
-        if not row[0]:
+        if not ownership.may_be_read(self.connection):
             raise InstallError(
-                "One Vault lock monitor is not installed in this database. Nothing was changed."
+                "One Vault lock monitor is not installed in this database, or somebody else installed it: "
+                "let that role remove it. Nothing was changed."
             )
         self.connection.execute("SET LOCAL lock_timeout = '10s'")
         self.connection.execute("SET LOCAL client_min_messages = warning")
         self.connection.execute("SELECT pg_advisory_xact_lock(460, 2)")
         self._take_roles()
         self.site = set(self._rows("SELECT kind, schema_name, object_name FROM lock_engine.site_object"))
+        owners = giving_back.former_owners(self.connection)
         before = self._not_ours()
         self._drop_published()
         for schema in OWN_SCHEMAS:
@@ -169,6 +177,7 @@ class _Removing:
             )
         self._drop_stand_ins()
         self._empty_schemas()
+        self.left += giving_back.give_back(self.connection, owners)
         self._revoke()
         for role in ROLES:
             self._drop_role(role)
@@ -197,9 +206,7 @@ class _Removing:
             self.connection.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(sql.Identifier(role)))
 
     def _rows(self, statement: LiteralString, parameters: Any = None) -> list[tuple[Any, ...]]:
-        cursor = self.connection.cursor()
-        read_any_name(cursor)
-        return cursor.execute(statement, parameters).fetchall()
+        return giving_back.rows(self.connection, statement, parameters)
 
     def _not_ours(self) -> set[str]:
         names = [
@@ -237,56 +244,20 @@ class _Removing:
             self.removed.append(f"function {signature}")
         for table in reversed(_ours("table", "lock_monitoring", "monitoring")):
             if self._is_sites("relation", table):
-                self._restore(table)
+                indexes = [
+                    name for name in _ours("index", "lock_monitoring") if not self._is_sites("relation", name)
+                ]
+                self.left.append(giving_back.restore(self.connection, table, indexes))
             else:
                 self._drop("TABLE", table, cascade=True)
-
-    def _restore(self, table: str) -> None:
-        """Give a site its table back: the contract's columns, no rows."""
-        place = sql.Identifier(*table.split("."))
-        # Only the product's own tables refer to it, and those are dropped or emptied too.
-        self.connection.execute(sql.SQL("DELETE FROM {}").format(place))
-        for (key,) in self._rows(
-            "SELECT k.conname FROM pg_catalog.pg_constraint AS k"
-            " WHERE k.conrelid = %s::regclass AND k.contype = 'f' AND k.condeferrable AND NOT k.condeferred",
-            [table],
-        ):
-            self.connection.execute(
-                sql.SQL("ALTER TABLE {} ALTER CONSTRAINT {} NOT DEFERRABLE").format(
-                    place, sql.Identifier(key)
-                )
-            )
-        for (index,) in self._rows(
-            """
-            SELECT i.indexrelid::regclass::text
-            FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-            WHERE i.indrelid = %s::regclass AND 'lock_monitoring.' || c.relname = ANY(%s)
-            """,
-            [
-                table,
-                [name for name in _ours("index", "lock_monitoring") if not self._is_sites("relation", name)],
-            ],
-        ):
-            self.connection.execute(sql.SQL("DROP INDEX {}").format(sql.SQL(index)))
-        for (column,) in self._rows(
-            """
-            SELECT a.attname
-            FROM pg_catalog.pg_attribute AS a
-            WHERE a.attrelid = %(table)s::regclass AND NOT a.attisdropped AND a.attnum >= (
-                SELECT s.attnum FROM pg_catalog.pg_attribute AS s
-                WHERE s.attrelid = %(table)s::regclass AND s.attname = 'satellite_id' AND NOT s.attisdropped)
-            """,
-            {"table": table},
-        ):
-            self.connection.execute(
-                sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(place, sql.Identifier(column))
-            )
-        self.left.append(f"table {table}: the site had it before; it is empty again")
 
     def _drop_stand_ins(self) -> None:
         for table in _STAND_INS["table"]:
             place = sql.Identifier(*table.split("."))
             if self._is_sites("relation", table):
+                continue
+            if owner := ownership.owner_of_others(self.connection, table):
+                self.left.append(f"table {table}: it belongs to {owner}")
                 continue
             others = self._rows(
                 "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE confrelid = to_regclass(%s) "

@@ -91,7 +91,8 @@ def refuse_unfit(alias: str, facts: coverage.ServerFacts, driver_pid: int) -> No
     if not facts.vault_installed:
         raise CannotWatchError(
             f"The lock_monitoring schema is not installed, or not completely, in {facts.database}, "
-            f"or {facts.login} may not use it: run manage.py lockmon_deploy."
+            f"or {facts.login} may not use it, or somebody else owns what the loop calls: "
+            "run manage.py lockmon_deploy."
         )
     if not facts.reads_activity:
         raise CannotWatchError(

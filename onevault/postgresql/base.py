@@ -69,6 +69,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             {"TimeZone": self.timezone_name},
             session.parse(options.get("session_options") or ""),
             session.parse(given or ""),
+            # all that is asked of a vault is named in full: whatever a URL says
+            {"search_path": session.SEARCH_PATH} if options.get("session_role") else {},
             role=options.get("session_role"),
             first=given != "",
         )

@@ -5,13 +5,13 @@ CREATE OR REPLACE PROCEDURE lock_engine.clean_up(p_retention_days integer DEFAUL
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  v_before timestamptz;
-  v_state jsonb;
+  v_before pg_catalog.timestamptz;
+  v_state pg_catalog.jsonb;
   v_batch record;
-  v_deleted jsonb := '{}';
-  v_began timestamptz;
-  v_rest double precision;
-  v_refused integer := 0;
+  v_deleted pg_catalog.jsonb := '{}';
+  v_began pg_catalog.timestamptz;
+  v_rest pg_catalog.float8;
+  v_refused pg_catalog.int4 := 0;
 BEGIN
   -- a procedure that commits cannot have settings of its own: they are made anew in each transaction
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

@@ -18,3 +18,6 @@ BEGIN
     END LOOP;
 END
 $leave_owners$;
+
+-- What was noted for the person who installs.
+SELECT n.sentence FROM pg_temp.lockmon_note AS n ORDER BY n.note_id;

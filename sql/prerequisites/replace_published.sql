@@ -1,5 +1,6 @@
 -- A site's own dashboards and functions of the published names are dropped where ours could not replace them: a view
--- that is not ours (ours belong to lock_vault_owner), a function with other arguments or other result columns.
+-- that is not ours (ours belong to lock_vault_owner), a function with other arguments or other result columns, or of an owner
+-- who is neither a superuser nor who installs.
 -- Nothing of the site's that depends on one is ever dropped: it is named, and nothing is changed.
 DO $replace$
 DECLARE
@@ -51,7 +52,9 @@ BEGIN
         WHERE n.nspname = 'lock_monitoring'
           AND (p.prokind <> 'f'
                OR pg_catalog.pg_get_function_arguments(p.oid) <> e.arguments
-               OR pg_catalog.pg_get_function_result(p.oid) <> e.result)
+               OR pg_catalog.pg_get_function_result(p.oid) <> e.result
+               -- its owner's grants would stay, too
+               OR NOT pg_temp.is_trusted(p.proowner))
         ORDER BY step, object_name
     LOOP
         SELECT string_agg(DISTINCT pg_catalog.pg_describe_object(u.classid, u.objid, 0), ', ')
@@ -74,3 +77,23 @@ BEGIN
     END LOOP;
 END
 $replace$;
+
+-- Whoever was let call the site's own two functions that act was not let call the monitor's.
+DO $revoke$
+DECLARE
+    v_grant record;
+BEGIN
+    FOR v_grant IN
+        SELECT p.oid::regprocedure::text AS signature,
+               CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
+        FROM pg_catalog.pg_proc AS p
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+        CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
+        WHERE n.nspname = 'lock_monitoring' AND p.proname IN ('auto_resolve_blocking', 'cleanup_old_data')
+          AND p.proowner NOT IN ('lock_vault_owner'::regrole, 'lock_door_owner'::regrole)
+          AND a.grantee <> p.proowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', v_grant.signature, v_grant.grantee);
+    END LOOP;
+END
+$revoke$;

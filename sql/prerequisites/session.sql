@@ -1,4 +1,7 @@
 -- First file of both manifests: how this transaction behaves, whether it may run here, and one installer at a time.
+-- The search path comes before anything else: whoever may create in a schema of the DBA's own path could otherwise have an
+-- operator or a function of his chosen and run as the DBA, and built into the vault's indexes, checks and views.
+SET LOCAL search_path = pg_catalog, pg_temp;
 -- Whatever the login's default is: who waited for another installer must see what that one did.
 SET LOCAL statement_timeout = '5min';
 SET LOCAL idle_in_transaction_session_timeout = '5min';
@@ -48,8 +51,6 @@ BEGIN
               ('temp_tablespaces', ''), ('createrole_self_grant', ''), ('password_encryption', 'scram-sha-256'),
               ('restrict_nonsystem_relation_kind', ''), ('transaction_timeout', '0'), ('jit', 'off'),
               ('plan_cache_mode', 'auto'), ('force_parallel_mode', 'off'), ('debug_parallel_query', 'off'),
-              -- the site's triggers on its own tables, and on DDL, find what they name; what is built in comes first
-              ('search_path', concat_ws(', ', 'pg_catalog', nullif(current_setting('search_path'), ''), 'pg_temp')),
               -- triggers and foreign keys hold; only a superuser can have it otherwise
               ('session_replication_role', 'origin')) AS s (name, value)
          WHERE current_setting(s.name, true) IS NOT NULL
@@ -77,6 +78,12 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $one_installer$;
 SET LOCAL lock_timeout = '10s';
+
+-- What the person who installs should know at the end, a sentence a row.
+CREATE TEMP TABLE IF NOT EXISTS lockmon_note (
+    note_id  integer GENERATED ALWAYS AS IDENTITY,
+    sentence text NOT NULL UNIQUE
+) ON COMMIT DROP;
 
 -- A site's existing table gets the columns of ours that it lacks; one that has them all is not locked.
 CREATE OR REPLACE PROCEDURE pg_temp.add_columns(p_table text, p_columns text[])
@@ -133,4 +140,121 @@ BEGIN
         EXECUTE p_definition;
     END IF;
 END
+$$;
+
+-- Whose code may run while this installs, and as the monitor afterwards? What belongs to a superuser, to the installing role
+-- or to the product's own roles gives nobody a right that he has not; whatever else is there was made by others.
+CREATE OR REPLACE FUNCTION pg_temp.is_trusted(p_role oid)
+RETURNS boolean
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (
+        SELECT 1 FROM pg_roles AS r
+        WHERE r.oid = p_role
+          AND (r.rolsuper OR r.rolname = current_user
+               OR r.rolname ~ '^lock_(vault_owner|door_owner|action_log_owner|log_reader|alert_sandbox|site_reader)$'))
+$$;
+
+-- The tables of the product in the schemas that a site may have had before.
+CREATE OR REPLACE FUNCTION pg_temp.shared_tables()
+RETURNS text[]
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY['lock_monitoring.lock_activity_h', 'lock_monitoring.lock_activity_s',
+                 'lock_monitoring.blocking_session_h', 'lock_monitoring.blocking_session_s',
+                 'lock_monitoring.deadlock_event_h', 'lock_monitoring.deadlock_event_s',
+                 'lock_monitoring.lock_wait_analysis_h', 'lock_monitoring.lock_wait_analysis_s',
+                 'lock_monitoring.lock_blocking_l', 'lock_monitoring.deadlock_involvement_l',
+                 'monitoring.alert_configuration_h', 'monitoring.alert_configuration_s',
+                 'monitoring.alert_event_h', 'monitoring.alert_event_s', 'monitoring.alert_state',
+                 'monitoring.alert_message', 'monitoring.alert_delivery', 'monitoring.alert_channel']
+$$;
+
+-- Every table of the vault as it is now: those, their partitions and children, and all of the product's own schemas.
+CREATE OR REPLACE FUNCTION pg_temp.vault_tables()
+RETURNS TABLE (object_id oid, schema_name text, table_name text, owner oid, is_shared boolean)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE tree AS (
+        SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'f')
+          AND (n.nspname IN ('lock_catalog', 'lock_engine', 'lock_log', 'lock_admin')
+               OR n.nspname || '.' || c.relname = ANY (pg_temp.shared_tables()))
+        UNION
+        SELECT i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.oid
+    )
+    SELECT c.oid, n.nspname::text, c.relname::text, c.relowner,
+           n.nspname NOT IN ('lock_catalog', 'lock_engine', 'lock_log', 'lock_admin')
+    FROM tree AS t JOIN pg_class AS c ON c.oid = t.oid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f')
+$$;
+
+-- What of a table is an expression, a type or a routine that somebody else made, so that his code runs when the table is
+-- written to, or already when a query on it is planned. p_all: also triggers, rules and policies that call only what may be
+-- trusted, as whoever owned the table chose what they do. p_strict: whoever made it, unless it is compiled, which only a
+-- superuser can bring; for tables that stay the site's.
+CREATE OR REPLACE FUNCTION pg_temp.parts_of_others(p_table oid, p_all boolean, p_strict boolean DEFAULT false)
+RETURNS TABLE (kind text, column_name text, object_id oid, part text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH parts (kind, column_name, catalog, object_id, part) AS (
+        SELECT 'column', NULL::text, 'pg_class'::regclass::oid, p_table, 'the type of a column or its partition key'
+        UNION ALL
+        -- the contract's default is a function of the site's; every INSERT of the product gives the column, so it never runs
+        SELECT CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated' END, a.attname::text, 'pg_attrdef'::regclass, f.oid,
+               format(CASE a.attgenerated WHEN '' THEN 'the default of %I' ELSE 'the generated column %I' END, a.attname)
+        FROM pg_attrdef AS f JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+        WHERE f.adrelid = p_table AND (a.attname <> 'load_date' OR a.attgenerated <> '')
+        UNION ALL
+        SELECT 'constraint', NULL, 'pg_constraint'::regclass, k.oid, format('the constraint %I', k.conname)
+        FROM pg_constraint AS k WHERE k.conrelid = p_table AND k.contype IN ('c', 'x')
+        UNION ALL
+        SELECT 'index', NULL, 'pg_class'::regclass, i.indexrelid, format('the index %I', c.relname)
+        FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = p_table
+        UNION ALL
+        SELECT 'statistics', NULL, 'pg_statistic_ext'::regclass, s.oid, format('the statistics %I', s.stxname)
+        FROM pg_statistic_ext AS s WHERE s.stxrelid = p_table
+        UNION ALL
+        SELECT 'policy', NULL, 'pg_policy'::regclass, p.oid, format('the policy %I', p.polname)
+        FROM pg_policy AS p WHERE p.polrelid = p_table
+        UNION ALL
+        SELECT 'rule', NULL, 'pg_rewrite'::regclass, w.oid, format('the rule %I', w.rulename)
+        FROM pg_rewrite AS w WHERE w.ev_class = p_table AND w.rulename <> '_RETURN'
+        UNION ALL
+        SELECT 'trigger', NULL, 'pg_trigger'::regclass, t.oid, format('the trigger %I', t.tgname)
+        FROM pg_trigger AS t WHERE t.tgrelid = p_table AND NOT t.tgisinternal
+    )
+    SELECT p.kind, p.column_name, p.object_id, p.part || coalesce(format(' (%s of "%s")', d.described, d.owner), '')
+    FROM parts AS p
+    LEFT JOIN LATERAL (
+        SELECT pg_describe_object(d.refclassid, d.refobjid, 0) AS described, pg_get_userbyid(o.owner) AS owner
+        FROM pg_depend AS d
+        CROSS JOIN LATERAL (
+            SELECT f.proowner AS owner, f.prolang AS language, NULL::"char" AS type FROM pg_proc AS f
+            WHERE d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid
+            UNION ALL
+            SELECT f.oprowner, (SELECT c.prolang FROM pg_proc AS c WHERE c.oid = f.oprcode), NULL FROM pg_operator AS f
+            WHERE d.refclassid = 'pg_operator'::regclass AND f.oid = d.refobjid
+            UNION ALL
+            SELECT f.typowner, NULL, coalesce(e.typtype, f.typtype) FROM pg_type AS f LEFT JOIN pg_type AS e ON e.oid = f.typelem
+            WHERE d.refclassid = 'pg_type'::regclass AND f.oid = d.refobjid
+            UNION ALL
+            SELECT f.opcowner, NULL, NULL FROM pg_opclass AS f
+            WHERE d.refclassid = 'pg_opclass'::regclass AND f.oid = d.refobjid) AS o
+        WHERE d.classid = p.catalog AND d.objid = p.object_id
+          AND d.refobjid >= 16384  -- what initdb made is below
+          AND CASE WHEN NOT p_strict THEN NOT pg_temp.is_trusted(o.owner)
+                   WHEN o.type IS NOT NULL THEN o.type NOT IN ('b', 'e')
+                   ELSE o.language NOT IN (SELECT l.oid FROM pg_language AS l WHERE l.lanname IN ('internal', 'c')) END
+        ORDER BY 1 LIMIT 1
+    ) AS d ON true
+    WHERE d.described IS NOT NULL OR (p_all AND p.kind IN ('policy', 'rule', 'trigger'))
 $$;

@@ -8,7 +8,7 @@ import sys
 import psycopg
 import pytest
 
-from lockmon.install import InstallError, install
+from lockmon.install import InstallError, install, manifest
 from lockmon.install.manifest import SQL_FOLDER
 from tests.conftest import Connect
 from tests.support import catalog, sites, strangers
@@ -145,10 +145,12 @@ def test_a_read_only_connection_is_one_sentence(server: Server) -> None:
         install(f"{server.dsn(name)} options='-c default_transaction_read_only=on'")
 
 
-def test_postgresql_12_is_one_sentence(server: Server, connect: Connect) -> None:
+def test_postgresql_12_is_one_sentence(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = server.create_database()
     connection = connect(name)
-    # No PostgreSQL 12 is at hand: a schema that stands before pg_catalog says what that one would say.
+    # No PostgreSQL 12 is at hand: a function says what that one would say, and the first file asks it.
     connection.execute(
         """
         CREATE SCHEMA older;
@@ -158,12 +160,15 @@ def test_postgresql_12_is_one_sentence(server: Server, connect: Connect) -> None
         $$
         """
     )
-    dsn = f"{server.dsn(name)} options='-c search_path=older,pg_catalog'"
-    done = manage("lockmon_deploy", "--dsn", dsn)
-    assert done.returncode == 1
-    assert one_sentence(done.stderr) == (
-        "CommandError: One Vault lock monitor needs PostgreSQL 13 or newer; this server is 12.22. "
-        "Nothing was changed."
+    listed = manifest.sources()
+    text = listed[0].text.replace("current_setting('server_version", "older.current_setting('server_version")
+    assert text != listed[0].text
+    vars(listed[0])["text"] = text
+    monkeypatch.setattr(manifest, "sources", lambda: listed)
+    with pytest.raises(InstallError) as caught:
+        install(server.dsn(name))
+    assert str(caught.value) == (
+        "One Vault lock monitor needs PostgreSQL 13 or newer; this server is 12.22. Nothing was changed."
     )
     assert connection.execute("SELECT to_regnamespace('lock_monitoring') IS NULL").fetchone() == (True,)
 

@@ -64,6 +64,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--again", action="store_true", help="run the files even where nothing seems to be missing"
         )
+        parser.add_argument(
+            "--system-tenant",
+            metavar="NAME",
+            help="business key, or key as \\x and digits, of the tenant in auth.tenant_h that sessions of "
+            "nobody's belong to; default: the site's own, else one that is added",
+        )
         parser.add_argument("--verify", action="store_true", help="install nothing, only look")
         parser.add_argument("--all", action="store_true", help="list internal objects one by one, too")
         parser.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -95,7 +101,9 @@ class Command(BaseCommand):
             if not options["json"]:
                 self.stdout.write(line)
 
-        done = install.install_on(connection, tell, again=options["again"])
+        done = install.install_on(
+            connection, tell, again=options["again"], system_tenant=options["system_tenant"]
+        )
         tell(
             f"{'Installed' if done.changed else 'Nothing had to be changed'} in {done.database} "
             f"(PostgreSQL {done.server}), {done.seconds:.1f} s."
@@ -116,13 +124,29 @@ class Command(BaseCommand):
                 f"{grant.database}: {what}."
             )
             if options["web_schema"]:
-                connection.execute(
-                    sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
-                        sql.Identifier(WEB_SCHEMA), sql.Identifier(grant.login)
-                    )
-                )
+                self._make_web_schema(connection, grant.login)
                 tell(f"The schema {WEB_SCHEMA} is there for Django's tables.")
         tell("")
+
+    @staticmethod
+    def _make_web_schema(connection: install.Connection, login: str) -> None:
+        row = connection.execute(
+            "SELECT r.rolname, r.rolsuper FROM pg_catalog.pg_namespace AS n "
+            "JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = %s",
+            [WEB_SCHEMA],
+        ).fetchone()
+        if row is not None and row[0] != login and not row[1]:
+            raise CommandError(
+                f"The schema {WEB_SCHEMA} belongs to {row[0]}, whose code would run in the pages' "
+                f'statements: run ALTER SCHEMA {WEB_SCHEMA} OWNER TO "{login}"; and try again. '
+                "The database side is installed."
+            )
+        if row is None:
+            connection.execute(
+                sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(
+                    sql.Identifier(WEB_SCHEMA), sql.Identifier(login)
+                )
+            )
 
     def _password(self, connection: install.Connection, login: str) -> str | None:
         if password := os.environ.get(PASSWORD_VARIABLE):

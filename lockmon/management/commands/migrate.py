@@ -7,7 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.core.management.commands.migrate import Command as DjangoMigrate
-from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+
+from lockmon.management import web_schema
 
 
 class Command(DjangoMigrate):
@@ -24,9 +26,14 @@ class Command(DjangoMigrate):
         return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        """Make the schema for Django's tables if need be, then migrate."""
-        if settings.WEB_SCHEMA:
-            self._make_schema(settings.WEB_SCHEMA)
+        """Make the schema for Django's tables if need be, move those of an older release there, migrate."""
+        if schema := settings.WEB_TABLES_SCHEMA:
+            moved = web_schema.prepare(schema, alone=settings.WEB_SCHEMA is None)
+            if moved and options["verbosity"] > 0:
+                self.stdout.write(
+                    f"{moved} tables were moved from the schema public to {schema}, in which nobody else may "
+                    "create: restart what runs."
+                )
         else:
             self._let_owner_create()
         return super().handle(*args, **options)
@@ -59,23 +66,3 @@ class Command(DjangoMigrate):
                 cursor.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {login}")
         except OperationalError:
             return  # migrate itself says that the database cannot be reached
-
-    @staticmethod
-    def _make_schema(name: str) -> None:
-        connection = connections[DEFAULT_DB_ALIAS]
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", [name])
-                if cursor.fetchone() is None:
-                    cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(name)}")
-        except ProgrammingError as error:
-            login = connection.settings_dict["USER"]
-            raise CommandError(
-                f"{login} may not make the schema {name} for Django's tables: "
-                f"let a DBA run CREATE SCHEMA {name} AUTHORIZATION {login} (or lockmon_deploy --web-schema), "
-                "or name another database in DATABASE_URL."
-            ) from error
-        except OperationalError as error:
-            raise CommandError(
-                f"The database cannot be reached: {str(error).strip().splitlines()[-1]}"
-            ) from error
