@@ -152,7 +152,8 @@ _ENDING_SINCE = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
 _SAY = """
     SELECT pg_catalog.pg_backend_pid(),
            pg_catalog.count(pg_catalog.set_config(w.name, w.value, %s))
-      FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) AS w (name, value)
+      FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))
+        AS w (name, value)
      WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL
 """
 # A login of the monitor works in the reading role. It has that as its default in this database; the default

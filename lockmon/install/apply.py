@@ -149,7 +149,7 @@ def _is_up_to_date(connection: Connection) -> bool:
     from lockmon.install.verification import verify
 
     try:
-        with connection.transaction():
+        with ownership.pinned(connection):
             if not ownership.may_be_read(connection):
                 return False
             row = connection.execute(
@@ -170,8 +170,7 @@ def catalog_hash(connection: Connection) -> str:
     """The digest of the definitions in this database, by this release's file: whoever could have changed the
     installed function is not run."""
     (body,) = manifest.contents().bodies["lock_engine.catalog_hash"]
-    with connection.transaction():
-        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+    with ownership.pinned(connection):
         row = connection.execute(body.encode()).fetchone()
     assert row is not None
     return str(row[0])

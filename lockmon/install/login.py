@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from lockmon.install import ownership
 from lockmon.install.apply import Connection, InstallError
 
 READING_ROLE = "lock_monitoring_role"
@@ -48,7 +49,7 @@ def grant_login(
     if tenants_only:
         roles = []
     try:
-        with connection.transaction():
+        with ownership.pinned(connection):
             known = connection.execute(
                 "SELECT rolcanlogin, rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", [login]
             ).fetchone()

@@ -7,6 +7,8 @@ it is still so, and asks PostgreSQL's own catalogs alone, so that looking runs n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
@@ -153,6 +155,15 @@ _FINDINGS: LiteralString = """
 """
 
 
+@contextmanager
+def pinned(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """A transaction in which names and operators are PostgreSQL's own, whatever the connection looks
+    through."""
+    with connection.transaction():
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        yield
+
+
 def may_be_read(connection: psycopg.Connection[Any]) -> bool:
     """Whether the install's own records are there and reading them runs nobody's code.
 
@@ -184,6 +195,5 @@ def _ask(connection: psycopg.Connection[Any], question: LiteralString, **words: 
     cursor = connection.cursor()
     read_any_name(cursor)
     known = {"owners": list(OWNERS), "own": _OWN_SCHEMAS, "records": _RECORDS}
-    with connection.transaction():
-        cursor.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+    with pinned(connection):
         return cursor.execute(question, known | words).fetchall()

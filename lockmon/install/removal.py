@@ -87,26 +87,28 @@ def what_is_lost(connection: Connection) -> list[Loss]:
 
     A table that belongs to somebody else by now is neither counted nor lost.
     """
-    if not ownership.may_be_read(connection):
-        return []
-    tables = [
-        row
-        for row in connection.execute(
-            """
-            SELECT n.nspname, c.relname
-            FROM pg_catalog.pg_class AS c
-            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('r', 'p')
-              AND (n.nspname = ANY(%s) OR (n.nspname || '.' || c.relname) = ANY(%s))
-            ORDER BY n.nspname <> 'lock_monitoring', n.nspname, c.relname
-            """,
-            [list(OWN_SCHEMAS), _ours("table", "lock_monitoring", "monitoring")],
-        ).fetchall()
-        if ownership.owner_of_others(connection, f"{row[0]}.{row[1]}") is None
-    ]
-    return [
-        Loss(f"{schema}.{name}", _count(connection, sql.Identifier(schema, name))) for schema, name in tables
-    ]
+    with ownership.pinned(connection):
+        if not ownership.may_be_read(connection):
+            return []
+        tables = [
+            row
+            for row in connection.execute(
+                """
+                SELECT n.nspname, c.relname
+                FROM pg_catalog.pg_class AS c
+                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE c.relkind IN ('r', 'p')
+                  AND (n.nspname = ANY(%s) OR (n.nspname || '.' || c.relname) = ANY(%s))
+                ORDER BY n.nspname <> 'lock_monitoring', n.nspname, c.relname
+                """,
+                [list(OWN_SCHEMAS), _ours("table", "lock_monitoring", "monitoring")],
+            ).fetchall()
+            if ownership.owner_of_others(connection, f"{row[0]}.{row[1]}") is None
+        ]
+        return [
+            Loss(f"{schema}.{name}", _count(connection, sql.Identifier(schema, name)))
+            for schema, name in tables
+        ]
 
 
 def remove(connection: Connection) -> Removal:
@@ -117,7 +119,7 @@ def remove(connection: Connection) -> Removal:
     InstallError, and then nothing was changed.
     """
     try:
-        with connection.transaction():
+        with ownership.pinned(connection):
             return _Removing(connection).run()
     except psycopg.errors.LockNotAvailable as error:
         raise InstallError(

@@ -56,30 +56,32 @@ def verify(connection: Connection) -> list[Check]:
     The connection's login must be able to read the catalog, as everybody can; the server's settings are shown
     to a DBA and to members of pg_read_all_settings.
     """
-    readable = ownership.may_be_read(connection)
-    return [
-        *_encoding(connection),
-        *_objects(connection),
-        *_roles(connection),
-        *_owners(connection, readable),
-        *_tenant(connection, readable),
-        *_definitions(connection, readable),
-        *_settings(connection),
-    ]
+    with ownership.pinned(connection):
+        readable = ownership.may_be_read(connection)
+        return [
+            *_encoding(connection),
+            *_objects(connection),
+            *_roles(connection),
+            *_owners(connection, readable),
+            *_tenant(connection, readable),
+            *_definitions(connection, readable),
+            *_settings(connection),
+        ]
 
 
 def drift(connection: Connection) -> list[Drift]:
     """The functions of this database that are missing or have another body than the files, by name."""
     wanted = manifest.contents().bodies
     found: dict[str, set[str]] = defaultdict(set)
-    rows = connection.execute(
-        """
-        SELECT n.nspname || '.' || p.proname, p.prosrc
-        FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-        WHERE n.nspname || '.' || p.proname = ANY(%s)
-        """,
-        [list(wanted)],
-    )
+    with ownership.pinned(connection):
+        rows = connection.execute(
+            """
+            SELECT n.nspname || '.' || p.proname, p.prosrc
+            FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+            WHERE n.nspname || '.' || p.proname = ANY(%s)
+            """,
+            [list(wanted)],
+        ).fetchall()
     for name, body in rows:
         found[name].add(body)
     different = []

@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 
-from lockmon.install import InstallError, grant_login, install, remove, verify, what_is_lost
+from lockmon.install import InstallError, drift, grant_login, install, remove, verify, what_is_lost
 from lockmon.install import connect as connect_installer
 from tests.conftest import Connect
 from tests.support import sites, traps
-from tests.support.traps import EVIL
 from tests.support.servers import Server
+from tests.support.traps import EVIL
 
 SYSTEM_ROW = (
     "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, load_date, record_source) "
@@ -39,8 +39,12 @@ def test_nothing_planted_in_the_search_path_runs_as_the_installer(
     with connect_installer(server.dsn(name)) as installer:
         grant_login(installer, "planted_app", "only-for-tests")
         assert [check for check in verify(installer) if not check.passed] == []
-        assert what_is_lost(installer)
-        remove(installer)
+    # over a connection of somebody else's making, too: this one has the database's path
+    other = connect(name)
+    grant_login(other, "planted_app", "only-for-tests")
+    assert drift(other) == [] and [check for check in verify(other) if not check.passed] == []
+    assert what_is_lost(other)
+    remove(other)
     assert traps.ran(dba) == []
 
 

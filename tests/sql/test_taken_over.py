@@ -9,8 +9,8 @@ from lockmon.install import InstallError, install, remove, verify, what_is_lost
 from lockmon.install import connect as connect_installer
 from tests.conftest import Connect
 from tests.support import sites, traps
-from tests.support.traps import EVIL
 from tests.support.servers import Server
+from tests.support.traps import EVIL
 
 # What the owner of a table of the contract can leave in it; each would run as the vault's owner
 VAULT_KINDS = {
