@@ -146,6 +146,7 @@ _FINDINGS: LiteralString = """
     JOIN pg_constraint AS k ON k.confrelid = r.oid AND k.contype = 'f'
     JOIN pg_class AS c ON c.oid = k.conrelid
     JOIN others AS o ON o.oid = c.relowner
+    WHERE k.conrelid NOT IN (SELECT t.oid FROM tables AS t)
     UNION ALL
     SELECT r.name, format('drop its %%s %%I, which runs code of "%%s"', p.kind, p.name, u.owner)
     FROM relations AS r

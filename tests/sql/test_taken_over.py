@@ -63,7 +63,11 @@ def test_schemas_and_tables_of_the_site_are_taken_over_and_given_back(
     if dba.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [reader]).fetchone() is None:
         dba.execute(f"CREATE ROLE {reader} LOGIN")
     dba.execute(
-        f"SET ROLE {EVIL}; GRANT USAGE ON SCHEMA lock_monitoring TO {reader};"
+        f"SET ROLE {EVIL};"
+        "CREATE FUNCTION lock_monitoring.cleanup_old_data(p_retention_days integer DEFAULT 30)"
+        " RETURNS TABLE (cleanup_summary varchar, records_cleaned integer) LANGUAGE sql AS"
+        " $$ SELECT 'x'::varchar, 1 $$;"
+        f"GRANT USAGE ON SCHEMA lock_monitoring TO {reader};"
         f"GRANT SELECT, TRIGGER ON lock_monitoring.lock_activity_s TO {reader};"
         f"GRANT EXECUTE ON FUNCTION lock_monitoring.cleanup_old_data(integer) TO {reader}; RESET ROLE"
     )
