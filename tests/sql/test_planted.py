@@ -7,7 +7,16 @@ import subprocess
 
 import pytest
 
-from lockmon.install import InstallError, drift, grant_login, install, remove, verify, what_is_lost
+from lockmon.install import (
+    SQL_FOLDER,
+    InstallError,
+    drift,
+    grant_login,
+    install,
+    remove,
+    verify,
+    what_is_lost,
+)
 from lockmon.install import connect as connect_installer
 from tests.conftest import Connect, OpenSession
 from tests.support import sites, traps
@@ -269,7 +278,7 @@ def test_a_tenant_of_the_site_can_be_named(server: Server, connect: Connect) -> 
         install(server.dsn(name), system_tenant="NOBODY")
     done = subprocess.run(
         [server.program("psql"), "-X", "-d", server.dsn(name), "-f", sites.STEPS[1]],
-        cwd=sites.SQL_FOLDER,
+        cwd=SQL_FOLDER,
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.core.management import call_command
 from django.db import connections
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from lockmon import actions, doctor, install
 from lockmon.alerts.evaluate import AlertEvaluator
@@ -53,7 +54,10 @@ class Product:
     def __init__(self, server: Server, dsn: str, session: OpenSession) -> None:
         ensure_schedules()
         self._server, self._dsn = server, dsn
-        self._steady = steady(server, dsn)
+        # the questions of this class are no statements of ours
+        given = steady(server, dsn)
+        options = f"{conninfo_to_dict(given)['options']} -c search_path=pg_catalog"
+        self._steady = make_conninfo(given, options=options)
         self._session = session
         self._key = 0
         self._browser = browser("superuser")

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from lockmon.install import install
+from lockmon.install import SQL_FOLDER, install
 from tests.support import sites
 from tests.support.servers import Server
 
@@ -190,7 +190,7 @@ def by_psql(server: Server, database: str) -> None:
     for step in sites.STEPS:
         done = subprocess.run(
             [server.program("psql"), "-X", "-d", server.dsn(database), "-f", step],
-            cwd=sites.SQL_FOLDER,
+            cwd=SQL_FOLDER,
             capture_output=True,
             text=True,
             check=False,
