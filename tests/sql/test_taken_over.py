@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 
-from lockmon.install import InstallError, install, remove, verify, what_is_lost
+from lockmon.install import (
+    SQL_FOLDER,
+    InstallError,
+    install,
+    manifest,
+    ownership,
+    remove,
+    verify,
+    what_is_lost,
+)
 from lockmon.install import connect as connect_installer
+from lockmon.install.verification import ROLES
 from tests.conftest import Connect
 from tests.support import sites, traps
 from tests.support.servers import Server
@@ -287,3 +299,21 @@ def test_an_index_that_was_built_upon_somebodys_operator_is_made_anew(
     assert dba.execute("SELECT pg_get_indexdef(%s::regclass)", [index]).fetchone() == before
     assert [check for check in verify(dba) if not check.passed] == []
     assert traps.ran(dba) == []
+
+
+def test_the_lists_of_ours_are_complete() -> None:
+    """The first file of the install names the tables that a site may have had, and the roles of ours."""
+    text = (SQL_FOLDER / "prerequisites" / "session.sql").read_text(encoding="utf-8")
+    named = set(re.findall(r"'((?:lock_monitoring|monitoring)\.\w+)'", text))
+    ours = {
+        f"{schema}.{name}"
+        for kind, schema, name in manifest.contents().objects
+        if kind == "table" and schema in ("lock_monitoring", "monitoring")
+    }
+    assert named == ours
+    (roles,) = re.findall(r"'\^lock_\(([a-z_|]+)\)\$'", text)
+    assert {f"lock_{name}" for name in roles.split("|")} == set(ownership.OWNERS)
+    assert set(ownership.OWNERS) == {name for name in ROLES if not name.endswith("_role")}
+    for file in ("check_roles.sql", "take_owners.sql"):
+        text = (SQL_FOLDER / "prerequisites" / file).read_text(encoding="utf-8")
+        assert set(ownership.OWNERS) <= set(re.findall(r"'(lock_\w+)'", text)), file
