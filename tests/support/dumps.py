@@ -38,4 +38,9 @@ def restore(server: Server, database: str, file: Path, tool: str) -> str:
         done = run(program(server, "psql"), "-X", "-q", "-d", server.dsn(database), "-f", str(file))
     else:
         done = run(program(server, "pg_restore"), "-d", server.dsn(database), str(file))
-    return done.stderr
+    # a setting that only a pg_dump newer than the server knows, and the sum of such complaints
+    return "\n".join(
+        line
+        for line in done.stderr.splitlines()
+        if "transaction_timeout" not in line and "errors ignored on restore" not in line
+    )
