@@ -8,11 +8,13 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+
+from ..literals import hide_literals as hide_literals
+from ..literals import shape_of as shape_of
 
 MAX_TEXT = 20_000
 """Characters of one hostile text that a page shows; exports give all of it."""
@@ -291,35 +293,3 @@ def printable_name(text: str | None, fallback: str = "(no name)") -> str:
     """Return a user's or application's name on one line, or the fallback where it is empty."""
     name = one_line(text, 60)
     return unicodedata.normalize("NFC", name) if name else fallback
-
-
-_LITERAL = re.compile(
-    r"(?P<keep>\"(?:[^\"]|\"\")*(?:\"|$))"
-    r"|(?P<comment>/\*(?:[^*]|\*+[^*/])*(?:\*+/|\**$)|--[^\n]*)"
-    r"|(?P<string>\b[eE]'(?:[^'\\]|''|\\.)*(?:'|\\?$)|'(?:[^']|'')*(?:'|$)|\$[A-Za-z_]\w*\$.*|\$\$(?:[^$]|\$[^$])*(?:\$\$|\$?$))"
-    r"|(?P<number>(?<![\w$\".])[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)(?!\w))",
-    re.S,
-)
-
-
-def _hidden(match: re.Match[str]) -> str:
-    if match.lastgroup == "keep":
-        return match.group()
-    return " " if match.lastgroup == "comment" else "?"
-
-
-@lru_cache(maxsize=2048)
-def hide_literals(text: str | None) -> str | None:
-    """Return a statement with constants replaced by ``?`` and without comments: lock_engine.hide_literals in
-    Python."""
-    if text is None:
-        return None
-    return _LITERAL.sub(_hidden, text[:20_000])
-
-
-@lru_cache(maxsize=2048)
-def shape_of(text: str | None) -> str | None:
-    """Return what is the same in statements that differ by constants and spacing only; groups like
-    waiters."""
-    hidden = hide_literals(None if text is None else text[:2000])
-    return None if hidden is None else " ".join(hidden.split()).lower()

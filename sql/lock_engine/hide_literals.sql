@@ -1,8 +1,11 @@
 -- Query text with its constants replaced by ?: what people may see who may not see data, and what a fingerprint is
--- taken of. Works on text cut in the middle of a literal: what follows an unclosed quote is hidden, and so is all
--- that follows a tagged dollar quote. Comments go too, because applications write identifiers of users into them.
--- One pass finds identifiers, comments and strings, so that a quote inside one of them opens nothing else; no
--- non-greedy operators, because PostgreSQL's alternation is always greedy.
+-- taken of. lockmon/literals.py is the same rule in Python; tests/support/literals.py is the table of cases of both.
+-- Works on text cut in the middle of a literal, and hides too much rather than too little: what follows an unclosed
+-- quote or comment, a tagged dollar quote, or a \' that ends a string or not (standard_conforming_strings) is hidden.
+-- Comments go too, because applications write identifiers of users into them; they nest, three deep, below that the rest
+-- of the text goes. One pass finds names in quotes, comments, strings and numbers, so that a quote inside one of them
+-- opens nothing else; of the alternatives PostgreSQL takes the longest, so none of them may reach into another token.
+-- Values that are no constants (SET x TO token, PASSWORD) go in a second step, which sees no quote any more.
 CREATE OR REPLACE FUNCTION lock_engine.hide_literals(p_query text)
 RETURNS text
 LANGUAGE plpgsql
@@ -11,21 +14,55 @@ PARALLEL SAFE
 STRICT
 SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  -- Not within a word: the character before is none of a name's. Every character beyond ASCII is, as in PostgreSQL.
+  c_apart CONSTANT text := E'(?<![^\x01-#%-/:-@\\[-^`{-\x7f])';
+  -- Inside a comment: anything that neither ends it nor begins another one.
+  c_in CONSTANT text := '\*+[^*/]|/+[^*/]|[^*/]';
+  c_closed_0 CONSTANT text := '/\*(?:' || c_in || ')*\*+/';
+  c_closed_1 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_0 || ')*\*+/';
+  c_closed_2 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_1 || ')*\*+/';
+  c_closed_3 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_2 || ')*\*+/';
+  -- A comment that the text ends in, or that nests deeper.
+  c_open_0 CONSTANT text := '/\*(?:' || c_in || ')*(?:\**$|/+$|/*/\*.*)';
+  c_open_1 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_0 || ')*(?:\**$|/+$|/*' || c_open_0 || ')';
+  c_open_2 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_1 || ')*(?:\**$|/+$|/*' || c_open_1 || ')';
+  c_open_3 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_2 || ')*(?:\**$|/+$|/*' || c_open_2 || ')';
+  -- The name of a setting, and all up to the end of a statement.
+  c_name CONSTANT text := '(?:"[^"]*"|[^\s"=;,()])+';
+  c_rest CONSTANT text := '(?:[^;"]|"[^"]*")*';
+  -- In collation C words and blanks are the same in every database.
+  v_text text COLLATE "C";
 BEGIN
-  RETURN regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
-           translate(left(p_query, 20000), E'\x01', ''),
-           '("(?:[^"]|"")*(?:"|$))'
-           '|(/\*(?:[^*]|\*+[^*/])*(?:\*+/|\**$)|--[^\n]*)'
-           '|\m[eE]''(?:[^''\\]|''''|\\.)*(?:''|\\?$)'
-           '|''(?:[^'']|'''')*(?:''|$)'
-           '|\$[A-Za-z_]\w*\$.*'
-           '|\$\$(?:[^$]|\$[^$])*(?:\$\$|\$?$)',
-           E'\\1\\2\x01', 'g'),
-         E'(?:/\\*(?:[^*\x01]|\\*+[^*/\x01])*(?:\\*+/)?|--[^\n\x01]*)\x01', ' ', 'g'),
-         E'("(?:[^"]|"")*"?)\x01', '\1', 'g'),
-         E'\x01', '?', 'g'),
-         '(^|[^\w$".])[-+]?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)(?!\w)', '\1?', 'g');
+  v_text := regexp_replace(translate(left(p_query, 20000), E'\x01\x02', '') COLLATE "C",
+       '("(?:[^"]|"")*")'
+    || '|(' || c_closed_3 || '|' || c_open_3 || '|--[^\n]*)'
+    || '|"(?:[^"]|"")*$'
+    || '|' || c_apart || '[eE]''(?:[^''\\]|''''|\\.)*(?:''|\\?$)'
+    || '|' || c_apart || '[eE][sS][cC][aA][pP][eE]\s*''\\'''
+    || '|''(?:[^''\\]|''''|\\[^''])*(?:''|\\?$|\\''.*)'
+    || '|\$[^$\s0-9''"(),;][^$\s''"(),;]*\$.*'
+    || '|\$\$(?:[^$]|\$[^$])*(?:\$\$|\$?$)'
+    || '|\$[0-9]{6,}'
+    || '|' || c_apart || '[-+]?\.?[0-9][\w.]*(?:[eE][-+][0-9][\w.]*)?',
+    E'\\1\x02\\2\x01', 'g');
+  -- What stands between the two marks was a comment; what ends with a quote before them was a name.
+  v_text := replace(replace(regexp_replace(v_text, E'\x02[^\x01\x02]+\x01', ' ', 'g'), E'"\x02\x01', '"'), E'\x02\x01', '?');
+  IF v_text ~* '\m(?:set|identified)\M' THEN
+    v_text := regexp_replace(v_text,
+         '((?:(?:^|;)\s*set\s+(?:(?:session|local)\s+)?(?:' || c_name || '\s*(?:=|\mto\M)|time\s+zone\M|password\M)'
+      || '|\mset\s+(?:(?:session|local)\s+)?' || c_name || '\s+to\M|\midentified\s+by\M)\s*)' || c_rest, '\1?', 'gi');
+  END IF;
+  IF v_text ~* '(?:^|;)\s*(?:alter|create|copy)\M' THEN
+    v_text := regexp_replace(v_text,
+         '((?:\mset\s+' || c_name || '\s*=|\mconnection\M|\mprogram\M)\s*)' || c_rest, '\1?', 'gi');
+    v_text := regexp_replace(v_text, '(\moptions\s*\()(?:[^;)"]|"[^"]*")*', '\1?', 'gi');
+    IF v_text ~* '(?:^|;)\s*(?:alter|create)\s+(?:role|user|group)\M' THEN
+      v_text := regexp_replace(v_text, '(\mpassword\M\s*)' || c_rest, '\1?', 'gi');
+    END IF;
+  END IF;
+  RETURN v_text;
 END
 $function$;
 COMMENT ON FUNCTION lock_engine.hide_literals(text) IS
-  'The query with string, number and dollar-quoted constants replaced by ? and without comments. Never raises.';
+  'The query with string, number and dollar-quoted constants, values of SET and passwords replaced by ? and without comments. Never raises.';
