@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils.translation import gettext_lazy
 
+from .asking import allow_listed
 from .groups import VIEW_PAGES
 
 View = Callable[..., HttpResponse]
@@ -23,6 +24,10 @@ class LockmonAdminSite(admin.AdminSite):
     index_title = gettext_lazy("Overview")
     enable_nav_sidebar = False
     site_url = None
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register a list; whoever brings it, it answers what it offers and nothing else (lockmon.asking)."""
+        super().register(model_or_iterable, allow_listed(admin_class), **options)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         from .views import routes

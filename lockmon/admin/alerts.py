@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from .. import errors
 from ..alerts import messages as texts
 from ..alerts import pages, pictures
 from ..groups import CHANGE_SETTINGS
@@ -43,6 +44,7 @@ class AlertAdmin(HistoryAdmin):
         "events_30_days",
     )
     list_filter = ("is_active", "alert_severity", "level")
+    shown_whole = ("state_now",)
     search_fields = ("alert_name", "description")
     ordering = (F("open_event_key").asc(nulls_last=True), "-is_active", "alert_name")  # type: ignore[assignment]
     list_display_links = None
@@ -159,6 +161,7 @@ class AlertEventAdmin(HistoryAdmin):
     ordering = ("-is_open", "-raised_at")  # type: ignore[assignment]
     when_field = "raised_at"
     when_default = "any"
+    asked_by = ("alert_key",)
     export_columns = tuple(
         Column(name, name)
         for name in (
@@ -191,9 +194,6 @@ class AlertEventAdmin(HistoryAdmin):
     def has_act_permission(self, request: HttpRequest) -> bool:
         """Whether this person may act on events; used by the actions' ``permissions``."""
         return bool(request.user.has_perm(CHANGE_SETTINGS))
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup == "alert_key" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="alert", ordering="alert_name")
     def alert(self, event: AlertEvent) -> SafeString:
@@ -264,4 +264,16 @@ class AlertMessageAdmin(HistoryAdmin):
         "last_sentence",
     )
     list_filter = ("kind", "state")
+    shown_whole = ("sent_by",)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """A recipient's own answer can quote the message: it is for who may see query texts."""
+        shown = super().get_list_display(request)
+        cut = not self.sees_texts(request)
+        return ["problem" if cut and name == "last_sentence" else name for name in shown]
+
+    @admin.display(description="last sentence")
+    def problem(self, message: AlertMessage) -> str:
+        return errors.problem(message.last_sentence, may_see=False)
+
     ordering = ("-message_id",)

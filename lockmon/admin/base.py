@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from .. import watched_words
+from ..asking import AllowListedAdmin, is_free_text
 from ..groups import EXPORT_HISTORY, VIEW_QUERY_TEXT
 from ..views import words
 from ..views.context import page, unreachable
@@ -34,7 +35,7 @@ def rendered(response: HttpResponse) -> HttpResponse:
     return response
 
 
-class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class HistoryAdmin(AllowListedAdmin):
     """A read-only history list over a satellite: nobody adds, changes or deletes the past."""
 
     actions = None
@@ -45,9 +46,8 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_max_show_all = 200
     ordering = ("-satellite_id",)
     when_field = "load_date"
-    text_fields: tuple[str, ...] = ()
-    """Columns that hold query text: searched and exported only with the permission to see them."""
     text_search: tuple[str, ...] = ()
+    """Columns that hold query text: searched only with the permission to see them."""
     export_columns: tuple[Column, ...] = ()
     told_of: tuple[str, str] | None = None
     """The fields that say of what time a row's page speaks."""
@@ -64,6 +64,15 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """What a row's page shows where no fieldsets say it: all to who may see query texts; to others
+        what is exported, what is no free text, and what the list shows whole."""
+        columns = self.opts.fields
+        if self.sees_texts(request):
+            return [column.name for column in columns]
+        shown = {column.path for column in self.export_columns if not column.text} | set(self.shown_whole)
+        return [column.name for column in columns if column.name in shown or not is_free_text(column)]
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Texts are searched only by those who may see them: a search would tell what is in them."""

@@ -96,6 +96,7 @@ class ActionLogAdmin(HistoryAdmin):
     )
     search_fields = ("acting_for", "policy", "logged_by", "reason", "target_pid__exact", "target_application")
     ordering = ("-action_id",)
+    shown_whole = ("acting_for",)
     when_field = "requested_at"
     when_default = "any"
     export_columns = (
@@ -186,6 +187,7 @@ class PolicyAdmin(HistoryAdmin):
     list_display = ("name", "shown_mode", "rule", "version", "edited", "stops_24h", "would_stop_24h")
     list_display_links = None
     list_filter = ("mode",)
+    shown_whole = ("policy",)
     search_fields = ("policy", "description")
     ordering = ("policy",)
     change_list_template = "admin/lockmon/door/policy_list.html"

@@ -47,6 +47,7 @@ class WhenFilter(admin.ListFilter):
     title = "when"
     template = "admin/lockmon/when_filter.html"
     parameter = "when"
+    parameters = ("since", "until")
     presets: ClassVar[dict[str, tuple[str, timedelta | None]]] = {
         "hour": ("last hour", timedelta(hours=1)),
         "day": ("last 24 hours", timedelta(days=1)),

@@ -54,7 +54,6 @@ class LockActivityAdmin(TextAware):
     text_search = ("query_text",)
     search_help_text = "User, application, object, pid; query text where you may see it."
     heavy = ("query_text", "hash_diff")
-    text_fields = ("query_text",)
     lasting = ("load_date", "load_end_date")
     told_of = lasting
     export_columns = (

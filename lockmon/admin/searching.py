@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
 
-from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Page, Paginator
 from django.db import connections
 from django.db.models import Model, QuerySet
@@ -21,6 +20,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from .. import watched, watched_words
+from ..asking import AllowListedChangeList
 from ..calls.coverage import monitor_status
 from ..views.context import VAULT
 from .filters import WhenFilter
@@ -81,7 +81,7 @@ class Reach:
     older: str
 
 
-class HistoryChangeList(ChangeList):
+class HistoryChangeList(AllowListedChangeList):
     """A list that says how far back it has searched, where that is not the whole period."""
 
     reach: Reach | None = None
