@@ -96,7 +96,8 @@ def endpoint(view: View) -> Callable[[HttpRequest], HttpResponse]:
         except BadRequestError as error:
             return answer({"error": str(error)}, 400)
         except DatabaseError as error:
-            return answer({"error": database_sentence(error)}, 503)
+            said = database_sentence(error, user.has_perm(VIEW_QUERY_TEXT))
+            return answer({"error": said}, 503)
 
     return checked
 

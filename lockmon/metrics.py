@@ -22,7 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from lockmon import vault
+from lockmon import errors, vault
 from lockmon.calls import metrics as calls
 
 log = logging.getLogger("lockmon.metrics")
@@ -130,7 +130,7 @@ class VaultCollector(Collector):
                 with vault.cursor(alias) as cursor:
                     parts[name] = call(cursor)
             except DatabaseError as error:
-                log.debug("The metrics of part %s cannot be read: %s", name, error)
+                log.debug("The metrics of part %s cannot be read: %s", name, errors.told(error))
                 if connections[alias].connection is None or connections[alias].errors_occurred:
                     connections[alias].close_if_unusable_or_obsolete()
                 if not connections[alias].is_usable():

@@ -7,13 +7,17 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import FrameType
+from typing import ParamSpec
 
+import psycopg
 from django.conf import settings
+from django.db import DatabaseError
 
-from lockmon import vault
+from lockmon import errors, vault
 from lockmon.calls import vault as vault_calls
 from lockmon.monitor.cluster import ClusterWatch
 from lockmon.monitor.logs import LogFileError, newest, read_file
@@ -27,6 +31,30 @@ log = logging.getLogger("lockmon.tasks")
 DEFAULT_RETENTION_DAYS = 30
 
 
+_Given = ParamSpec("_Given")
+
+
+class TaskError(Exception):
+    """A task met an error of the database; the text is what everybody may read of it."""
+
+
+def told(task: Callable[_Given, str]) -> Callable[_Given, str]:
+    """Decorator: the queue keeps, shows and logs a failed task's error with its traceback, so that
+    PostgreSQL's own sentence and DETAIL stay out of it."""
+
+    @wraps(task)
+    def run(*args: _Given.args, **kwargs: _Given.kwargs) -> str:
+        try:
+            return task(*args, **kwargs)
+        except (DatabaseError, psycopg.Error) as error:
+            failed = TaskError(f"{task.__name__}: {errors.told(error)}")
+        # raised out here, so that it does not bring the error along
+        raise failed
+
+    return run
+
+
+@told
 def watch(alias: str = "vault") -> str:
     """Run the resident loop in this worker, as leader or standby; ends at once where both are there already.
 
@@ -63,6 +91,7 @@ def closing_books_on_sigterm(stop: threading.Event) -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@told
 def analyze(alias: str = "vault", hours: int = 24) -> str:
     """Analyse the lock waits of the last hours, all tenants; returns the summary."""
     with vault.cursor(alias) as cursor:
@@ -70,6 +99,7 @@ def analyze(alias: str = "vault", hours: int = 24) -> str:
     return "; ".join(row.analysis_summary for row in rows) or "There was nothing to analyse."
 
 
+@told
 def follow_log(alias: str = "vault") -> str:
     """Take what is new in the log that LOCKMON_LOCAL_LOG names; returns one sentence, also where that
     failed."""
@@ -89,11 +119,13 @@ def follow_log(alias: str = "vault") -> str:
     )
 
 
+@told
 def report(alias: str = "vault", period: str = "week") -> str:
     """Make, store and send the report of the last day, week or month; returns its summary."""
     return make(alias, period).summary
 
 
+@told
 def cleanup(alias: str = "vault", days: int = DEFAULT_RETENTION_DAYS) -> str:
     """Delete what ended more than so many days ago; returns what was deleted, in words."""
     return "; ".join(f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in clean(alias, days))

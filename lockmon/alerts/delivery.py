@@ -17,7 +17,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.utils import DNS_NAME
 from django.db import connections
 
-from lockmon import vault
+from lockmon import errors, vault
 from lockmon.calls import alert_messages as calls
 from lockmon.views.context import vault_name
 
@@ -188,6 +188,6 @@ def send_in_own_thread(alias: str) -> None:
     try:
         send_waiting(alias)
     except Exception as error:
-        log.error("Alert messages could not be sent: %s", channels.scrub(str(error)))
+        log.error("Alert messages could not be sent: %s", channels.scrub(errors.told(error)))
     finally:
         connections.close_all()

@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 from django.db import connections
 
+from lockmon import errors
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.calls import home
@@ -98,7 +99,7 @@ class AlertEvaluator:
                     counted.worked("alerts")
                 except Exception as error:
                     self.close()
-                    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                    text = f"{type(error).__name__}: {errors.told(error)}"
                     if text != failing:
                         log.error("Alerts are not evaluated: %s", text)
                     failing = text
@@ -248,6 +249,7 @@ class AlertEvaluator:
             evaluated.sentence,
             now,
             round(evaluated.milliseconds, 3),
+            evaluated.whole_sentence,
         )
         return change, standing
 
@@ -309,7 +311,8 @@ class AlertEvaluator:
                 self._asked_at = time.monotonic()
             except Exception as error:
                 log.error(
-                    "The task that sends alert messages could not be queued: %s", channels.scrub(str(error))
+                    "The task that sends alert messages could not be queued: %s",
+                    channels.scrub(errors.told(error)),
                 )
                 self._send_here()
         if waiting.oldest_seconds > UNSENT_SECONDS:
@@ -334,7 +337,7 @@ class AlertEvaluator:
                 calls.mirror_alert_events(cursor)
             self._mirror_problem = ""
         except psycopg.Error as error:
-            text = " ".join(str(error).split())
+            text = errors.told(error)
             if self._connection is None or self._connection.closed:
                 raise
             if text != self._mirror_problem:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import Error as DjangoDatabaseError
 from psycopg import Error as DatabaseError
 
-from lockmon import watched, watched_words
+from lockmon import errors, watched, watched_words
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.calls.base import Cursor
@@ -49,7 +49,7 @@ def rules_of(alert: calls.AlertInput) -> Rules:
 
 
 def observe(alert: calls.AlertInput, value: Decimal | None, sentence: str | None) -> Observation:
-    """Return what an evaluation means: a level, or an error with PostgreSQL's sentence."""
+    """Return what an evaluation means: a level, or an error with what everybody may read of it."""
     if sentence is not None:
         return Observation("error", None, sentence)
     if value is None:
@@ -105,7 +105,7 @@ def situation(cursor: Cursor, alert: calls.AlertInput, now: datetime) -> dict[st
         extra = facts.more(cursor, alert, bool(around.get("queued_ddl")))
         return around | ({"extra": extra} if extra else {})
     except (DatabaseError, DjangoDatabaseError) as error:
-        return {"situation_problem": " ".join(str(error).split())[:300]}
+        return {"situation_problem": errors.told(error, limit=300)}
 
 
 def not_watched(cursor: Cursor, alert: calls.AlertInput, decision: Decision, now: datetime) -> dict[str, str]:

@@ -12,6 +12,7 @@ import psycopg
 from django import forms
 from django.utils import timezone
 
+from lockmon import errors as database_errors
 from lockmon.calls.alerts import AlertVersion
 
 from . import channels, lifecycle, messages
@@ -160,9 +161,10 @@ class AlertForm(forms.Form):
         ("History", ("change_note",)),
     )
 
-    def __init__(self, *args: Any, alias: str = "vault", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, alias: str = "vault", see_text: bool = False, **kwargs: Any) -> None:
+        """see_text: whether this person may see query texts, which an error of the query can quote."""
         super().__init__(*args, **kwargs)
-        self.alias = alias
+        self.alias, self.see_text = alias, see_text
         self.trial: str = ""
         names = channels.channel_names()
         if names:
@@ -188,7 +190,7 @@ class AlertForm(forms.Form):
             )
         query = data.get("alert_query")
         if query:
-            value, problem = try_query(self.alias, query)
+            value, problem = try_query(self.alias, query, self.see_text)
             if problem is None and value is not None:
                 level = lifecycle.level_of(value, warning, critical)
                 rule = messages.rule_in_words(warning, critical)
@@ -223,16 +225,19 @@ def initial_of(version: AlertVersion) -> dict[str, Any]:
     return shown | {"version": version.satellite_id, "change_note": ""}
 
 
-def try_query(alias: str, query: str) -> tuple[Decimal | None, str | None]:
-    """Run a query once in the sandbox; return its value, or the sentence of why there is none."""
+def try_query(alias: str, query: str, see_text: bool = False) -> tuple[Decimal | None, str | None]:
+    """Run a query once in the sandbox; return its value, or the sentence of why there is none.
+
+    see_text: in PostgreSQL's own words, which can quote texts of other sessions.
+    """
     sandbox = Sandbox(alias, "alert-form")
     try:
         evaluated = sandbox.evaluate(query, TIMEOUT_SECONDS)
     except psycopg.Error as error:
-        return None, f"The query could not be tried: {' '.join(str(error).split())[:200]}"
+        return None, f"The query could not be tried: {database_errors.for_person(error, see_text)}"
     finally:
         sandbox.close()
-    return evaluated.value, evaluated.sentence
+    return evaluated.value, (see_text and evaluated.whole_sentence) or evaluated.sentence
 
 
 def key_of(name: str) -> bytes:

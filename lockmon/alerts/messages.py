@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from lockmon import errors
 from lockmon.calls.alerts import AlertInput
 from lockmon.calls.base import Cursor
 from lockmon.calls.catalog import WaitNode, waits_for
@@ -218,6 +219,8 @@ def write(kind: str, context: dict[str, Any], vault: str) -> Message:
         "tree_url": _link("lockmon_time", at=context["at"]) if context.get("at") else None,
         "event_url": _link("lockmon_alert_event", context["event_key"]) if context.get("event_key") else None,
     }
+    if kind == "channel" and context.get("sentence"):
+        full["sentence"] = errors.problem(str(safe["sentence"]), may_see=False)
     subject = _subject(kind, context, vault)
     full["subject"] = subject
     return Message(

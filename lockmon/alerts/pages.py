@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial, update_wrapper
 from typing import Any
 
-import psycopg
 from django.contrib import messages as flash
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
@@ -16,10 +15,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
-from lockmon import vault, watched_words
+from lockmon import errors, vault, watched_words
 from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
-from lockmon.groups import CHANGE_SETTINGS, VIEW_PAGES
+from lockmon.groups import CHANGE_SETTINGS, VIEW_PAGES, VIEW_QUERY_TEXT
 from lockmon.models.alerts import Alert, AlertEvent, AlertEventVersion, AlertMessage, AlertVersion
 from lockmon.views import words
 from lockmon.views.context import page, unreachable
@@ -55,6 +54,18 @@ def _may_edit(request: HttpRequest) -> None:
 def _may_see(request: HttpRequest) -> None:
     if not request.user.has_perm(VIEW_PAGES):
         raise PermissionDenied
+
+
+def _sees_text(request: HttpRequest) -> bool:
+    return bool(request.user.has_perm(VIEW_QUERY_TEXT))
+
+
+def _whole(request: HttpRequest, key: str) -> str | None:
+    """PostgreSQL's own sentence of why an alert's query fails now, for whoever may see query texts."""
+    if not _sees_text(request):
+        return None
+    with vault.cursor(ALIAS) as cursor:
+        return calls.whole_sentence(cursor, _key(key))
 
 
 def _who(request: HttpRequest) -> str:
@@ -100,9 +111,8 @@ def _save(request: HttpRequest, form: AlertForm, key: bytes, version: int | None
                 cursor, key, version, form.values(), _who(request), form.cleaned_data["change_note"] or None
             )
     except DatabaseError as error:
-        cause = error.__cause__
-        if isinstance(cause, psycopg.Error) and cause.diag.message_primary and cause.sqlstate:
-            return cause.diag.message_primary
+        if getattr(errors.cause_of(error), "sqlstate", None):
+            return errors.for_person(error, _sees_text(request))
         raise
     return None
 
@@ -110,7 +120,7 @@ def _save(request: HttpRequest, form: AlertForm, key: bytes, version: int | None
 def add(request: HttpRequest, site: AdminSite, initial: dict[str, Any] | None = None) -> HttpResponse:
     """A new alert. Trying it saves nothing."""
     _may_edit(request)
-    form = AlertForm(request.POST or None, initial=initial, alias=ALIAS)
+    form = AlertForm(request.POST or None, initial=initial, alias=ALIAS, see_text=_sees_text(request))
     if request.method == "POST" and form.is_valid() and "try" not in request.POST:
         key = key_of(form.cleaned_data["alert_name"])
         problem = _save(request, form, key, None)
@@ -129,7 +139,7 @@ def change(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     form, channels_now, sent = None, [], []
     if request.method == "POST":
         _may_edit(request)
-        form = AlertForm(request.POST, alias=ALIAS)
+        form = AlertForm(request.POST, alias=ALIAS, see_text=_sees_text(request))
         if form.is_valid() and "try" not in request.POST:
             problem = _save(request, form, _key(key), form.cleaned_data["version"] or -1)
             if problem is None:
@@ -152,6 +162,7 @@ def change(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         "admin/lockmon/alerts/alert.html",
         alert.alert_name,
         alert=alert,
+        whole=_whole(request, key),
         form=form,
         may_edit=may_edit,
         state=state_badge(alert),
@@ -251,10 +262,9 @@ def _short_edit(request: HttpRequest, key: str, values: dict[str, Any], note: st
             _new_version(request, key, values, note)
             flash.success(request, said)
         except DatabaseError as error:
-            cause = error.__cause__
-            flash.error(
-                request, getattr(getattr(cause, "diag", None), "message_primary", None) or unreachable(error)
-            )
+            answered = getattr(errors.cause_of(error), "sqlstate", None)
+            said = errors.for_person(error, _sees_text(request)) if answered else unreachable(error)
+            flash.error(request, said)
     return _to("lockmon_alert_change", key)
 
 
@@ -346,6 +356,7 @@ def event(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         "admin/lockmon/alerts/event.html",
         str(found),
         event=found,
+        whole=_whole(request, found.alert_key) if found.is_open else None,
         badge=event_badge(found),
         lasted=lasted(found, seen),
         not_watched=watched_words.sentence(seen),

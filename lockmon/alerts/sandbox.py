@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from lockmon import errors
 from lockmon.calls import alerts as calls
 from lockmon.vault import direct_connection
 
@@ -21,17 +22,23 @@ LOCK_TIMEOUT_MS = 300
 GRACE_SECONDS = 2.0
 """How much later than the server's timeout the client ends the connection."""
 READER_ROLE = "lock_monitoring_role"
+WHERE_WHOLE = "whose sentence can hold texts of other sessions: the alert's page has it for who may see those"
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """What a query gave: a value, or the sentence of why it gave none. milliseconds: on the client's
-    clock."""
+    clock.
+
+    sentence: what everybody may read. whole_sentence: PostgreSQL's own, which can hold texts of others;
+    None where it says no more.
+    """
 
     value: Decimal | None
     sentence: str | None
     milliseconds: float
     timed_out: bool = False
+    whole_sentence: str | None = None
 
 
 class Sandbox:
@@ -75,7 +82,7 @@ class Sandbox:
         deadline = threading.Timer(timeout_seconds + GRACE_SECONDS, cut)
         deadline.daemon = True
         deadline.start()
-        value, sentence, timed_out = None, None, False
+        value, sentence, whole, timed_out = None, None, None, False
         try:
             with connection.cursor() as cursor:
                 value = calls.evaluate_alert_query(
@@ -84,7 +91,8 @@ class Sandbox:
         except psycopg.errors.QueryCanceled:
             sentence, timed_out = f"The query took longer than {timeout_seconds:g} s and was cancelled.", True
         except psycopg.errors.LockNotAvailable as error:
-            sentence = f"The query had to wait for a lock and was given up: {_sentence(error)}"
+            sentence, whole = _sentences(error, query)
+            sentence = f"The query had to wait for a lock and was given up: {sentence}"
         except psycopg.OperationalError as error:
             if error.sqlstate is None or error.sqlstate[:2] in ("57", "08"):
                 late = time.perf_counter() - begun > timeout_seconds
@@ -93,16 +101,16 @@ class Sandbox:
                     raise
                 sentence, timed_out = "PostgreSQL did not answer in time; the connection was ended.", True
             else:
-                sentence = _sentence(error)
+                sentence, whole = _sentences(error, query)
         except psycopg.Error as error:
-            sentence = _sentence(error)
+            sentence, whole = _sentences(error, query)
         finally:
             ended.set()
             deadline.cancel()
         milliseconds = (time.perf_counter() - begun) * 1000
         if self._connection is not None:
             self._clean(connection)
-        return Evaluated(value, sentence, milliseconds, timed_out)
+        return Evaluated(value, sentence, milliseconds, timed_out, whole)
 
     def _clean(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         """Undo whatever the query did; a connection that cannot be cleaned is not used again."""
@@ -115,7 +123,8 @@ class Sandbox:
             self.close()
 
 
-def _sentence(error: psycopg.Error) -> str:
-    """Return PostgreSQL's own sentence without the place in our function."""
-    text = error.diag.message_primary or str(error)
-    return " ".join(text.split())[:500]
+def _sentences(error: psycopg.Error, query: str) -> tuple[str, str | None]:
+    """Return what everybody may read of an error of the query, and PostgreSQL's own sentence where that says
+    more."""
+    told, whole = errors.told(error, query), errors.whole(error)
+    return (told, None) if told == whole else (f"{told}, {WHERE_WHOLE}", whole)

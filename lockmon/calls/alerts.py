@@ -97,6 +97,7 @@ class AlertStanding:
     sentence: str | None
     evaluated_at: datetime
     evaluation_ms: float
+    whole_sentence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,16 @@ def store_alert_states(cursor: Cursor, states: Sequence[AlertStanding]) -> int:
         "SELECT monitoring.store_alert_states(%s::jsonb)", [as_json([asdict(one) for one in states])]
     )
     return int(cursor.fetchone()[0])
+
+
+def whole_sentence(cursor: Cursor, config_hk: bytes) -> str | None:
+    """PostgreSQL's own sentence of why an alert's query fails now, for who may see query texts; None where
+    monitoring.alert_state.sentence says it all."""
+    cursor.execute(
+        "SELECT whole_sentence FROM monitoring.alert_state WHERE alert_config_hk = %s", [config_hk]
+    )
+    row = cursor.fetchone()
+    return str(row[0]) if row and row[0] else None
 
 
 def write_alert_event(

@@ -58,6 +58,7 @@ class FailingPart:
     failures_in_a_row: int
     set_aside: int
     what: str | None
+    last_sqlstate: str | None
     last_error: str | None
     failing_since: datetime | None
 

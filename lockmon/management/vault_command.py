@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from lockmon import errors
 from lockmon.calls import vault as calls
 from lockmon.calls.base import Cursor
 from lockmon.monitor.connection import CannotWatchError, describe_failure
@@ -90,13 +91,16 @@ def plain(value: object) -> object:
     return str(value)
 
 
-def database_sentence(error: BaseException) -> str:
-    """Return a database's error as one sentence: its primary message, or why it cannot be reached."""
+def database_sentence(error: BaseException, see_text: bool = True) -> str:
+    """Return a database's error as one sentence, or why it cannot be reached.
+
+    see_text: for somebody who may see query texts, as whoever types a command may; see lockmon.errors.
+    """
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if isinstance(cause, psycopg.Error):
-        primary = cause.diag.message_primary
-        text = primary or describe_failure(cause)
-        hint = cause.diag.message_hint
+        said = errors.for_person(cause, see_text) if cause.diag.message_primary else ""
+        text = said or describe_failure(cause)
+        hint = cause.diag.message_hint if see_text else None
         text = text.rstrip(".") + "."
         if cause.sqlstate == "42501":
             text += " This login lacks the right; manage.py lockmon_deploy --login grants it."

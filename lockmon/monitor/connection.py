@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import errors
 
+from lockmon import errors as database_errors
 from lockmon import vault
 from lockmon.calls import coverage
 
@@ -136,7 +137,7 @@ def describe_failure(error: BaseException) -> str:
         or "the connection is closed" in text
     ):
         return "the server closed the connection"
-    return f"{text or type(error).__name__}".rstrip(".")
+    return database_errors.told(error, site_speaks=True).rstrip(".")
 
 
 def is_connection_loss(error: psycopg.Error, connection: psycopg.Connection) -> bool:

@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import connections
 
-from lockmon import vault
+from lockmon import errors, vault
 from lockmon.calls import tenants
 
 from . import parts
@@ -48,7 +48,7 @@ class PolicyRunner:
                 failing = ""
                 counted.worked("policies")
             except Exception as error:
-                text = f"{type(error).__name__}: {error}"
+                text = f"{type(error).__name__}: {errors.told(error)}"
                 if text != failing:
                     log.error("The policies could not be run: %s", text)
                 failing = text

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psycopg
 from django.db import DatabaseError, connections
 
-from lockmon import vault
+from lockmon import errors, vault
 from lockmon.calls import coverage
 from lockmon.views.words import one_line, some
 
@@ -24,7 +24,8 @@ log = logging.getLogger("lockmon.monitor")
 def without(failing: list[coverage.FailingPart]) -> str:
     """Return ", without <part> and <part> (why)" as it follows "Watching"; empty where nothing fails.
 
-    Why is said in PostgreSQL's words, a clause for each part with what was set aside.
+    Why is said in PostgreSQL's words where they can hold no value (``lockmon.errors``), a clause for each
+    part with what was set aside.
     """
     if not failing:
         return ""
@@ -36,7 +37,7 @@ def without(failing: list[coverage.FailingPart]) -> str:
 def _because(part: coverage.FailingPart) -> str:
     aside = f", {some(part.set_aside, 'record')} set aside" if part.set_aside else ""
     what = f" ({one_line(part.what, 100)})" if part.set_aside and part.what else ""
-    error = one_line(part.last_error, 240) or "no reason is known"
+    error = one_line(errors.kept(part.last_sqlstate, part.last_error), 240) or "no reason is known"
     return f"{part.part}: {error.rstrip('.')}{aside}{what}"
 
 
@@ -96,4 +97,4 @@ def beside_loop(alias: str) -> Parts:
 
 
 def _not_counted(error: Exception) -> None:
-    log.info("What fails could not be counted: %s", one_line(str(error), 200))
+    log.info("What fails could not be counted: %s", errors.told(error, limit=200))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from lockmon import errors
 from lockmon.models.monitor_state import MonitorState
 
 log = logging.getLogger("lockmon.monitor")
@@ -121,7 +122,9 @@ class StateWriter(threading.Thread):
             store(self._alias, report)
         except DatabaseError as error:
             if not self._failing:
-                log.warning("The monitor's own state cannot be written to Django's database: %s", error)
+                log.warning(
+                    "The monitor's own state cannot be written to Django's database: %s", errors.told(error)
+                )
             self._failing = True
             return False
         self._failing = False

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from .. import errors
 from ..views import words
 from ..views.session_links import session_link
 from ..views.svg import Bar
@@ -22,6 +23,12 @@ register = template.Library()
 def hostile(value: object, limit: int = 110) -> str:
     """Text from a session on one line, control and bidi characters made visible."""
     return words.one_line(value, int(limit))
+
+
+@register.filter
+def problem(sentence: str | None, may_see: bool = False) -> str:
+    """Why a message was not delivered; the recipient's own answer only for who may see query texts."""
+    return errors.problem(sentence, may_see)
 
 
 @register.filter

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 
+from .. import errors
 from ..groups import ADMINS, EXPORT_HISTORY, READERS, STOP_SESSION, VIEW_PAGES, VIEW_QUERY_TEXT
 
 VAULT = "vault"
@@ -163,4 +164,4 @@ def unreachable(error: Exception) -> str:
         return "The login was refused: check user and password in VAULT_DATABASE_URL."
     if "refused" in text or "connect" in text or "timeout" in text:
         return "The connection failed: PostgreSQL does not answer at the address in VAULT_DATABASE_URL."
-    return f"PostgreSQL answered: {text[:200]}"
+    return f"PostgreSQL answered: {errors.told(error, limit=200)}"

@@ -10,8 +10,8 @@ from django.contrib.admin import AdminSite
 from django.db import DatabaseError, DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from .. import vault
-from ..groups import CHANGE_SETTINGS
+from .. import errors, vault
+from ..groups import CHANGE_SETTINGS, VIEW_QUERY_TEXT
 from ..models import DeadlockEvent
 from ..monitor.logs import FileRead, LogFileError, read_stream
 from ..uploads import limit_bytes, was_too_large
@@ -56,11 +56,7 @@ def _deadlocks() -> int:
     return int(DeadlockEvent.objects.using(VAULT).filter(load_end_date=None).count())
 
 
-def _sentence(error: DataError) -> str:
-    return str(getattr(getattr(error.__cause__, "diag", None), "message_primary", None) or error)
-
-
-def _import(form: LogForm) -> str | None:
+def _import(form: LogForm, see_text: bool) -> str | None:
     """Read the form's file; the sentence, or None with the reason among the form's errors."""
     upload = form.cleaned_data["file"]
     prefix = form.cleaned_data["log_line_prefix"] or None
@@ -76,7 +72,7 @@ def _import(form: LogForm) -> str | None:
     except LogFileError as error:
         form.add_error("file", str(error))
     except DataError as error:
-        form.add_error("log_line_prefix", _sentence(error))
+        form.add_error("log_line_prefix", errors.for_person(error, see_text))
     else:
         return told(upload.name, read, _deadlocks() - before)
     return None
@@ -93,7 +89,8 @@ def log_import(request: HttpRequest, site: AdminSite) -> HttpResponse:
             " manage.py lockmon_read_log FILE takes any size."
         )
     try:
-        done = _import(form) if form.is_bound and form.is_valid() else None
+        see_text = request.user.has_perm(VIEW_QUERY_TEXT)
+        done = _import(form, see_text) if form.is_bound and form.is_valid() else None
     except DatabaseError as error:
         return page(request, site, "lockmon/unreachable.html", TITLE, status=503, reason=unreachable(error))
     if done:

@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
-from .. import vault, watched_words
+from .. import errors, vault, watched_words
 from ..calls import door
 from ..door_forms import BacktestForm, ModeForm, PolicyForm, initial
 from ..groups import ADMINS, CHANGE_SETTINGS, VIEW_PAGES, VIEW_QUERY_TEXT
@@ -39,11 +39,6 @@ def _found(name: str) -> Policy:
     if policy is None:
         raise Http404("There is no such policy.")
     return policy
-
-
-def _sentence(error: DatabaseError) -> str:
-    cause = error.__cause__
-    return str(getattr(getattr(cause, "diag", None), "message_primary", None) or error)
 
 
 def _safe(request: HttpRequest, site: AdminSite, title: str, error: DatabaseError) -> HttpResponse:
@@ -70,7 +65,7 @@ def edit(request: HttpRequest, site: AdminSite, name: str | None = None) -> Http
                         cursor, form.cleaned_data["policy"], form.rules(), request.user.get_username()
                     )
             except DataError as error:
-                form.add_error(None, _sentence(error))
+                form.add_error(None, errors.for_person(error, request.user.has_perm(VIEW_QUERY_TEXT)))
             else:
                 messages.success(request, saved.message)
                 return HttpResponseRedirect(_address(form.cleaned_data["policy"]))
@@ -171,7 +166,7 @@ def run_backtest(request: HttpRequest, site: AdminSite, name: str) -> HttpRespon
         with vault.admin_transaction(VAULT) as cursor:
             number = door.backtest_policy(cursor, name, since, None, request.user.get_username())
     except DataError as error:
-        messages.error(request, _sentence(error))
+        messages.error(request, errors.for_person(error, request.user.has_perm(VIEW_QUERY_TEXT)))
         return HttpResponseRedirect(reverse("admin:lockmon_policy_changelist"))
     except DatabaseError as error:
         return _safe(request, site, name, error)

@@ -9,18 +9,20 @@ DECLARE
 BEGIN
     PERFORM lock_engine.require_writable('monitoring.store_alert_states', false);
     INSERT INTO monitoring.alert_state AS t (
-        alert_config_hk, level, level_since, pending_level, pending_since, value, sentence, evaluated_at, evaluation_ms, recent)
+        alert_config_hk, level, level_since, pending_level, pending_since, value, sentence, evaluated_at, evaluation_ms, recent,
+        whole_sentence)
     SELECT decode(s.alert_config_hk, 'hex'), s.level, s.level_since, s.pending_level, s.pending_since, s.value,
            left(s.sentence, 1000), s.evaluated_at, s.evaluation_ms,
-           jsonb_build_array(jsonb_build_array(round(date_part('epoch', s.evaluated_at)), s.value))
+           jsonb_build_array(jsonb_build_array(round(date_part('epoch', s.evaluated_at)), s.value)), left(s.whole_sentence, 1000)
       FROM jsonb_to_recordset(p_states) AS s (
            alert_config_hk text, level text, level_since timestamptz, pending_level text, pending_since timestamptz,
-           value numeric, sentence text, evaluated_at timestamptz, evaluation_ms numeric)
+           value numeric, sentence text, evaluated_at timestamptz, evaluation_ms numeric,
+           whole_sentence text)
      ORDER BY s.alert_config_hk
         ON CONFLICT (alert_config_hk) DO UPDATE
        SET level = excluded.level, level_since = excluded.level_since, pending_level = excluded.pending_level,
            pending_since = excluded.pending_since, value = excluded.value, sentence = excluded.sentence,
-           evaluated_at = excluded.evaluated_at, evaluation_ms = excluded.evaluation_ms,
+           whole_sentence = excluded.whole_sentence, evaluated_at = excluded.evaluated_at, evaluation_ms = excluded.evaluation_ms,
            recent = CASE WHEN jsonb_array_length(t.recent) < 60 THEN t.recent ELSE t.recent - 0 END || excluded.recent;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     RETURN v_count;
