@@ -82,7 +82,7 @@ class TenantReader:
                 read_tenants(self._alias)
                 failing = ""
             except Exception as error:
-                text = f"{type(error).__name__}: {error}"
+                text = f"{type(error).__name__}: {errors.told(error)}"
                 if text != failing:
                     log.error("Whose the sessions are could not be read: %s", text)
                 failing = text
