@@ -52,6 +52,7 @@ CORE = (
     "log_reader",
     "managed",
     "parts",
+    "planted_site",
     "privileges",
     "run_lock_monitoring",
     "text",
