@@ -65,7 +65,8 @@ _FUNCTIONS = """
      WHERE n.nspname = ANY (%s) ORDER BY 2
 """
 _DEPENDS = """
-    SELECT CASE d.refclassid WHEN 'pg_class'::regclass THEN 'RELATION' WHEN 'pg_proc'::regclass THEN 'FUNCTION'
+    SELECT CASE d.refclassid WHEN 'pg_class'::regclass THEN 'RELATION'
+                             WHEN 'pg_proc'::regclass THEN 'FUNCTION'
                              WHEN 'pg_operator'::regclass THEN 'OPERATOR' END,
            coalesce(c.relnamespace::regnamespace::text || '.' || c.relname,
                     p.pronamespace::regnamespace::text || '.' || p.proname,
