@@ -146,7 +146,7 @@ def read(connection: psycopg.Connection[Any]) -> Reach:
         if language == "plpgsql":
             if "EXECUTE" in body:
                 reach.runs_text.add(name)
-            found = connection.execute(
+            found: list[Any] | None = connection.execute(
                 "SELECT type, schema || '.' || name"
                 " FROM plpgsql_show_dependency_tb(%s::oid::regprocedure,"
                 " coalesce(%s::regclass, 0::regclass))",
