@@ -146,17 +146,18 @@ def read(connection: psycopg.Connection[Any]) -> Reach:
         if language == "plpgsql":
             if "EXECUTE" in body:
                 reach.runs_text.add(name)
-            found: list[Any] | None = connection.execute(
+            found: list[Any] = connection.execute(
                 "SELECT type, schema || '.' || name"
                 " FROM plpgsql_show_dependency_tb(%s::oid::regprocedure,"
                 " coalesce(%s::regclass, 0::regclass))",
                 [oid, table if is_trigger else None],
             ).fetchall()
         else:
-            found = _of_sql(connection, name, body, arguments, result, procedure=procedure)
-            if found is None:
+            named = _of_sql(connection, name, body, arguments, result, procedure=procedure)
+            if named is None:
                 reach.unread.add(name)
                 continue
+            found = named
         reach.names[name] |= {
             (kind, what) for kind, what in found if kind and not what.startswith("pg_catalog.")
         }
