@@ -24,6 +24,7 @@ class LockmonAdminSite(admin.AdminSite):
     index_title = gettext_lazy("Overview")
     enable_nav_sidebar = False
     site_url = None
+    login_template = "lockmon/login.html"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register a list; whoever brings it, it answers what it offers and nothing else (lockmon.asking)."""
@@ -38,6 +39,15 @@ class LockmonAdminSite(admin.AdminSite):
         # Nothing here has a page on another site: the stock shortcut to one would only fail.
         stock = [url for url in super().get_urls() if getattr(url, "name", None) != "view_on_site"]
         return ours + stock
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Log in, or say why not; whose session ended without use is told so."""
+        from .logins import LoginForm
+        from .sessions import ended_sentence
+
+        self.login_form = LoginForm
+        ended = ended_sentence() if request.GET.get("ended") == "idle" and request.method == "GET" else ""
+        return super().login(request, {**(extra_context or {}), "session_ended": ended})
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the overview, or the stock index to staff without our permission."""

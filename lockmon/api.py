@@ -26,12 +26,14 @@ from django.views.decorators.http import require_safe
 from lockmon import vault, watched
 from lockmon.calls import catalog, deadlocks
 from lockmon.groups import VIEW_PAGES, VIEW_QUERY_TEXT
+from lockmon.logins import token_failed
 from lockmon.management.vault_command import database_sentence, plain
 from lockmon.models import BlockingSession
 from lockmon.models.api_token import ApiToken, digest
 from lockmon.views import nodes, past, words
 
 MOST = 1000
+TOO_MANY = "Too many wrong tokens from this address: only a right one is answered there for a while."
 EPISODE_FIELDS = (
     "session_pid",
     "session_start_time",
@@ -82,6 +84,8 @@ def endpoint(view: View) -> Callable[[HttpRequest], HttpResponse]:
     @wraps(view)
     def checked(request: HttpRequest) -> HttpResponse:
         user: Any = user_of(request)
+        if user is None and "Authorization" in request.headers and token_failed(request):
+            return answer({"error": TOO_MANY}, 429)
         if user is None:
             response = answer({"error": "A bearer token is needed: manage.py lockmon_token makes one."}, 401)
             response["WWW-Authenticate"] = "Bearer"

@@ -14,8 +14,8 @@ class LockmonConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks; create groups and schedules after each migrate."""
-        from . import checks, groups, schedules  # noqa: F401
+        """Register the system checks, begin sessions; create groups and schedules after each migrate."""
+        from . import checks, groups, schedules, sessions  # noqa: F401
 
         post_migrate.connect(groups.after_migrate, sender=self, dispatch_uid="lockmon.groups")
         # without a sender: the queue's own tables may be made after ours

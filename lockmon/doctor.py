@@ -54,9 +54,11 @@ Part = Callable[[str], Iterator[Finding]]
 
 def examine(alias: str = "vault") -> list[Finding]:
     """Return all findings about one vault; a part that cannot be asked is a finding itself."""
+    from lockmon.doctor_web import web
+
     reachable = list(server(alias))
     found = [*configuration(), *reachable]
-    parts: list[tuple[str, Part]] = [("queue", queue), ("heartbeat", heartbeat)]
+    parts: list[tuple[str, Part]] = [("web", web), ("queue", queue), ("heartbeat", heartbeat)]
     if not any(finding.state == FAILURE for finding in reachable):
         installed: list[tuple[str, Part]] = [("objects", objects), ("place", place), ("values", values)]
         rights: list[tuple[str, Part]] = [("privileges", privileges), ("search path", search_path)]

@@ -1,4 +1,4 @@
-"""Uploads end at the limit: what is beyond is neither kept in memory nor written to disk."""
+"""Files: none but on the page that imports logs, and there none beyond the limit, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def limit_bytes() -> int:
 def was_too_large(request: HttpRequest) -> bool:
     """Whether a file of this request was passed over because it is larger than the limit."""
     return bool(request.META.get(_TOO_LARGE))
+
+
+class NoFiles(FileUploadHandler):
+    """The handler of every page but one (settings.FILE_UPLOAD_HANDLERS): a file is passed over unkept."""
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        """Drop the file with its first piece."""
+        raise SkipFile
+
+    def file_complete(self, file_size: int) -> None:
+        """Nothing: an empty file is none either."""
 
 
 class SizeLimit(FileUploadHandler):

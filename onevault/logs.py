@@ -61,6 +61,8 @@ def configuration(form: str, level: str) -> dict[str, Any]:
             "onevault": {"level": level},
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             "django.server": {"level": "INFO", "handlers": [], "propagate": True},
+            # lockmon.logins says it in a line
+            "axes": {"level": "ERROR"},
             "django-q": {"level": "WARNING" if level == "INFO" else level},
         },
     }

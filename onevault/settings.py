@@ -7,13 +7,14 @@ docs/ lists the variables. A wrong one raises ImproperlyConfigured with one sent
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 
-from onevault import databases, env, logs
+from onevault import databases, env, logs, proxies
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -75,11 +76,16 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 31_536_000 if HTTPS_ONLY else 0, 0, 63_072_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_INCLUDE_SUBDOMAINS", False)
 SECURE_REFERRER_POLICY = "same-origin"
-if env.flag("BEHIND_PROXY", False):
+BEHIND_PROXY = env.flag("BEHIND_PROXY", False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Whose X-Forwarded-For is believed; without a proxy nobody's.
+TRUSTED_PROXIES = proxies.networks(env.words("TRUSTED_PROXIES", proxies.THIS_HOST if BEHIND_PROXY else ()))
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# A session ends so many hours after it began, and after so many minutes in which nobody used it.
 SESSION_COOKIE_AGE = env.number("SESSION_HOURS", 12, 1, 720) * 3600
+SESSION_IDLE_MINUTES = env.number("SESSION_IDLE_MINUTES", 60, 1, 43_200)
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -90,6 +96,26 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# Failed logins that are let pass: of one account from one address, and of all accounts from one address. Then
+# both are refused until this long after the last one.
+LOGIN_FAILURES = env.number("LOGIN_FAILURES", 5, 1, 1000)
+LOGIN_FAILURES_ADDRESS = env.number("LOGIN_FAILURES_ADDRESS", max(30, LOGIN_FAILURES), 1, 100_000)
+LOGIN_LOCK_MINUTES = env.number("LOGIN_LOCK_MINUTES", 15, 1, 1440)
+if LOGIN_FAILURES_ADDRESS < LOGIN_FAILURES:
+    raise ImproperlyConfigured(
+        f"LOGIN_FAILURES_ADDRESS is {LOGIN_FAILURES_ADDRESS}: say at least LOGIN_FAILURES ({LOGIN_FAILURES})."
+    )
+AUTHENTICATION_BACKENDS = ["lockmon.logins.Guard", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "lockmon.logins.Handler"
+AXES_FAILURE_LIMIT = LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "onevault.proxies.client_address"
+AXES_LOCKOUT_CALLABLE = "lockmon.logins.locked_response"
+AXES_DISABLE_ACCESS_LOG = True  # a table of logins that worked, which would grow for ever
+AXES_ENABLE_ADMIN = False  # lockmon_unlock shows what is locked
 
 # --- application ---
 INSTALLED_APPS = [
@@ -102,6 +128,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_tables2",
     "django_q",
+    "axes",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -111,8 +138,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # behind the two that say who asks; before any reader of a body (see onevault/bodies.py)
+    "onevault.bodies.limit_bodies",
+    "lockmon.sessions.IdleSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "onevault.urls"
 WSGI_APPLICATION = "onevault.wsgi.application"
@@ -186,13 +217,10 @@ if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
 REPORT_RECIPIENTS = env.words("REPORT_RECIPIENTS")
 
 # --- server logs ---
-# The largest log file that the page "Import a server log" takes. Every upload ends there, whoever sends it.
+# The largest log file that the page "Import a server log" takes. No other page takes a file (onevault/bodies.py).
 LOG_UPLOAD_MB = env.number("LOG_UPLOAD_MB", 64, 1, 4096)
-FILE_UPLOAD_HANDLERS = [
-    "lockmon.uploads.SizeLimit",
-    "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
-]
+FILE_UPLOAD_HANDLERS = ["lockmon.uploads.NoFiles"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
 # A log file, or a pattern with *, that the task queue can read and follows; empty: none.
 LOCKMON_LOCAL_LOG = env.text("LOCKMON_LOCAL_LOG")
 

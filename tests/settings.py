@@ -23,6 +23,12 @@ for _name in (
     "MAIL_HOST",
     "ONEVAULT_LOCAL",
     "STATIC_ROOT",
+    "BEHIND_PROXY",
+    "TRUSTED_PROXIES",
+    "LOGIN_FAILURES",
+    "LOGIN_FAILURES_ADDRESS",
+    "LOGIN_LOCK_MINUTES",
+    "SESSION_IDLE_MINUTES",
 ):
     os.environ.pop(_name, None)
 os.environ["CONN_MAX_AGE"] = "0"

@@ -58,6 +58,7 @@ class Clone:
             "ALLOWED_HOSTS": "127.0.0.1",
             "CSRF_TRUSTED_ORIGINS": "https://127.0.0.1",
             "BEHIND_PROXY": "1",
+            "TRUSTED_PROXIES": "127.0.0.1",
             "LOG_FORMAT": "json",
             "METRICS_TOKEN": "only-for-this-test",
         }

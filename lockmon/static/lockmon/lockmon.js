@@ -58,6 +58,16 @@ function morph(target, html) {
   });
 }
 
+// Tells the server that a clock asks for a piece, not a hand: that is no use of the session.
+const byClock = { "X-Lockmon-Refresh": "1" };
+const LOG_IN = " Log in";
+
+// Where to log in again, and to come back from, once the server has ended an idle session.
+function loginOf(answer) {
+  const here = encodeURIComponent(location.pathname + location.search);
+  return `${answer.headers.get("X-Lockmon-Login")}&next=${here}`;
+}
+
 class Live {
   constructor(target) {
     this.target = target;
@@ -66,6 +76,7 @@ class Live {
     this.paused = false;
     this.busy = false;
     this.trouble = "";
+    this.login = "";
     target.addEventListener("click", (event) => {
       if (event.target.closest("#pause")) this.toggle();
     });
@@ -84,15 +95,18 @@ class Live {
   }
 
   async look() {
-    if (this.busy || this.paused || document.hidden) return;
+    if (this.busy || this.paused || document.hidden || this.login) return;
     this.busy = true;
     try {
       const answer = await fetch(this.target.dataset.refresh, {
         credentials: "same-origin",
-        headers: { Accept: "text/html" },
+        headers: { Accept: "text/html", ...byClock },
         signal: AbortSignal.timeout(8000),
       });
-      if (answer.headers.get("X-Lockmon-Fragment") === null) {
+      if (answer.headers.get("X-Lockmon-Login") !== null) {
+        this.login = loginOf(answer);
+        this.trouble = await answer.text();
+      } else if (answer.headers.get("X-Lockmon-Fragment") === null) {
         this.trouble = answer.redirected || answer.status === 403
           ? "You are no longer logged in: reload the page."
           : `The monitor's web server answered ${answer.status}.`;
@@ -125,7 +139,15 @@ class Live {
     if (warning) {
       const text = !stale ? "" : `${this.trouble} What is below is ${age.toFixed(0)} s old${this.paused ? ": paused" : ""}.`.trim();
       warning.hidden = !stale;
-      if (warning.textContent !== text) warning.textContent = text;
+      if (warning.textContent !== text + (this.login ? LOG_IN : "")) {
+        warning.textContent = text;
+        if (this.login) {
+          const link = document.createElement("a");
+          link.href = this.login;
+          link.textContent = LOG_IN;
+          warning.append(link);
+        }
+      }
     }
     this.target.classList.toggle("is-stale", stale);
   }
@@ -167,7 +189,7 @@ class Past {
   play() {
     this.timer = setInterval(() => {
       const link = this.target.querySelector('a[data-step="next"]');
-      link ? this.go(link.href) : this.stop();
+      link ? this.go(link.href, byClock) : this.stop();
     }, 1000);
     this.show();
   }
@@ -178,12 +200,16 @@ class Past {
     this.show();
   }
 
-  async go(address) {
+  async go(address, headers = {}) {
     if (this.busy) return;
     this.busy = true;
     try {
       const wanted = new URL(address);
-      const answer = await fetch(this.target.dataset.fragment + wanted.search, { credentials: "same-origin" });
+      const answer = await fetch(this.target.dataset.fragment + wanted.search, { credentials: "same-origin", headers });
+      if (answer.headers.get("X-Lockmon-Login") !== null) {
+        location.assign(loginOf(answer));
+        return;
+      }
       if (answer.headers.get("X-Lockmon-Fragment") === null) {
         location.assign(address);
         return;

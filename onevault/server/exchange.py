@@ -1,0 +1,279 @@
+"""One request and its answer: what arrives is counted and timed here, before any thread sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.iostream import StreamClosedError
+
+from onevault.server import limits, wsgi
+from onevault.server.visitors import Doing, Visitor
+
+if TYPE_CHECKING:
+    from onevault.server.server import Server
+
+log = logging.getLogger("onevault.server")
+
+_SENTENCES = {
+    408: f"The request did not arrive within {limits.BODY_SECONDS:.0f} seconds.",
+    411: "A file must be sent with its length (Content-Length).",
+    413: f"The request is larger than {limits.BODY_BYTES // 1024} kB.",
+    500: "The request could not be answered; the server's log says why.",
+    503: "Too many requests or files are arriving: try again in a minute.",
+}
+
+
+def declared(headers: HTTPHeaders) -> int | None:
+    """How long a request says that its body is; None where it does not say (a wrong number is Tornado's to
+    refuse)."""
+    first = headers.get("Content-Length", "").split(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else None
+
+
+class Exchange(HTTPMessageDelegate):
+    """From the head of a request to the end of its answer."""
+
+    def __init__(self, server: Server, connection: HTTP1Connection, visitor: Visitor) -> None:
+        self._server, self._connection, self._visitor = server, connection, visitor
+        self._loop = asyncio.get_running_loop()
+        self._body = bytearray()
+        self._feed: wsgi.Feed | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._line = RequestStartLine("GET", "/", "HTTP/1.1")
+        self._headers = HTTPHeaders()
+        self._whole = False
+        self._began: float = 0
+        self._head_sent = self._answered = self._ended = False
+
+    # --- what arrives
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """The head is there: refuse what is too large already, and begin to count."""
+        assert isinstance(start_line, RequestStartLine)
+        self._line, self._headers = start_line, headers
+        self._began = time.monotonic()
+        self._server.house.turn(self._visitor, Doing.SENDING_BODY)
+        length = declared(headers)
+        if self._server.is_upload(start_line, headers):
+            self._begin_upload(length)
+            return None
+        self._after(limits.BODY_SECONDS, self._too_slow)
+        if length is not None and length > limits.BODY_BYTES:
+            self._refuse(413)
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """A piece of the body: kept, given to who reads a file, or dropped."""
+        if self._head_sent and self._feed is None:
+            return None
+        if self._feed is not None:
+            return self._feed.add(chunk)
+        if len(self._body) + len(chunk) > limits.BODY_BYTES:
+            self._refuse(413)
+        elif not self._server.house.keep(self._visitor, len(chunk)):
+            self._refuse(503)
+        else:
+            self._body += chunk
+        return None
+
+    def finish(self) -> None:
+        """The request is whole: it is given to a thread."""
+        self._whole = True
+        if self._feed is not None:
+            self._feed.end()
+            if self._answered:
+                self._end()
+            return
+        self._cancel()
+        if self._head_sent:
+            self._end()
+            return
+        chunked = "Transfer-Encoding" in self._headers
+        length = len(self._body) if chunked or declared(self._headers) is not None else None
+        self._serve(io.BytesIO(self._body), length)
+        self._body = bytearray()
+
+    def on_connection_close(self) -> None:
+        """The connection ended before the request was whole."""
+        self._ended = True
+        self._drop()
+        if self._feed is not None:
+            self._feed.stop()
+
+    def _begin_upload(self, length: int | None) -> None:
+        if length is None:
+            self._refuse(411)
+        elif not self._server.uploads.acquire(blocking=False):
+            self._refuse(503)
+        else:
+            self._feed = wsgi.Feed(self._loop)
+            self._after(limits.UPLOAD_SECONDS, self._feed.stop)
+            self._serve(self._feed, length)
+
+    def _too_slow(self) -> None:
+        self._refuse(408, linger=False)
+
+    def _refuse(self, code: int, linger: bool = True) -> None:
+        """Say in a sentence why not, and close the connection; what still arrives is dropped."""
+        if self._ended:
+            return
+        if self._head_sent:
+            self._end()
+            return
+        self._server.house.turned_away[HTTPStatus(code).phrase] += 1
+        self._drop()
+        text = f"{_SENTENCES[code]}\n".encode()
+        headers = HTTPHeaders(
+            {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "Connection": "close"}
+        )
+        headers["Content-Length"] = str(len(text))
+        self._write_head(code, HTTPStatus(code).phrase, headers, text)
+        waits = "100-continue" in self._headers.get("Expect", "").lower()
+        if self._whole or waits or not linger:
+            self._end()
+        else:
+            self._after(limits.LINGER_SECONDS, self._end)
+
+    def _drop(self) -> None:
+        self._cancel()
+        self._body = bytearray()
+        self._server.house.release(self._visitor)
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        self._cancel()
+        self._timer = self._loop.call_later(seconds, act)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- what is answered
+
+    def _serve(self, body: Any, length: int | None) -> None:
+        self._server.house.turn(self._visitor, Doing.SERVED)
+        environ = wsgi.environment(
+            self._line,
+            self._headers,
+            self._visitor,
+            self._server.place,
+            self._server.scheme,
+            body,
+            length,
+        )
+        self._server.follow(self._answer(environ))
+
+    async def _answer(self, environ: dict[str, Any]) -> None:
+        try:
+            answer = await self._loop.run_in_executor(
+                self._server.threads,
+                wsgi.call,
+                self._server.application,
+                environ,
+                self._send_from_thread,
+                self._visitor.stream.closed,
+            )
+        except (wsgi.GoneError, wsgi.BrokenBodyError):
+            self._visitor.stream.close()
+            return
+        except Exception:
+            log.exception("%s %s failed", self._line.method, wsgi.target(self._line)[0])
+            self._refuse(500)
+            return
+        finally:
+            environ.pop("wsgi.input", None)
+            self._server.house.release(self._visitor)
+            self._server.house.turn(self._visitor, Doing.READING)
+            if self._feed is not None:
+                self._cancel()
+                self._feed.stop()
+                self._server.uploads.release()
+        try:
+            if not answer.sent:
+                await self._send_whole(answer)
+            self._answered = True
+            if self._whole:
+                self._end()
+            else:
+                self._after(limits.LINGER_SECONDS, self._end)
+        except wsgi.GoneError:
+            self._visitor.stream.close()
+        finally:
+            if answer.file is not None:
+                await self._loop.run_in_executor(self._server.threads, answer.file.close)
+            self._server.served(environ, answer.head, time.monotonic() - self._began)
+
+    async def _send_whole(self, answer: wsgi.Answer) -> None:
+        if answer.file is None:
+            names = {name.lower() for name, _ in answer.head.headers}
+            if answer.head.code not in (204, 304) and "content-length" not in names:
+                answer.head.headers.append(("Content-Length", str(len(answer.body))))
+            for start in range(0, max(len(answer.body), 1), limits.SEND_BYTES):
+                await self._send(answer.head, answer.body[start : start + limits.SEND_BYTES])
+            return
+        await self._send(answer.head, b"")
+        if self._bodiless(answer.head.code):
+            return
+        while piece := await self._loop.run_in_executor(self._server.threads, answer.file.piece):
+            await self._send(answer.head, piece)
+
+    def _send_from_thread(self, head: wsgi.Head, piece: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(self._send(head, piece), self._loop).result()
+
+    async def _send(self, head: wsgi.Head, piece: bytes) -> None:
+        """Send a piece, after the head if that has not been sent; GoneError where nobody takes it in time."""
+        if self._ended or self._visitor.stream.closed():
+            raise wsgi.GoneError
+        self._server.house.turn(self._visitor, Doing.READING)
+        piece = b"" if self._bodiless(head.code) else piece
+        if not self._head_sent:
+            headers = HTTPHeaders()
+            for name, value in head.headers:
+                headers.add(name, value)
+            if not self._whole:
+                headers["Connection"] = "close"
+            written = self._write_head(head.code, head.reason, headers, piece)
+        elif piece:
+            written = self._connection.write(piece)
+        else:
+            return
+        try:
+            await asyncio.wait_for(written, limits.SEND_SECONDS)
+        except (StreamClosedError, TimeoutError) as error:
+            raise wsgi.GoneError from error
+
+    def _bodiless(self, code: int) -> bool:
+        return self._line.method == "HEAD" or code in (204, 304)
+
+    def _write_head(
+        self, code: int, reason: str, headers: HTTPHeaders, piece: bytes
+    ) -> asyncio.Future[None]:
+        self._head_sent = True
+        headers.setdefault("Date", formatdate(usegmt=True))
+        if self._line.method == "HEAD" and "Content-Length" not in headers:
+            headers["Content-Length"] = "0"
+        line = ResponseStartLine("HTTP/1.1", code, reason)
+        chunk = None if self._line.method == "HEAD" or not piece else piece
+        return self._connection.write_headers(line, headers, chunk)
+
+    def _end(self) -> None:
+        """The answer is out. Where the request was not whole this closes the connection."""
+        if self._ended:
+            return
+        self._ended = True
+        self._cancel()
+        with contextlib.suppress(StreamClosedError):
+            self._connection.finish()
+        self._server.house.turn(self._visitor, Doing.SENDING_HEAD)

@@ -1,0 +1,136 @@
+"""The connections of one process: Tornado reads and writes them, Django answers in a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+)
+from tornado.iostream import IOStream
+from tornado.tcpserver import TCPServer
+
+from onevault.server import limits, wsgi
+from onevault.server.exchange import Exchange
+from onevault.server.visitors import House, Visitor
+
+log = logging.getLogger("onevault.server")
+
+Served = Callable[[dict[str, Any], wsgi.Head, float], None]
+
+class Server(TCPServer, HTTPServerConnectionDelegate):
+    """Serves a WSGI application on sockets that somebody else has bound. Lives in a running event loop."""
+
+    def __init__(
+        self,
+        application: wsgi.Application,
+        threads: int,
+        processes: int = 1,
+        upload_paths: Iterable[str] = (),
+        session_cookie: str = "sessionid",
+        ssl_options: ssl.SSLContext | None = None,
+        served: Served = lambda environ, head, seconds: None,
+    ) -> None:
+        """`threads` and the share of one of `processes` in all that may be kept are this process's.
+
+        `upload_paths` take files, from whoever sends a cookie called `session_cookie`: the application says
+        whether it is anybody's. `served` is told of each request that was answered, with its seconds.
+        """
+        super().__init__(
+            ssl_options=ssl_options,
+            max_buffer_size=limits.BUFFER_BYTES,
+            read_chunk_size=limits.READ_BYTES,
+        )
+        self.application, self.served = application, served
+        self.house = House(
+            max(limits.LEAST_CONNECTIONS, limits.ALL_CONNECTIONS // processes),
+            max(limits.BODY_BYTES, limits.ALL_BODIES // processes),
+        )
+        self.threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self.uploads = threading.BoundedSemaphore(max(1, threads // 2))
+        self.scheme = "https" if ssl_options is not None else "http"
+        self.place = ("localhost", 80)
+        self._parameters = HTTP1ConnectionParameters(
+            chunk_size=limits.READ_BYTES,
+            max_header_size=limits.HEAD_BYTES,
+            header_timeout=limits.HEAD_SECONDS,
+            # what is too large is counted, and answered in a sentence, by Exchange
+            max_body_size=2**62,
+        )
+        self._upload_paths, self._session_cookie = frozenset(upload_paths), session_cookie
+        self._running: set[asyncio.Task[None]] = set()
+
+    def listen_on(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections from these."""
+        sockets = list(sockets)
+        for one in sockets:
+            one.setblocking(False)
+            name = one.getsockname()
+            if isinstance(name, tuple):
+                self.place = (str(name[0]), int(name[1]))
+        self.add_sockets(sockets)
+
+    async def end(self, seconds: float) -> None:
+        """Accept nobody any more, close what waits, and give those who are being answered so many seconds."""
+        self.stop()
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            for visitor in self.house.idle():
+                visitor.stream.close()
+            if not len(self.house) or asyncio.get_running_loop().time() >= until:
+                break
+            await asyncio.sleep(0.05)
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def tell(self) -> None:
+        """Log, in one line, who was turned away since the last call."""
+        away, self.house.turned_away = self.house.turned_away, type(self.house.turned_away)()
+        if away:
+            reasons = ", ".join(f"{reason}: {number}" for reason, number in sorted(away.items()))
+            log.warning("Requests and connections that were turned away: %s.", reasons)
+
+    def is_upload(self, line: RequestStartLine, headers: HTTPHeaders) -> bool:
+        """Whether this request's body goes to the application while it arrives."""
+        if line.method != "POST" or wsgi.target(line)[0] not in self._upload_paths:
+            return False
+        cookies = ";".join(headers.get_list("Cookie")).split(";")
+        return any(cookie.strip().startswith(f"{self._session_cookie}=") for cookie in cookies)
+
+    def follow(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine, and keep it until it has ended."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("An answer could not be sent", exc_info=error)
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        """Tornado has accepted a connection (a local socket has no address)."""
+        known = isinstance(address, tuple) and len(address) >= 2
+        where = (str(address[0]), int(address[1])) if known else ("", 0)
+        visitor = self.house.enter(stream, *where)
+        if visitor is not None:
+            HTTP1ServerConnection(stream, self._parameters, visitor).start_serving(self)
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Tornado waits for a request's head."""
+        connection = cast(HTTP1Connection, request_conn)
+        return Exchange(self, connection, cast(Visitor, connection.context))
+
+    def on_close(self, server_conn: object) -> None:
+        """Nothing: the house forgets who has gone."""

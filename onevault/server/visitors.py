@@ -1,0 +1,118 @@
+"""Who is connected to one process, what each does, and who has to go when there is no room."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from tornado.iostream import IOStream
+
+from onevault.server import limits
+
+
+class Doing(enum.Enum):
+    """What a connection is at."""
+
+    SENDING_HEAD = "sending a head, or nothing"
+    SENDING_BODY = "sending a body"
+    SERVED = "waiting for its answer"
+    READING = "reading its answer"
+
+
+class Visitor:
+    """One connection. `since` is when it began what it does, in monotonic seconds; `kept` are bytes of its body."""
+
+    def __init__(self, stream: IOStream, address: str, port: int, now: float) -> None:
+        self.stream, self.address, self.port = stream, address, port
+        self.doing, self.since = Doing.SENDING_HEAD, now
+        self.kept = 0
+
+
+class House:
+    """All connections of a process, and the bytes of their bodies.
+
+    There is always room for one more: whoever has been sending longest without an end goes first, then whoever
+    has been reading an answer for too long. A request that arrives at once is never the oldest, so that a
+    thousand slow ones do not keep it out. Used by the event loop's thread alone.
+    """
+
+    def __init__(
+        self, most_connections: int, most_bytes: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.most_connections, self.most_bytes, self.clock = most_connections, most_bytes, clock
+        self.kept = 0
+        self.turned_away: Counter[str] = Counter()
+        self._visitors: dict[Visitor, None] = {}
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        self._forget_the_gone()
+        return len(self._visitors)
+
+    def enter(self, stream: IOStream, address: str, port: int) -> Visitor | None:
+        """Let a new connection in; None, with the connection closed, where everybody waits for an answer."""
+        self._forget_the_gone()
+        if len(self._visitors) >= self.most_connections and not self._send_one_away():
+            self.turned_away["no room"] += 1
+            stream.close()
+            return None
+        visitor = Visitor(stream, address, port, self.clock())
+        self._visitors[visitor] = None
+        return visitor
+
+    def turn(self, visitor: Visitor, doing: Doing) -> None:
+        """A connection begins something else."""
+        visitor.doing, visitor.since = doing, self.clock()
+
+    def keep(self, visitor: Visitor, number: int) -> bool:
+        """Count bytes of a body before they are kept; False where there is no room for them."""
+        while self.kept + number > self.most_bytes:
+            others = [
+                one
+                for one in self._visitors
+                if one.kept and one is not visitor and one.doing is Doing.SENDING_BODY
+            ]
+            if not others:
+                return False
+            self._send_away(min(others, key=lambda one: one.since))
+        visitor.kept += number
+        self.kept += number
+        return True
+
+    def release(self, visitor: Visitor) -> None:
+        """A connection's body is no longer kept."""
+        self.kept -= visitor.kept
+        visitor.kept = 0
+
+    def idle(self) -> list[Visitor]:
+        """Connections on which nothing of a request has been completed: they may be closed at any time."""
+        self._forget_the_gone()
+        return [one for one in self._visitors if one.doing is Doing.SENDING_HEAD]
+
+    def _forget_the_gone(self) -> None:
+        # Whose request has reached a thread's queue counts until it has been dealt with, gone or not.
+        for visitor in [
+            one for one in self._visitors if one.stream.closed() and one.doing is not Doing.SERVED
+        ]:
+            self.release(visitor)
+            del self._visitors[visitor]
+
+    def _send_one_away(self) -> bool:
+        now = self.clock()
+        sending = (Doing.SENDING_HEAD, Doing.SENDING_BODY)
+        free = [one for one in self._visitors if one.doing in sending] or [
+            one
+            for one in self._visitors
+            if one.doing is Doing.READING and now - one.since > limits.SLOW_READER_SECONDS
+        ]
+        if free:
+            self._send_away(min(free, key=lambda one: one.since))
+        return bool(free)
+
+    def _send_away(self, visitor: Visitor) -> None:
+        self.turned_away["made room for others"] += 1
+        self._visitors.pop(visitor, None)
+        self.release(visitor)
+        visitor.stream.close()
