@@ -42,12 +42,15 @@ class LockmonAdminSite(admin.AdminSite):
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Log in, or say why not; whose session ended without use is told so."""
-        from .logins import LoginForm
+        from .logins import LoginForm, remember_browser
         from .sessions import ended_sentence
 
         self.login_form = LoginForm
         ended = ended_sentence() if request.GET.get("ended") == "idle" and request.method == "GET" else ""
-        return super().login(request, {**(extra_context or {}), "session_ended": ended})
+        response = super().login(request, {**(extra_context or {}), "session_ended": ended})
+        if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:
+            remember_browser(request, response)
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the overview, or the stock index to staff without our permission."""

@@ -23,9 +23,9 @@ def web(alias: str) -> Iterator[Finding]:
         "web",
         "failed logins",
         OK,
-        f"After {settings.LOGIN_FAILURES} of one account from one address, or {settings.LOGIN_FAILURES_ADDRESS}"
-        f" from one address, logins from there are refused for {settings.LOGIN_LOCK_MINUTES} minutes."
-        " Sessions that are logged in go on.",
+        f"After {settings.LOGIN_FAILURES} of one account from one address, or"
+        f" {settings.LOGIN_FAILURES_ADDRESS} from one address, logins from there are refused for"
+        f" {settings.LOGIN_LOCK_MINUTES} minutes. Sessions that are logged in go on.",
     )
     found = logins.locks()
     named = "; ".join(
@@ -53,8 +53,8 @@ def web(alias: str) -> Iterator[Finding]:
         "web",
         "request bodies",
         OK,
-        f"{limits.BODY_BYTES // 1024} kB within {limits.BODY_SECONDS:.0f} s; files are taken on the import page"
-        f" alone, {settings.LOG_UPLOAD_MB} MB at most.",
+        f"{limits.BODY_BYTES // 1024} kB within {limits.BODY_SECONDS:.0f} s; files are taken on the import"
+        f" page alone, {settings.LOG_UPLOAD_MB} MB at most.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Idle sessions end: after SESSION_IDLE_MINUTES without use, whatever refreshes itself meanwhile.
+"""Idle sessions end: after SESSION_IDLE_MINUTES without use, whatever refreshes itself.
 
-Use is a page or a form that a person asked for. It is written down once a minute at most. The pieces that open
-pages fetch by themselves read the session, never write it, and end it when its time is over.
+Use is a page or a form that a person asked for. It is written down once a minute at most. The pieces that
+open pages fetch by themselves read the session, never write it, and end it when its time is over.
 """
 
 from __future__ import annotations

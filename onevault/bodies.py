@@ -1,4 +1,4 @@
-"""What a request may bring: a small body for everybody, a file for whoever may import a log, on that page alone.
+"""What a request may bring: a small body for everybody, a file for who may import a log, on that page alone.
 
 onevault.server refuses what is too large before a thread sees it. This is the rule itself, and it holds under
 any other server too: it stands behind the session, so that it knows who asks, and before the first reader

@@ -113,6 +113,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "onevault.proxies.client_address"
+AXES_USERNAME_CALLABLE = "lockmon.logins.counted_name"
 AXES_LOCKOUT_CALLABLE = "lockmon.logins.locked_response"
 AXES_DISABLE_ACCESS_LOG = True  # a table of logins that worked, which would grow for ever
 AXES_ENABLE_ADMIN = False  # lockmon_unlock shows what is locked
@@ -217,7 +218,7 @@ if REDIS_URL and urlsplit(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
 REPORT_RECIPIENTS = env.words("REPORT_RECIPIENTS")
 
 # --- server logs ---
-# The largest log file that the page "Import a server log" takes. No other page takes a file (onevault/bodies.py).
+# The largest file that the page "Import a server log" takes. No other page takes one (onevault/bodies.py).
 LOG_UPLOAD_MB = env.number("LOG_UPLOAD_MB", 64, 1, 4096)
 FILE_UPLOAD_HANDLERS = ["lockmon.uploads.NoFiles"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 1

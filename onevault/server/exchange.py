@@ -257,9 +257,7 @@ class Exchange(HTTPMessageDelegate):
     def _bodiless(self, code: int) -> bool:
         return self._line.method == "HEAD" or code in (204, 304)
 
-    def _write_head(
-        self, code: int, reason: str, headers: HTTPHeaders, piece: bytes
-    ) -> asyncio.Future[None]:
+    def _write_head(self, code: int, reason: str, headers: HTTPHeaders, piece: bytes) -> asyncio.Future[None]:
         self._head_sent = True
         headers.setdefault("Date", formatdate(usegmt=True))
         if self._line.method == "HEAD" and "Content-Length" not in headers:

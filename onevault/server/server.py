@@ -30,6 +30,7 @@ log = logging.getLogger("onevault.server")
 
 Served = Callable[[dict[str, Any], wsgi.Head, float], None]
 
+
 class Server(TCPServer, HTTPServerConnectionDelegate):
     """Serves a WSGI application on sockets that somebody else has bound. Lives in a running event loop."""
 

@@ -22,7 +22,7 @@ class Doing(enum.Enum):
 
 
 class Visitor:
-    """One connection. `since` is when it began what it does, in monotonic seconds; `kept` are bytes of its body."""
+    """One connection. `since`: when it began what it does (monotonic seconds); `kept`: bytes of its body."""
 
     def __init__(self, stream: IOStream, address: str, port: int, now: float) -> None:
         self.stream, self.address, self.port = stream, address, port
@@ -33,9 +33,9 @@ class Visitor:
 class House:
     """All connections of a process, and the bytes of their bodies.
 
-    There is always room for one more: whoever has been sending longest without an end goes first, then whoever
-    has been reading an answer for too long. A request that arrives at once is never the oldest, so that a
-    thousand slow ones do not keep it out. Used by the event loop's thread alone.
+    There is always room for one more: whoever has been sending longest without an end goes first, then
+    whoever has been reading an answer for too long. A request that arrives at once is never the oldest, so
+    that a thousand slow ones do not keep it out. Used by the event loop's thread alone.
     """
 
     def __init__(

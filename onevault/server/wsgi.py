@@ -95,9 +95,7 @@ class Send(Protocol):
         """Send the head first, where that has not been done."""
 
 
-def call(
-    application: Application, environ: dict[str, Any], send: Send, gone: Callable[[], bool]
-) -> Answer:
+def call(application: Application, environ: dict[str, Any], send: Send, gone: Callable[[], bool]) -> Answer:
     """Run the application in this thread, unless whoever asked is `gone` by now: GoneError.
 
     An answer that is made while it is sent (an export) is sent from here: its cursor belongs to this thread.

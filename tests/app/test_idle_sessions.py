@@ -133,7 +133,9 @@ def test_use_does_not_prolong_a_session_beyond_its_hours() -> None:
 def test_whoever_logs_in_with_an_idle_session_logs_in() -> None:
     client = browser("dba")
     used(client, 31 * 60)
-    answer = client.post("/admin/login/", {"username": "dba", "password": "only-for-tests", "next": "/admin/"})
+    answer = client.post(
+        "/admin/login/", {"username": "dba", "password": "only-for-tests", "next": "/admin/"}
+    )
     assert answer.status_code == 302 and answer["Location"] == "/admin/"
     assert client.get("/admin/").status_code == 200
 

@@ -1,4 +1,4 @@
-"""Failed logins: logged, counted for pair and address, refused for a while; nobody is locked out by another."""
+"""Failed logins: logged, counted for pair and address, refused for a while; nobody locks another out."""
 
 from __future__ import annotations
 
@@ -71,6 +71,53 @@ def test_the_person_on_call_gets_in_from_elsewhere_and_a_session_goes_on() -> No
     assert gets_in("dba", THERE)
 
 
+def test_whoever_shares_the_address_does_not_lock_a_known_browser_out() -> None:
+    person("dba")
+    theirs = Client()
+    form = {"username": "dba", "password": RIGHT, "next": "/admin/"}
+    assert theirs.post(LOGIN, form, REMOTE_ADDR=HERE).status_code == 302
+    cookie = theirs.cookies[logins.COOKIE]
+    assert cookie["httponly"] and cookie["path"] == LOGIN
+    fail("dba", 5)
+    for number in range(8):
+        log_in(f"guess{number}")
+    assert not gets_in("dba")
+    theirs.cookies.pop("sessionid")
+    assert theirs.post(LOGIN, form, REMOTE_ADDR=HERE).status_code == 302
+    # it is no way to guess on: a browser has as many tries as an address, wherever it goes
+    theirs.cookies.pop("sessionid")
+    codes = [
+        theirs.post(LOGIN, form | {"password": "x"}, REMOTE_ADDR=f"192.0.2.{number}").status_code
+        for number in range(50, 55)
+    ]
+    assert codes == [200, 200, 429, 429, 429]
+    assert theirs.post(LOGIN, form, REMOTE_ADDR=THERE).status_code == 429
+    assert gets_in("dba", THERE)
+
+
+@pytest.mark.parametrize("name", ["dba (known browser 1)", "(API token)"])
+def test_a_typed_name_does_not_pass_for_one_of_ours(name: str) -> None:
+    for _ in range(3):
+        log_in(name)
+    for number in range(5):
+        log_in(f"{name}{number}")
+    found = logins.failures("dba", HERE)
+    assert found.address_is_locked and logins.failures(logins.TOKEN, HERE).address == 0
+
+
+def test_a_browser_s_cookie_is_its_account_s_alone() -> None:
+    person("dba")
+    person("viewer")
+    eve = Client()
+    eve.post(LOGIN, {"username": "viewer", "password": RIGHT, "next": "/admin/"}, REMOTE_ADDR=HERE)
+    fail("dba", 3)
+    eve.cookies.pop("sessionid")
+    assert eve.post(LOGIN, {"username": "dba", "password": RIGHT}, REMOTE_ADDR=HERE).status_code == 429
+    forged = Client()
+    forged.cookies[logins.COOKIE] = "eyJhY2NvdW50IjoiZGJhIn0:1:x"
+    assert forged.post(LOGIN, {"username": "dba", "password": RIGHT}, REMOTE_ADDR=HERE).status_code == 429
+
+
 def test_another_account_gets_in_from_the_same_address() -> None:
     person("dba")
     person("viewer")
@@ -109,13 +156,19 @@ def test_a_forwarded_address_is_believed_of_a_trusted_proxy_alone(settings: Any)
     person("dba")
     for number in range(10):
         Client().post(
-            LOGIN, {"username": "dba", "password": "x"}, REMOTE_ADDR=HERE, HTTP_X_FORWARDED_FOR=f"198.51.100.{number}"
+            LOGIN,
+            {"username": "dba", "password": "x"},
+            REMOTE_ADDR=HERE,
+            HTTP_X_FORWARDED_FOR=f"198.51.100.{number}",
         )
     assert not gets_in("dba", HERE)
     settings.TRUSTED_PROXIES = proxies.networks([THERE])
     for _ in range(3):
         Client().post(
-            LOGIN, {"username": "dba", "password": "x"}, REMOTE_ADDR=THERE, HTTP_X_FORWARDED_FOR="198.51.100.7"
+            LOGIN,
+            {"username": "dba", "password": "x"},
+            REMOTE_ADDR=THERE,
+            HTTP_X_FORWARDED_FOR="198.51.100.7",
         )
     assert gets_in("dba", "198.51.100.8")
     assert not gets_in("dba", "198.51.100.7")
@@ -205,7 +258,9 @@ def test_unlock_says_what_is_locked_and_ends_it() -> None:
         log_in(f"guess{number}")
     shown = unlock().splitlines()
     assert len(shown) == 3
-    assert any(line.startswith(f"every account from {HERE}: 8 failed logins, refused until") for line in shown)
+    assert any(
+        line.startswith(f"every account from {HERE}: 8 failed logins, refused until") for line in shown
+    )
     assert unlock("dba", "--address", THERE) == "3 failed logins forgotten: logins are taken again.\n"
     assert gets_in("dba", THERE) and not gets_in("dba", HERE)
     unlock("--address", HERE)

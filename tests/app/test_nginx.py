@@ -34,12 +34,13 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/loca
 IMPORT = "/admin/lockmon/deadlockevent/import-log/"
 
 pytestmark = pytest.mark.skipif(
-    NGINX is None, reason="nginx is not installed here (Debian: apt-get install nginx): its configuration is untested"
+    NGINX is None,
+    reason="nginx is not installed here (Debian: apt-get install nginx): its configuration is untested",
 )
 
 
 def configuration(folder: Path, port: int, backend: int) -> Path:
-    """The shipped file, at ports of this test and without TLS, within the least that nginx needs around it."""
+    """The shipped file, at ports of this test and without TLS, in the least that nginx needs around it."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     text = text.replace("server 127.0.0.1:8000;", f"server {HOST}:{backend};")
     text = text.replace("listen 443 ssl;", f"listen {HOST}:{port};")

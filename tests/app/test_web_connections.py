@@ -1,5 +1,5 @@
-"""The web server's connections: what is too large, too slow or too much is refused in a sentence, and there is
-always room for one more."""
+"""The web server's connections: what is too large, too slow or too much is refused in a sentence, and there
+is always room for one more."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def outside(place: Place) -> Iterator[Strangers]:
 def test_a_request_comes_through_whole(place: Place, application: Application) -> None:
     body = b"b" * limits.BODY_BYTES
     found = place.ask(
-        "/a%20b/%C3%A9?q=%20", "POST", body=body, headers={"Cookie": "a=1", "X-Thing": "x", "Content-Type": "t"}
+        "/a%20b/%C3%A9?q=%20",
+        "POST",
+        body=body,
+        headers={"Cookie": "a=1", "X-Thing": "x", "Content-Type": "t"},
     )
     assert found[:2] == (200, b"heard")
     (environ,) = application.asked

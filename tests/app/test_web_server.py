@@ -46,9 +46,7 @@ IMPORT = "/admin/lockmon/deadlockevent/import-log/"
 
 
 @pytest.fixture(scope="module")
-def web(
-    server: Server, template_vault: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[WebServer]:
+def web(server: Server, template_vault: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     """A web server for strangers, who need no database."""
     folder = tmp_path_factory.mktemp("web")
     (folder / "tmp").mkdir()
@@ -59,7 +57,7 @@ def web(
 
 
 def warm(web: WebServer) -> None:
-    """Have every process serve and refuse all that the tests ask for, so that what grows later is the strangers'."""
+    """Have every process serve and refuse what the tests ask for: what grows later is the strangers'."""
     kind, body = parts(1000, 1)
     for _ in range(40):
         assert web.answers("/admin/login/")[0] == 200
@@ -74,7 +72,7 @@ def login_page_answers(web: WebServer) -> None:
 def test_the_unit_and_make_run_start_the_server_that_holds() -> None:
     assert "-k" not in unit_line(1) and "--worker-class" not in unit_line(1)
     conf: dict[str, str] = {}
-    exec((Path(__file__).resolve().parents[2] / "gunicorn.conf.py").read_text(), conf)  # noqa: S102
+    exec((Path(__file__).resolve().parents[2] / "gunicorn.conf.py").read_text(), conf)
     assert conf["worker_class"] == "onevault.server.worker.Connections"
 
 
@@ -121,7 +119,8 @@ def test_a_byte_a_second_hangs_nobody(web: WebServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "size", "code"), [(1, 60_000, 403), (1000, 1, 413), (400, 1, 403), (1, 200_000, 413), (2, 5, 403)]
+    ("number", "size", "code"),
+    [(1, 60_000, 403), (1000, 1, 413), (400, 1, 403), (1, 200_000, 413), (2, 5, 403)],
 )
 def test_files_of_strangers_go_nowhere(web: WebServer, number: int, size: int, code: int) -> None:
     kind, body = parts(number, size)
@@ -180,7 +179,8 @@ def flood(web: WebServer, total: int, kinds: int = 4) -> tuple[int, int, int]:
 def holds_against(web: WebServer, total: int) -> None:
     before = web.memory()
     memory, disk, answered = flood(web, total)
-    print(f"{total / MB:.0f} MB: {(memory - before) / MB:.1f} MB of memory, {disk} bytes on disk, {answered} answers")
+    grown = (memory - before) / MB
+    print(f"{total / MB:.0f} MB: {grown:.1f} MB of memory, {disk} bytes on disk, {answered} answers")
     assert disk == 0
     assert memory - before < ALLOWED
     assert answered >= 3
@@ -236,14 +236,17 @@ class Person:
 
     def send_log(self, content: bytes) -> tuple[int, str]:
         border = "----log"
-        fields = f'--{border}\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{self.token}\r\n'
-        fields += f'--{border}\r\nContent-Disposition: form-data; name="file"; filename="server.csv"\r\n\r\n'
+        start = f"--{border}\r\nContent-Disposition: form-data; name="
+        fields = f'{start}"csrfmiddlewaretoken"\r\n\r\n{self.token}\r\n'
+        fields += f'{start}"file"; filename="server.csv"\r\n\r\n'
         body = fields.encode() + content + f"\r\n--{border}--\r\n".encode()
         return self.open(IMPORT, body, f"multipart/form-data; boundary={border}")
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "vault"])
-def test_whoever_may_imports_a_large_log_and_nobody_else(server: Server, vault_db: str, tmp_path: Path) -> None:
+def test_whoever_may_imports_a_large_log_and_nobody_else(
+    server: Server, vault_db: str, tmp_path: Path
+) -> None:
     for role in ("dba", "viewer"):
         assert person(role) is not None
     (tmp_path / "tmp").mkdir()
@@ -271,9 +274,7 @@ def test_whoever_may_imports_a_large_log_and_nobody_else(server: Server, vault_d
         assert web.process.wait(60) in (0, -signal.SIGTERM)
 
 
-def test_the_log_says_how_many_were_turned_away(
-    server: Server, template_vault: str, tmp_path: Path
-) -> None:
+def test_the_log_says_how_many_were_turned_away(server: Server, template_vault: str, tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     variables = environment(server.dsn(template_vault, APP_LOGIN), server.dsn(), tmp_path / "tmp")
     with running(variables, tmp_path, "--workers", "1") as web:
@@ -282,5 +283,8 @@ def test_the_log_says_how_many_were_turned_away(
         web.process.send_signal(signal.SIGTERM)
         web.process.wait(60)
         poll(lambda: "turned away" in web.log.read_text(), what="the line")
-        assert "Request Entity Too Large: 3" in web.log.read_text() or "Content Too Large: 3" in web.log.read_text()
+        assert (
+            "Request Entity Too Large: 3" in web.log.read_text()
+            or "Content Too Large: 3" in web.log.read_text()
+        )
         assert HOST not in re.findall("turned away.*", web.log.read_text())[0]

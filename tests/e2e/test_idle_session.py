@@ -41,7 +41,8 @@ def test_a_page_that_plays_leads_to_the_login(visit: Callable[..., Page]) -> Non
     page = visit("dba", "/admin/monitor/time/")
     make_idle()
     page.evaluate(
-        """() => { const link = document.createElement('a'); link.dataset.step = 'next'; link.href = '?at=2026-01-01 00:00';
+        """() => { const link = document.createElement('a');
+        link.dataset.step = 'next'; link.href = '?at=2026-01-01 00:00';
         document.getElementById('past').append(link); link.click(); }"""
     )
     page.wait_for_url("**/admin/login/**")

@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class WebServer:
-    """gunicorn, as deploy/systemd/onevault-web.service starts it. `temp` is its folder for temporary files."""
+    """gunicorn, as deploy/systemd/onevault-web.service starts it. `temp`: its folder of temporary files."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -60,7 +60,7 @@ class WebServer:
         for one in self.processes():
             for entry in Path(f"/proc/{one.pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
-                    where, facts = os.readlink(entry), entry.stat()
+                    where, facts = str(entry.readlink()), entry.stat()
                     if stat.S_ISREG(facts.st_mode) and str(self.temp) in where and "(deleted)" in where:
                         nameless += facts.st_size
         return named + nameless

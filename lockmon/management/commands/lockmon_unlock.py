@@ -15,11 +15,15 @@ from lockmon.views.words import one_line, some
 class Command(BaseCommand):
     """What is locked after failed logins, and its end."""
 
-    help = "Without anything: say which logins are refused after failed ones. With an account or address: end it."
+    help = "Say which logins are refused after failed ones; with an account or an address: take them again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("account", nargs="?", help="forget the failed logins of this account, from anywhere")
-        parser.add_argument("--address", help="forget the failed logins from this address (with an account: its)")
+        parser.add_argument(
+            "account", nargs="?", help="forget the failed logins of this account, from anywhere"
+        )
+        parser.add_argument(
+            "--address", help="forget the failed logins from this address (with an account: its)"
+        )
         parser.add_argument("--all", action="store_true", help="forget all failed logins")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,8 +44,7 @@ class Command(BaseCommand):
         for lock in found:
             what = f"account {one_line(lock.account, 80)}" if lock.account else "every account"
             until = timezone.localtime(lock.until)
-            self.stdout.write(
-                f"{what} from {lock.address}: {some(lock.number, 'failed login')}, refused until {until:%H:%M:%S}"
-            )
+            number = some(lock.number, "failed login")
+            self.stdout.write(f"{what} from {lock.address}: {number}, refused until {until:%H:%M:%S}")
         if not found:
             self.stdout.write("No login is refused.")
