@@ -16,7 +16,7 @@ ALL_BODIES = 6 * 1024 * 1024
 ALL_CONNECTIONS = 192
 """Connections of all processes together: each may fill its buffer, which makes 9 MB."""
 LEAST_CONNECTIONS = 16
-"""Connections of one process, however many processes there are."""
+"""Connections of one process, however many there are; with more than 12 processes the sum grows."""
 
 HEAD_SECONDS = 10.0
 """From the beginning of a connection, or the end of the last answer, to the end of the next head."""

@@ -97,6 +97,26 @@ def test_unfinished_requests_hang_nobody(web: WebServer, begun: list[bytes], num
         assert web.on_disk() == 0
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        [head(Content_Length=limits.BODY_BYTES), b"x" * (limits.BODY_BYTES - 1)],
+        [head(Transfer_Encoding="chunked"), chunk(b"x" * 1000) * 65],
+        [b"GET /admin/login/ HTTP/1.1\r\nX-A: " + b"a" * (limits.HEAD_BYTES - 100)],
+        [head(IMPORT, Content_Length=10**9, Cookie="sessionid=x"), b"x" * 10**6],
+    ],
+    ids=["bodies", "chunks", "heads", "import"],
+)
+def test_as_much_as_can_be_kept_stays_within_the_bounds(web: WebServer, begun: list[bytes]) -> None:
+    before = web.memory()
+    with strangers(web.port) as outside:
+        outside.many(400, *begun)
+        assert web.answers() == (200, "ok\n")
+        grown = web.memory() - before
+        print(f"{grown / MB:.1f} MB of memory")
+        assert (web.on_disk(), grown < ALLOWED) == (0, True)
+
+
 def test_a_byte_a_second_hangs_nobody(web: WebServer) -> None:
     with strangers(web.port) as outside:
         outside.many(100, head(Content_Length=60_000), b"x")
