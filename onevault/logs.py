@@ -10,6 +10,12 @@ from typing import Any
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request"}
 
 
+def refused(record: logging.LogRecord) -> bool:
+    """Whether this is about a request that was refused (a wrong host, too many files): one line is enough, or
+    strangers would fill the log with our own code."""
+    return record.name.startswith("django.security")
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC, ISO 8601), level, logger, message, and what was given as `extra`."""
 
@@ -23,7 +29,7 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
         }
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
+        if record.exc_info and not refused(record):
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
 
@@ -37,7 +43,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record on one line; with the traceback only of what went wrong, not of what was refused."""
-        if record.exc_info and record.levelno < logging.ERROR:
+        if record.exc_info and (record.levelno < logging.ERROR or refused(record)):
             record = logging.makeLogRecord(vars(record) | {"exc_info": None, "exc_text": None})
         return super().format(record)
 

@@ -191,3 +191,15 @@ def test_a_message_stays_on_one_line_of_a_text_log() -> None:
     )
     done = start({}, "-c", script)
     assert done.stderr.strip().endswith("WARNING lockmon: CRITICAL\\nforged")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_refused_request_is_a_line_without_our_code(form: str) -> None:
+    script = (
+        "import django; django.setup(); from django.test import Client;"
+        " print(Client(raise_request_exception=False).get('/healthz', headers={'host': 'evil.example'}).status_code)"
+    )
+    done = start({"LOG_FORMAT": form}, "-c", script)
+    assert done.stdout.strip() == "400"
+    assert "evil.example" in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr) < 1000
