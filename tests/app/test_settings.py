@@ -197,7 +197,8 @@ def test_a_message_stays_on_one_line_of_a_text_log() -> None:
 def test_a_refused_request_is_a_line_without_our_code(form: str) -> None:
     script = (
         "import django; django.setup(); from django.test import Client;"
-        " print(Client(raise_request_exception=False).get('/healthz', headers={'host': 'evil.example'}).status_code)"
+        " client = Client(raise_request_exception=False);"
+        " print(client.get('/healthz', headers={'host': 'evil.example'}).status_code)"
     )
     done = start({"LOG_FORMAT": form}, "-c", script)
     assert done.stdout.strip() == "400"
