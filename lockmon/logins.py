@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from axes.backends import AxesStandaloneBackend
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django import forms
@@ -239,7 +240,7 @@ def _tell(request: HttpRequest, credentials: dict[str, Any]) -> None:
         )
 
 
-class Guard:
+class Guard(AxesStandaloneBackend):  # type: ignore[misc]  # axes has no types
     """An authentication backend that stands before Django's own, lets nobody in, and refuses what is locked
     before a password is hashed. (Sessions are none of its: it has no get_user.)"""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 
 from onevault.server import limits, wsgi
 from onevault.server.visitors import Doing, Visitor
@@ -26,7 +26,7 @@ log = logging.getLogger("onevault.server")
 
 _SENTENCES = {
     408: f"The request did not arrive within {limits.BODY_SECONDS:.0f} seconds.",
-    411: "A file must be sent with its length (Content-Length).",
+    411: "A request must say how long its body is (Content-Length).",
     413: f"The request is larger than {limits.BODY_BYTES // 1024} kB.",
     500: "The request could not be answered; the server's log says why.",
     503: "Too many requests or files are arriving: try again in a minute.",
@@ -46,7 +46,7 @@ class Exchange(HTTPMessageDelegate):
     def __init__(self, server: Server, connection: HTTP1Connection, visitor: Visitor) -> None:
         self._server, self._connection, self._visitor = server, connection, visitor
         self._loop = asyncio.get_running_loop()
-        self._body = bytearray()
+        self._body, self._filled = bytearray(), 0
         self._feed: wsgi.Feed | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._line = RequestStartLine("GET", "/", "HTTP/1.1")
@@ -66,27 +66,38 @@ class Exchange(HTTPMessageDelegate):
         self._began = time.monotonic()
         self._server.house.turn(self._visitor, Doing.SENDING_BODY)
         length = declared(headers)
-        if self._server.is_upload(start_line, headers):
-            self._begin_upload(length)
-            return None
-        self._after(limits.BODY_SECONDS, self._too_slow)
-        if length is not None and length > limits.BODY_BYTES:
-            self._refuse(413)
+        if length is None and "Transfer-Encoding" in headers:
+            # No browser sends chunks. To be counted they must be parsed, a byte each if the sender likes.
+            self._see_out(411)
+        elif self._server.is_upload(start_line, headers):
+            self._begin_upload(length or 0)
+        elif (length or 0) > limits.BODY_BYTES:
+            self._see_out(413)
+        else:
+            self._after(limits.BODY_SECONDS, self._too_slow)
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """A piece of the body: kept, given to who reads a file, or dropped."""
-        if self._head_sent and self._feed is None:
-            return None
+        """A piece of the body, which is no longer than it says: kept, given to who reads a file, or dropped."""
         if self._feed is not None:
             return self._feed.add(chunk)
-        if len(self._body) + len(chunk) > limits.BODY_BYTES:
-            self._refuse(413)
-        elif not self._server.house.keep(self._visitor, len(chunk)):
+        if self._head_sent:
+            return None
+        if not self._body and not self._make_room():
             self._refuse(503)
         else:
-            self._body += chunk
+            self._body[self._filled : self._filled + len(chunk)] = chunk
+            self._filled += len(chunk)
         return None
+
+    def _make_room(self) -> bool:
+        """Take all the room that the body may need at once: growing piece by piece beside a hundred others
+        would cost a multiple of it in holes."""
+        size = declared(self._headers) or 0
+        if not self._server.house.keep(self._visitor, size):
+            return False
+        self._body = bytearray(size)
+        return True
 
     def finish(self) -> None:
         """The request is whole: it is given to a thread."""
@@ -100,10 +111,10 @@ class Exchange(HTTPMessageDelegate):
         if self._head_sent:
             self._end()
             return
-        chunked = "Transfer-Encoding" in self._headers
-        length = len(self._body) if chunked or declared(self._headers) is not None else None
-        self._serve(io.BytesIO(self._body), length)
+        length = declared(self._headers)
+        body = io.BytesIO(memoryview(self._body)[: self._filled])
         self._body = bytearray()
+        self._serve(body, length)
 
     def on_connection_close(self) -> None:
         """The connection ended before the request was whole."""
@@ -112,11 +123,9 @@ class Exchange(HTTPMessageDelegate):
         if self._feed is not None:
             self._feed.stop()
 
-    def _begin_upload(self, length: int | None) -> None:
-        if length is None:
-            self._refuse(411)
-        elif not self._server.uploads.acquire(blocking=False):
-            self._refuse(503)
+    def _begin_upload(self, length: int) -> None:
+        if not self._server.uploads.acquire(blocking=False):
+            self._see_out(503)
         else:
             self._feed = wsgi.Feed(self._loop)
             self._after(limits.UPLOAD_SECONDS, self._feed.stop)
@@ -125,23 +134,45 @@ class Exchange(HTTPMessageDelegate):
     def _too_slow(self) -> None:
         self._refuse(408, linger=False)
 
+    def _refusal(self, code: int) -> tuple[HTTPHeaders, bytes]:
+        self._server.house.turned_away[HTTPStatus(code).phrase] += 1
+        text = f"{_SENTENCES[code]}\n".encode()
+        names = ("Content-Type", "Cache-Control", "Connection", "Content-Length", "Date")
+        values = ("text/plain; charset=utf-8", "no-store", "close", str(len(text)), formatdate(usegmt=True))
+        return HTTPHeaders(dict(zip(names, values, strict=True))), text
+
+    def _see_out(self, code: int) -> None:
+        """With the head alone: say why not, and take the connection from Tornado, which would parse the body."""
+        self._ended = True
+        headers, text = self._refusal(code)
+        lines = [
+            f"HTTP/1.1 {code} {HTTPStatus(code).phrase}",
+            *(f"{name}: {headers[name]}" for name in headers),
+        ]
+        data = "\r\n".join([*lines, "", ""]).encode() + (b"" if self._line.method == "HEAD" else text)
+        self._server.follow(self._write_and_drain(self._connection.detach(), data))
+
+    async def _write_and_drain(self, stream: IOStream, data: bytes) -> None:
+        with contextlib.suppress(StreamClosedError, TimeoutError):
+            async with asyncio.timeout(limits.LINGER_SECONDS):
+                await stream.write(data)
+                while "100-continue" not in self._headers.get("Expect", "").lower():
+                    await stream.read_bytes(limits.READ_BYTES, partial=True)
+                    # there may always be something to read: let the others have their turn
+                    await asyncio.sleep(0)
+        stream.close()
+
     def _refuse(self, code: int, linger: bool = True) -> None:
-        """Say in a sentence why not, and close the connection; what still arrives is dropped."""
+        """Later: say why not, and close the connection; what still arrives is dropped."""
         if self._ended:
             return
         if self._head_sent:
             self._end()
             return
-        self._server.house.turned_away[HTTPStatus(code).phrase] += 1
         self._drop()
-        text = f"{_SENTENCES[code]}\n".encode()
-        headers = HTTPHeaders(
-            {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "Connection": "close"}
-        )
-        headers["Content-Length"] = str(len(text))
+        headers, text = self._refusal(code)
         self._write_head(code, HTTPStatus(code).phrase, headers, text)
-        waits = "100-continue" in self._headers.get("Expect", "").lower()
-        if self._whole or waits or not linger:
+        if self._whole or not linger:
             self._end()
         else:
             self._after(limits.LINGER_SECONDS, self._end)
@@ -210,6 +241,9 @@ class Exchange(HTTPMessageDelegate):
                 self._after(limits.LINGER_SECONDS, self._end)
         except wsgi.GoneError:
             self._visitor.stream.close()
+        except Exception:
+            self._visitor.stream.close()
+            raise
         finally:
             if answer.file is not None:
                 await self._loop.run_in_executor(self._server.threads, answer.file.close)
@@ -241,7 +275,7 @@ class Exchange(HTTPMessageDelegate):
         if not self._head_sent:
             headers = HTTPHeaders()
             for name, value in head.headers:
-                headers.add(name, value)
+                headers.add(name, value.strip())
             if not self._whole:
                 headers["Connection"] = "close"
             written = self._write_head(head.code, head.reason, headers, piece)

@@ -93,6 +93,8 @@ class Server(TCPServer, HTTPServerConnectionDelegate):
             if not len(self.house) or asyncio.get_running_loop().time() >= until:
                 break
             await asyncio.sleep(0.05)
+        if self._running:
+            await asyncio.wait(self._running, timeout=max(0, until - asyncio.get_running_loop().time()))
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     def tell(self) -> None:

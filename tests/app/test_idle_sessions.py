@@ -66,7 +66,7 @@ def test_a_form_that_comes_too_late_does_nothing_and_leads_to_the_overview() -> 
     client = browser("dba")
     used(client, 31 * 60)
     answer = client.post("/admin/lockmon/alert/add/", {})
-    assert answer.status_code == 302 and answer["Location"].endswith("next=%2Fadmin%2F")
+    assert answer.status_code == 302 and answer["Location"].endswith("?ended=idle&next=/admin/")
 
 
 @pytest.mark.parametrize("path", FRAGMENTS)

@@ -194,12 +194,17 @@ def test_a_lock_ends_by_itself_and_is_not_prolonged() -> None:
     assert gets_in("dba")
 
 
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged about logins."""
+    return [record.getMessage() for record in caplog.records if record.name == "lockmon.logins"]
+
+
 def test_a_flood_of_failures_fills_no_table(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "lockmon.logins"):
         for number in range(40):
             log_in(f"guess{number}")
     assert AccessAttempt.objects.count() == 8
-    assert len(caplog.records) == 9
+    assert len(lines(caplog)) == 9
 
 
 def test_logins_at_once_are_all_counted() -> None:
@@ -227,7 +232,7 @@ def test_each_failure_is_a_line_and_the_lock_is_one(caplog: pytest.LogCaptureFix
         fail("dba", 3)
         log_in("my secret password")
         fail("dba", 2)
-    assert [record.getMessage() for record in caplog.records] == [
+    assert lines(caplog) == [
         f"Login failed: 'dba' from {HERE}; 1 of 3 for this account from there, 1 of 8 from there in all",
         f"Login failed: 'dba' from {HERE}; 2 of 3 for this account from there, 2 of 8 from there in all",
         f"Login failed: 'dba' from {HERE}; 3 of 3 for this account from there, 3 of 8 from there in all",
