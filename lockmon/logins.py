@@ -48,7 +48,8 @@ def cool_off() -> timedelta:
 
 
 def _recent() -> QuerySet[Any]:
-    return AccessAttempt.objects.filter(attempt_time__gte=timezone.now() - cool_off())
+    attempts: QuerySet[Any] = AccessAttempt.objects.all()
+    return attempts.filter(attempt_time__gte=timezone.now() - cool_off())
 
 
 def _sum(attempts: QuerySet[Any]) -> int:

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-THIS_HOST = ("127.0.0.0/8", "::1")
+THIS_HOST: tuple[str, ...] = ("127.0.0.0/8", "::1")
 """Trusted where a proxy is said to be there and none is named: it is the one of the shipped set-up."""
 _NOWHERE = "127.0.0.1"
 """A local socket of the web server has no address: it is this host."""

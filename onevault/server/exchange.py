@@ -78,7 +78,7 @@ class Exchange(HTTPMessageDelegate):
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """A piece of the body, which is no longer than it says: kept, given to who reads a file, or dropped."""
+        """A piece of the body, which is no longer than it says: kept, given to who reads, or dropped."""
         if self._feed is not None:
             return self._feed.add(chunk)
         if self._head_sent:
@@ -142,14 +142,13 @@ class Exchange(HTTPMessageDelegate):
         return HTTPHeaders(dict(zip(names, values, strict=True))), text
 
     def _see_out(self, code: int) -> None:
-        """With the head alone: say why not, and take the connection from Tornado, which would parse the body."""
+        """With the head alone: say why not; the connection is taken from Tornado, which would parse the body."""
         self._ended = True
         headers, text = self._refusal(code)
-        lines = [
-            f"HTTP/1.1 {code} {HTTPStatus(code).phrase}",
-            *(f"{name}: {headers[name]}" for name in headers),
-        ]
-        data = "\r\n".join([*lines, "", ""]).encode() + (b"" if self._line.method == "HEAD" else text)
+        lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}"]
+        lines += [f"{name}: {headers[name]}" for name in headers]
+        data = "\r\n".join([*lines, "", ""]).encode()
+        data += b"" if self._line.method == "HEAD" else text
         self._server.follow(self._write_and_drain(self._connection.detach(), data))
 
     async def _write_and_drain(self, stream: IOStream, data: bytes) -> None:

@@ -24,7 +24,7 @@ from tornado.tcpserver import TCPServer
 
 from onevault.server import limits, wsgi
 from onevault.server.exchange import Exchange
-from onevault.server.visitors import House, Visitor
+from onevault.server.visitors import Doing, House, Visitor
 
 log = logging.getLogger("onevault.server")
 
@@ -88,8 +88,9 @@ class Server(TCPServer, HTTPServerConnectionDelegate):
         self.stop()
         until = asyncio.get_running_loop().time() + seconds
         while True:
-            for visitor in self.house.idle():
-                visitor.stream.close()
+            for visitor in self.house.present():
+                if visitor.doing is Doing.SENDING_HEAD:
+                    visitor.stream.close()
             if not len(self.house) or asyncio.get_running_loop().time() >= until:
                 break
             await asyncio.sleep(0.05)

@@ -86,10 +86,10 @@ class House:
         self.kept -= visitor.kept
         visitor.kept = 0
 
-    def idle(self) -> list[Visitor]:
-        """Connections on which nothing of a request has been completed: they may be closed at any time."""
+    def present(self) -> list[Visitor]:
+        """All of them, the first to come first."""
         self._forget_the_gone()
-        return [one for one in self._visitors if one.doing is Doing.SENDING_HEAD]
+        return list(self._visitors)
 
     def _forget_the_gone(self) -> None:
         # Whose request has reached a thread's queue counts until it has been dealt with, gone or not.

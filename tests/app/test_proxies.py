@@ -39,8 +39,8 @@ def test_an_address_is_what_can_be_trusted(
     settings: Any, trusted: list[str], peer: str, forwarded: str | None, address: str
 ) -> None:
     settings.TRUSTED_PROXIES = proxies.networks(trusted)
-    headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
-    request = RequestFactory().get("/", REMOTE_ADDR=peer, **headers)
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=peer)
     assert proxies.client_address(request) == address
 
 

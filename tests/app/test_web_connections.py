@@ -16,6 +16,7 @@ import pytest
 
 from onevault.server import limits, wsgi
 from onevault.server.server import Server
+from onevault.server.visitors import Doing
 from tests.support.poll import poll
 from tests.support.webserver import HOST, Strangers, chunk, exchange, head, said, status, strangers
 
@@ -54,7 +55,11 @@ class Place:
         self.application = application
         self.port = 0
         self.server: Server
-        self._more = {"threads": 2, "processes": 1, "upload_paths": ["/import/", "/deaf"]} | more
+        self._more: dict[str, Any] = {
+            "threads": 2,
+            "processes": 1,
+            "upload_paths": ["/import/", "/deaf"],
+        } | more
         self._up, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
@@ -365,10 +370,11 @@ def test_what_waits_for_a_thread_counts_though_its_sender_has_gone(application: 
     application.gate.clear()
     try:
         body = b"x" * limits.BODY_BYTES
+        house = place.server.house
         with strangers(place.port) as outside:
-            for number in range(1, 5):
-                outside.one(head(Content_Length=len(body)), body)
-                poll(lambda number=number: place.server.house.kept == number * len(body), what="the bodies")
+            outside.many(4, head(Content_Length=len(body)), body)
+            poll(lambda: house.kept == 4 * len(body), what="the bodies")
+            poll(lambda: all(one.doing is Doing.SERVED for one in house.present()), what="the queue")
         text = exchange(place.port, head(Content_Length=len(body)), body)
         assert status(text) == 503 and "try again" in text
         application.gate.set()
