@@ -142,7 +142,7 @@ class Exchange(HTTPMessageDelegate):
         return HTTPHeaders(dict(zip(names, values, strict=True))), text
 
     def _see_out(self, code: int) -> None:
-        """With the head alone: say why not; the connection is taken from Tornado, which would parse the body."""
+        """With the head alone: say why not; Tornado, which would parse the body, loses the connection."""
         self._ended = True
         headers, text = self._refusal(code)
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}"]
