@@ -61,7 +61,11 @@ def examine(alias: str = "vault") -> list[Finding]:
     parts: list[tuple[str, Part]] = [("web", web), ("queue", queue), ("heartbeat", heartbeat)]
     if not any(finding.state == FAILURE for finding in reachable):
         installed: list[tuple[str, Part]] = [("objects", objects), ("place", place), ("values", values)]
-        rights: list[tuple[str, Part]] = [("privileges", privileges), ("search path", search_path)]
+        rights: list[tuple[str, Part]] = [
+            ("privileges", privileges),
+            ("surplus rights", surplus),
+            ("search path", search_path),
+        ]
         parts = [*installed, *rights, ("log", log), *parts, ("cost", cost)]
     for name, part in parts:
         try:
@@ -219,6 +223,24 @@ def privileges(alias: str) -> Iterator[Finding]:
             "Only the vault's own functions write it.",
             f"REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA lock_monitoring FROM {rights.login};",
         )
+
+
+def surplus(alias: str) -> Iterator[Finding]:
+    """Does a login have rights that it does not need?"""
+    for name in dict.fromkeys((alias, vault.admin_alias(alias))):
+        with vault.cursor(name) as cursor:
+            found = calls.surplus_rights(cursor)
+        title = "no right too many" if name == alias else f"no right too many ({name})"
+        for one in found:
+            yield Finding(
+                "privileges",
+                title,
+                WARNING,
+                f"{one.login} {one.what}, which the monitor does not need.",
+                one.remedy,
+            )
+        if not found:
+            yield Finding("privileges", title, OK, "The login has no right that it does not need.")
 
 
 def search_path(alias: str) -> Iterator[Finding]:

@@ -89,6 +89,96 @@ def rights(cursor: Cursor) -> Rights:
     return Rights(*cursor.fetchone())
 
 
+@dataclass(frozen=True)
+class Surplus:
+    """A right that a login has and does not need. what: ends "NAME ..."; remedy: the line that takes it
+    back."""
+
+    login: str
+    what: str
+    remedy: str
+
+
+def surplus_rights(cursor: Cursor) -> list[Surplus]:
+    """Rights of this session's login beyond what the monitor needs: attributes, roles, things it owns,
+    grants.
+
+    A superuser's are not listed, nor what everybody has. Django's own tables may belong to the login.
+    """
+    cursor.execute(
+        """
+        WITH me AS (
+          SELECT r.*, pg_catalog.quote_ident(r.rolname) AS name
+            FROM pg_catalog.pg_roles r WHERE r.rolname = session_user AND NOT r.rolsuper)
+        SELECT me.rolname::text, x.what, x.remedy
+          FROM me CROSS JOIN LATERAL (
+            SELECT 'may ' || a.what AS what,
+                   format('ALTER ROLE %%s NO%%s;', me.name, a.word) AS remedy
+              FROM (VALUES (me.rolcreaterole, 'make roles', 'CREATEROLE'),
+                           (me.rolcreatedb, 'make databases', 'CREATEDB'),
+                           (me.rolreplication, 'replicate', 'REPLICATION'),
+                           (me.rolbypassrls, 'see rows that policies hide', 'BYPASSRLS')
+                   ) AS a (has, what, word)
+             WHERE a.has
+            UNION ALL
+            SELECT format('is a member of %%I', g.rolname),
+                   format('REVOKE %%I FROM %%s;', g.rolname, me.name)
+              FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+             WHERE m.member = me.oid
+               AND g.rolname NOT IN ('lock_monitoring_role', 'lock_admin_role', 'pg_signal_backend')
+            UNION ALL
+            SELECT format('may give %%I away', g.rolname),
+                   format('REVOKE ADMIN OPTION FOR %%I FROM %%s;', g.rolname, me.name)
+              FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+             WHERE m.member = me.oid AND m.admin_option
+               AND g.rolname IN ('lock_monitoring_role', 'lock_admin_role')
+            UNION ALL
+            SELECT 'owns the database ' || pg_catalog.quote_ident(d.datname),
+                   format('ALTER DATABASE %%I OWNER TO ...; (a DBA)', d.datname)
+              FROM pg_catalog.pg_database d
+             WHERE d.datname = pg_catalog.current_database() AND d.datdba = me.oid
+            UNION ALL
+            SELECT 'may make schemas in this database',
+                   format('REVOKE CREATE ON DATABASE %%I FROM %%s;', d.datname, me.name)
+              FROM pg_catalog.pg_database d CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a
+             WHERE d.datname = pg_catalog.current_database() AND a.grantee = me.oid
+               AND a.privilege_type = 'CREATE' AND d.datdba <> me.oid
+            UNION ALL
+            SELECT format('owns %%s', o.name), format('ALTER %%s OWNER TO ...; (a DBA)', o.name)
+              FROM (SELECT 'SCHEMA ' || pg_catalog.quote_ident(n.nspname) AS name, n.nspowner AS owner
+                      FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY (%(schemas)s)
+                    UNION ALL
+                    SELECT format('TABLE %%I.%%I', n.nspname, c.relname), c.relowner
+                      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+                    UNION ALL
+                    SELECT 'FUNCTION ' || p.oid::regprocedure::text, p.proowner
+                      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                     WHERE n.nspname = ANY (%(schemas)s)) o
+             WHERE o.owner = me.oid
+            UNION ALL
+            SELECT format('has %%s on %%I.%%I', string_agg(DISTINCT a.privilege_type, ', '),
+                          n.nspname, c.relname),
+                   format('REVOKE ALL ON %%I.%%I FROM %%s;', n.nspname, c.relname, me.name)
+              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = c.oid AND t.attacl IS NOT NULL
+              CROSS JOIN LATERAL (
+                SELECT e.* FROM pg_catalog.aclexplode(c.relacl) e
+                UNION ALL SELECT e.* FROM pg_catalog.aclexplode(t.attacl) e) a
+             WHERE n.nspname = ANY (%(schemas)s) AND a.grantee = me.oid AND c.relowner <> me.oid
+             GROUP BY n.nspname, c.relname) x
+         ORDER BY 2 LIMIT 50
+        """,
+        {
+            "schemas": [
+                *("lock_monitoring", "lock_catalog", "lock_engine", "lock_admin", "lock_log", "monitoring"),
+                *("auth", "util"),
+            ]
+        },
+    )
+    return [Surplus(*row) for row in cursor.fetchall()]
+
+
 def creators(cursor: Cursor) -> list[tuple[str, str]]:
     """Schemas of this session's search path in which others may create, each with who may.
 

@@ -106,3 +106,35 @@ def test_a_vault_out_of_reach_is_one_failure_not_many(vault_db: str) -> None:
     finally:
         connections["vault"].close()
         place["NAME"] = name
+
+
+SURPLUS = {
+    "ALTER ROLE {} CREATEROLE": "may make roles",
+    "ALTER ROLE {} CREATEDB": "may make databases",
+    "ALTER ROLE {} REPLICATION": "may replicate",
+    "ALTER ROLE {} BYPASSRLS": "may see rows that policies hide",
+    "GRANT all_data_of_a_test TO {}": "is a member of all_data_of_a_test",
+    "GRANT CREATE ON DATABASE {database} TO {}": "may make schemas in this database",
+    "GRANT SELECT ON auth.tenant_h TO {}": "has SELECT on auth.tenant_h",
+    "GRANT UPDATE (tenant_bk) ON auth.tenant_h TO {}": "has UPDATE on auth.tenant_h",
+    "CREATE TABLE lock_engine.own (); ALTER TABLE lock_engine.own OWNER TO {}": "owns TABLE lock_engine.own",
+}
+
+
+def test_each_right_too_many_has_a_line_that_takes_it_back(vault_db: str) -> None:
+    login = str(connections["vault"].settings_dict["USER"])
+    (sound,) = list(doctor.surplus("vault"))
+    assert sound.state == doctor.OK
+    with psycopg.connect(vault_db, autocommit=True) as dba:
+        try:
+            dba.execute("CREATE ROLE all_data_of_a_test")
+            for given, said in SURPLUS.items():
+                given = given.format(login, database=dba.info.dbname)
+                dba.execute(given)
+                (found,) = list(doctor.surplus("vault"))
+                assert found.state == doctor.WARNING, given
+                assert f"{login} {said}, which the monitor does not need" in found.meaning
+                dba.execute(found.remedy.replace("...; (a DBA)", "postgres"))
+                assert [one.state for one in doctor.surplus("vault")] == [doctor.OK], given
+        finally:
+            dba.execute("DROP ROLE all_data_of_a_test")
