@@ -36,7 +36,7 @@ _TOKEN = re.compile(
     rf"|(?P<comment>{_closed(3)}|{_open(3)}|--[^\n]*)"
     r"|\"(?:[^\"]|\"\")*+\Z"
     rf"|{_APART}[eE]'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)"
-    rf"|{_APART}[eE][sS][cC][aA][pP][eE]\s*'\\'"
+    r"|[eE][sS][cC][aA][pP][eE]\s*'\\'"
     r"|'(?:[^'\\]|''|\\[^'])*+(?:'|\\'.*|\\?\Z)"
     r"|\$[^$\s0-9'\"(),;][^$\s'\"(),;]*\$.*"
     r"|\$\$(?:[^$]|\$[^$])*+(?:\$\$|\$?\Z)"
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
 # The name of a setting, and all up to the end of a statement.
 _NAME = r"(?:\"[^\"]*\"|[^\s\"=;,()])+"
 _REST = r"(?:[^;\"]|\"[^\"]*\")*"
-_MAY_SET = re.compile(r"\b(?:set|identified)\b", re.I | re.A)
+_MAY_SET = re.compile(r"(?:\A|;)\s*set\b|\bto\b|\bidentified\b", re.I | re.A)
 _SET = re.compile(
     rf"((?:(?:\A|;)\s*set\s+(?:(?:session|local)\s+)?(?:{_NAME}\s*(?:=|\bto\b)|time\s+zone\b|password\b)"
     rf"|\bset\s+(?:(?:session|local)\s+)?{_NAME}\s+to\b|\bidentified\s+by\b)\s*){_REST}",

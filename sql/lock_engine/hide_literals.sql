@@ -33,22 +33,32 @@ DECLARE
   c_rest CONSTANT text := '(?:[^;"]|"[^"]*")*';
   -- In collation C words and blanks are the same in every database.
   v_text text COLLATE "C";
+  v_comments integer;
 BEGIN
-  v_text := regexp_replace(translate(left(p_query, 20000), E'\x01\x02', '') COLLATE "C",
-       '("(?:[^"]|"")*")'
-    || '|(' || c_closed_3 || '|' || c_open_3 || '|--[^\n]*)'
+  v_text := translate(left(p_query, 20000), E'\x01\x02', '');
+  v_comments := (length(v_text) - length(replace(v_text, '/*', ''))) / 2;
+  v_text := regexp_replace(v_text,
+    -- The commonest first, and comments as deep as there can be some: each match costs what the pattern is long.
+       c_apart || '[-+]?\.?[0-9][\w.]*(?:[eE][-+][0-9][\w.]*)?'
+    || '|''(?:[^''\\]|''''|\\[^''])*(?:''|\\?$|\\''.*)'
+    || '|("(?:[^"]|"")*")'
+    || '|(--[^\n]*' || CASE v_comments WHEN 0 THEN '' WHEN 1 THEN '|' || c_closed_0 || '|' || c_open_0
+                                       WHEN 2 THEN '|' || c_closed_1 || '|' || c_open_1
+                                       WHEN 3 THEN '|' || c_closed_2 || '|' || c_open_2
+                                       ELSE '|' || c_closed_3 || '|' || c_open_3 END || ')'
     || '|"(?:[^"]|"")*$'
     || '|' || c_apart || '[eE]''(?:[^''\\]|''''|\\.)*(?:''|\\?$)'
-    || '|' || c_apart || '[eE][sS][cC][aA][pP][eE]\s*''\\'''
-    || '|''(?:[^''\\]|''''|\\[^''])*(?:''|\\?$|\\''.*)'
+    || '|[eE][sS][cC][aA][pP][eE]\s*''\\'''
     || '|\$[^$\s0-9''"(),;][^$\s''"(),;]*\$.*'
     || '|\$\$(?:[^$]|\$[^$])*(?:\$\$|\$?$)'
-    || '|\$[0-9]{6,}'
-    || '|' || c_apart || '[-+]?\.?[0-9][\w.]*(?:[eE][-+][0-9][\w.]*)?',
+    || '|\$[0-9]{6,}',
     E'\\1\x02\\2\x01', 'g');
   -- What stands between the two marks was a comment; what ends with a quote before them was a name.
-  v_text := replace(replace(regexp_replace(v_text, E'\x02[^\x01\x02]+\x01', ' ', 'g'), E'"\x02\x01', '"'), E'\x02\x01', '?');
-  IF v_text ~* '\m(?:set|identified)\M' THEN
+  IF strpos(v_text, E'\x02/*') > 0 OR strpos(v_text, E'\x02--') > 0 THEN
+    v_text := regexp_replace(v_text, E'\x02[^\x01\x02]+\x01', ' ', 'g');
+  END IF;
+  v_text := replace(replace(v_text, E'"\x02\x01', '"'), E'\x02\x01', '?');
+  IF v_text ~* '(?:^|;)\s*set\M|\mto\M|\midentified\M' THEN
     v_text := regexp_replace(v_text,
          '((?:(?:^|;)\s*set\s+(?:(?:session|local)\s+)?(?:' || c_name || '\s*(?:=|\mto\M)|time\s+zone\M|password\M)'
       || '|\mset\s+(?:(?:session|local)\s+)?' || c_name || '\s+to\M|\midentified\s+by\M)\s*)' || c_rest, '\1?', 'gi');

@@ -18,6 +18,7 @@ from django.test import Client
 from psycopg.types.json import Jsonb
 
 from lockmon.models.api_token import ApiToken
+from lockmon.models.monitor_state import MonitorState
 from tests.support import hostile, scenes
 from tests.support.asking import SECRET, UNKNOWN, Asker, address_of, offered
 from tests.support.people import browser, person, use_app_login
@@ -199,6 +200,14 @@ def rows_of(client: Client, address: str) -> list[str]:
 
 
 def test_no_list_is_sorted_by_what_it_does_not_show_whole(viewer: Client) -> None:
+    for number, text in enumerate(("b", "c", "a")):
+        MonitorState.objects.create(
+            vault_alias="vault", instance=f"{number}", state="watching", reason=text, since=hostile.NOW,
+            reported_at=hostile.NOW,
+        )  # fmt: skip
+    (states,) = (shown for shown in lists() if shown.model is MonitorState)
+    where = list(states.list_display).index("reason")
+    assert rows_of(viewer, f"{address_of(states)}?o={where}") == rows_of(viewer, f"{address_of(states)}?o=99")
     for shown in lists():
         address = (
             f"{address_of(shown)}?when=any&" if hasattr(shown, "when_default") else f"{address_of(shown)}?"
