@@ -19,7 +19,9 @@ BEGIN
       ('lock_engine.deadlock_ledger', 't.window_end < $1 AND t.settled'),
       ('lock_engine.deadlock_observation', 't.last_seen < $1 AND t.outcome IS NOT NULL'),
       ('lock_engine.wait_rollup', 't.hour < $1'),
-      ('lock_engine.tenant_claim', 't.looked_up_at < clock_timestamp() - interval ''1 day''')) AS x (name, condition)
+      ('lock_engine.tenant_claim', 't.looked_up_at < clock_timestamp() - interval ''1 day'''),
+      -- claims are made by whoever connects: what cannot be asked for a day is wanted anew when it is met again
+      ('lock_engine.tenant_wanted', 't.asked_at < clock_timestamp() - interval ''1 day''')) AS x (name, condition)
   LOOP
     EXECUTE format('DELETE FROM %1$s d USING (SELECT t.tableoid, t.ctid FROM %1$s t WHERE %2$s LIMIT $2) x '
                    'WHERE d.tableoid = x.tableoid AND d.ctid = x.ctid', v_thing.name, v_thing.condition)
