@@ -33,7 +33,10 @@ BEGIN
   ELSE
     UPDATE lock_log.source s SET position = p_start + t.consumed, last_read_at = clock_timestamp() WHERE s.source = p_source;
   END IF;
+  -- whose they are may be locked, or not known yet
+  PERFORM lock_engine.defer_keys(clock_timestamp());
   PERFORM lock_engine.store_logged_deadlocks();
+  PERFORM lock_engine.place_rows();
 END
 $$;
 COMMENT ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text) IS

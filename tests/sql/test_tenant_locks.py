@@ -330,3 +330,31 @@ def test_an_update_leaves_what_is_aside_where_it_is(
     stored.capture()
     assert places(stored, root.pid) == PUBLISHED
     assert lasting(of(stored, waiter.pid))[: len(before)] == before
+
+
+@pytest.mark.parametrize("lock", ["row for update", "users and tenants"])
+def test_an_imported_deadlock_of_a_locked_tenant_is_stored(
+    scene: str, stored: Stored, session: OpenSession, lock: str
+) -> None:
+    """A log file that a person reads in, while the tenant of who is in it cannot be had."""
+    seen_before(stored.connection, "ACME")
+    locker = session(scene)
+    locker.run(LOCKS[lock])
+    record = (
+        '2026-11-20 03:12:01.123 UTC,"app","shop",11,"10.0.0.7:5000",6921.b,3,"UPDATE",'
+        '2026-11-20 03:00:00 UTC,3/4,734,ERROR,40P01,"deadlock detected","'
+        "Process 11 waits for ShareLock on transaction 733; blocked by process 12.\n"
+        "Process 12 waits for ShareLock on transaction 734; blocked by process 11.\n"
+        'Process 11: UPDATE a SET n = 1\nProcess 12: UPDATE b SET n = 2"'
+        ',"See server log for query details.",,,"while updating tuple (0,1) in relation ""a"""'
+        ',"UPDATE a",,,"tenant=ACME","client backend",,0\n'
+    )
+    taken = stored.one("SELECT * FROM lock_log.ingest('f', 'csvlog', 0, %s, true)", record.encode())
+    assert taken["records"] == 1
+    told = stored.one("SELECT * FROM lock_monitoring.deadlock_history")
+    assert bytes(told["tenant_hk"]) == ACME and aside(stored) > 0
+    assert stored.rows("SELECT * FROM lock_engine.part_state WHERE part = 'logged deadlocks'") == []
+    locker.run("ROLLBACK")
+    stored.cycle()
+    assert aside(stored) == 0
+    assert stored.one("SELECT * FROM lock_monitoring.deadlock_history") == told
