@@ -20,6 +20,7 @@ BEGIN;
 
 \echo 'One Vault lock monitor, step 8: settings'
 \ir lock_engine/require_owner.sql
+\ir lock_engine/require_watcher.sql
 \ir lock_admin/tables/setting.sql
 \ir lock_admin/tables/setting_history.sql
 \ir lock_admin/functions/setting_fault.sql

@@ -56,7 +56,7 @@ GRANT SELECT, INSERT, UPDATE ON lock_admin.denied_count TO lock_door_owner;
 GRANT SELECT ON lock_admin.denied_count TO lock_monitoring_role, lock_vault_owner;
 
 -- Whose word for a web login is taken; who installs says it.
-GRANT SELECT ON lock_admin.application_login TO lock_door_owner, lock_monitoring_role;
+GRANT SELECT ON lock_admin.application_login TO lock_door_owner, lock_vault_owner, lock_monitoring_role;
 
 -- Which database does the vault act in? Only lock_admin.adopt() and lock_admin.disarm() write it.
 GRANT SELECT, INSERT ON lock_engine.home TO lock_door_owner;

@@ -6,6 +6,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT lock_engine.require_owner('lock_vault_owner');
+  SELECT lock_engine.require_watcher();
   UPDATE lock_engine.watch_state s SET looker_pid = pg_backend_pid() WHERE s.watch_state_id = 1 RETURNING s.last_look_at
 $$;
 COMMENT ON FUNCTION lock_engine.begin_watching() IS

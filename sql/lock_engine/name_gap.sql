@@ -6,6 +6,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT lock_engine.require_owner('lock_vault_owner');
+  SELECT lock_engine.require_watcher();
   WITH named AS (
     UPDATE lock_engine.coverage_gap g SET reason = p_reason
      WHERE g.recorded_at > clock_timestamp() - make_interval(secs => p_within_seconds) AND g.reason = 'no look was stored'

@@ -12,6 +12,7 @@ DECLARE
   w record;
 BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
+  PERFORM lock_engine.require_watcher();
   SELECT s.last_look_at, s.patience INTO w FROM lock_engine.watch_state s WHERE s.watch_state_id = 1 FOR UPDATE SKIP LOCKED;
   -- nor is it a look while no lock at all can be stored
   IF NOT FOUND OR EXISTS (SELECT 1 FROM lock_engine.cycle_state c WHERE c.stored_at IS NOT NULL AND c.locks_captured IS NULL) THEN

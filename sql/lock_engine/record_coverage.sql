@@ -22,6 +22,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT lock_engine.require_owner('lock_vault_owner');
+  SELECT lock_engine.require_watcher();
   INSERT INTO lock_engine.coverage (
     period_start, period_end, leader_pid, leader_host, looks, cycles_run, cycles_skipped, cycles_failed, deadlock_looks,
     largest_gap_ms, busy_ms, slowest_cycle_ms, finished_transactions, monitor_transactions, seen_transactions,

@@ -8,6 +8,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT lock_engine.require_owner('lock_vault_owner');
+  SELECT lock_engine.require_watcher();
   WITH stored AS (
     INSERT INTO lock_engine.coverage_gap (gap_start, gap_end, reason)
     SELECT f.s, f.e, p_reason FROM lock_engine.free_of_gaps(p_gap_start, p_gap_end) f

@@ -16,6 +16,7 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
+  PERFORM lock_engine.require_watcher();
   INSERT INTO lock_engine.heartbeat AS h (
     heartbeat_id, leader_pid, leader_host, leader_process, watching_since, beat_at, last_look_at, last_cycle_at,
     look_ms, cycle_ms, look_by, skipping_since, skipped_because)

@@ -136,6 +136,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.record_look(timestamp with time zone,boolean)', ARRAY['p_now timestamp with time zone, p_by_loop boolean', 'timestamp with time zone']),
 ('function', 'lock_engine.records_of(text,lock_catalog.graph[],jsonb)', ARRAY['p_part text, p_blockers lock_catalog.graph[], p_seen jsonb', 'bigint[]']),
 ('function', 'lock_engine.require_owner(name)', ARRAY['p_owner name', 'void']),
+('function', 'lock_engine.require_watcher()', ARRAY['', 'void']),
 ('function', 'lock_engine.require_writable(text,boolean)', ARRAY['p_function text, p_fresh boolean DEFAULT true', 'void']),
 ('function', 'lock_engine.retention_begins(integer)', ARRAY['p_retention_days integer', 'timestamp with time zone']),
 ('function', 'lock_engine.roll_up_waits(interval)', ARRAY['p_budget interval DEFAULT ''00:00:01''::interval', 'integer']),

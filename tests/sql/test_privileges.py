@@ -333,3 +333,39 @@ def test_one_role_that_has_nothing_else_sees_whose_a_session_is(dba: psycopg.Con
         "SELECT lock_engine.read_site('tenants', '{}', 1)",
     ):
         assert not may(dba, "lock_site_reader", statement), statement
+
+
+def test_reading_is_no_right_to_say_what_was_watched(dba: psycopg.Connection[Any], connect: Connect) -> None:
+    """Whoever could would make history a gap, a dead loop alive, or locks that nobody held."""
+    dba.execute("DROP ROLE IF EXISTS reads_only; DROP ROLE IF EXISTS watches")
+    dba.execute("CREATE ROLE reads_only LOGIN IN ROLE lock_monitoring_role")
+    dba.execute("CREATE ROLE watches LOGIN IN ROLE lock_monitoring_role")
+    dba.execute("INSERT INTO lock_admin.application_login (login) VALUES ('watches')")
+    writes = (
+        "SELECT lock_engine.begin_watching()",
+        "SELECT lock_engine.record_coverage_gap(now() - interval '1 day', now(), 'x')",
+        "SELECT lock_engine.name_gap('x', 3600)",
+        "SELECT lock_engine.record_heartbeat('h', 1, now(), now(), now(), 1, 1, 'x', NULL, NULL)",
+        "SELECT lock_engine.note_look(5)",
+    )
+    try:
+        reader = connect(dba.info.dbname, user="reads_only")
+        for statement in writes:
+            with pytest.raises(
+                psycopg.errors.InsufficientPrivilege, match="lockmon_deploy --login reads_only"
+            ):
+                reader.execute(statement)
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="begin_watching"):
+            reader.execute(
+                "SELECT lock_engine.store_seen(NULL, now(), now(), %s)",
+                ['{"sessions": [], "locks": [], "graph": [], "prepared": [], "own": [], "waiting": 0}'],
+            )
+        reader.execute("SELECT * FROM lock_monitoring.run_lock_monitoring()")
+        watcher = connect(dba.info.dbname, user="watches")
+        for statement in writes:
+            watcher.execute(statement)
+    finally:
+        for one in (reader, watcher):
+            one.close()
+        dba.execute("DELETE FROM lock_admin.application_login WHERE login = 'watches'")
+        dba.execute("DROP ROLE reads_only; DROP ROLE watches")
