@@ -58,10 +58,16 @@ BEGIN
     SELECT 'pg_attrdef'::regclass::oid, f.oid FROM pg_attrdef f
      WHERE f.adrelid = v_table
        AND (SELECT a.attgenerated <> '' FROM pg_attribute a WHERE a.attrelid = f.adrelid AND a.attnum = f.adnum)
+    UNION ALL
+    -- before 15 what a generated column depends on is written down with the column
+    SELECT 'pg_class'::regclass::oid, v_table WHERE EXISTS (
+      SELECT FROM pg_attribute a WHERE a.attrelid = v_table AND a.attnum > 0 AND a.attgenerated <> '')
   LOOP
     IF EXISTS (
       SELECT FROM pg_depend d
        WHERE d.classid = v_kind_of AND d.objid = v_id AND d.refobjid >= c_first
+         AND (v_id <> v_table OR d.objsubid IN (
+           SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = v_table AND a.attnum > 0 AND a.attgenerated <> ''))
          AND CASE d.refclassid
                WHEN 'pg_proc'::regclass THEN NOT lock_engine.is_compiled(d.refobjid)
                WHEN 'pg_operator'::regclass THEN NOT lock_engine.is_compiled((SELECT r.oprcode FROM pg_operator r WHERE r.oid = d.refobjid))
