@@ -39,6 +39,15 @@ def scene(vault_db: str) -> str:
                     v_key int;
             BEGIN
               IF current_setting('app.keys', true) IS NULL THEN RETURN p_id; END IF;
+              -- which one it is, it knows when all of them are there; later on it has its lock
+              LOOP
+                PERFORM pg_stat_clear_snapshot();
+                EXIT WHEN (SELECT count(*) FROM pg_stat_activity a WHERE a.leader_pid = v_group)
+                          >= cardinality(string_to_array(current_setting('app.keys'), ','))
+                     OR EXISTS (SELECT FROM pg_locks l
+                                 WHERE l.pid = pg_backend_pid() AND l.locktype = 'advisory');
+                PERFORM pg_sleep(0.01);
+              END LOOP;
               SELECT k.key INTO v_key
                 FROM unnest(string_to_array(current_setting('app.keys'), ',')::int[])
                      WITH ORDINALITY k (key, n)

@@ -20,6 +20,16 @@ DECLARE v_group int := (SELECT coalesce(a.leader_pid, a.pid) FROM pg_stat_activi
         v_name text;
 BEGIN
   IF current_setting('app.tables', true) IS NULL THEN RETURN p_id; END IF;
+  -- which one it is, it knows when all of them are there; later on it has its lock
+  LOOP
+    PERFORM pg_stat_clear_snapshot();
+    EXIT WHEN (SELECT count(*) FROM pg_stat_activity a WHERE a.leader_pid = v_group)
+              >= cardinality(string_to_array(current_setting('app.tables'), ','))
+         OR EXISTS (SELECT FROM pg_locks l JOIN unnest(string_to_array(current_setting('app.tables'), ',')) t (name)
+                       ON l.relation = to_regclass('app.' || t.name)
+                     WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation');
+    PERFORM pg_sleep(0.01);
+  END LOOP;
   SELECT k.name INTO v_name
     FROM unnest(string_to_array(current_setting('app.tables'), ',')) WITH ORDINALITY k (name, n)
    WHERE k.n = (SELECT x.n FROM (SELECT a.pid, row_number() OVER (ORDER BY a.pid) AS n FROM pg_stat_activity a
