@@ -5,10 +5,13 @@ LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5ms'
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   v_tenants text := CASE WHEN p_tenants THEN lock_engine.key_names(true) END;
   v_hubs text;
+  v_table oid := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'auth' AND c.relname = 'tenant_h');
 BEGIN
   IF coalesce(current_setting('lock_vault.hubs_deferred', true), '') = 'on' OR EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
     v_hubs := lock_engine.key_names(false);
@@ -19,8 +22,12 @@ BEGIN
   IF v_tenants IS NOT NULL THEN
     PERFORM lock_engine.plain_tenants();
     EXECUTE format('SET CONSTRAINTS %s IMMEDIATE', v_tenants);
-    -- what was made between that question and the check has been planned with: all of it is taken back
-    PERFORM lock_engine.plain_tenants();
+    -- what was made between that question and the check has been planned with: all of it is taken back. The check holds a
+    -- lock beside which indexes and statistics can be made, and nothing else
+    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = v_table AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))
+       OR EXISTS (SELECT FROM pg_statistic_ext e WHERE e.stxrelid = v_table) THEN
+      PERFORM lock_engine.plain_tenants();
+    END IF;
   END IF;
 END
 $$;
