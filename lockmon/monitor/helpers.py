@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from django.db import connections
@@ -28,71 +29,51 @@ ENDING = 5.0
 """Seconds that a helper has for ending; it is a daemon thread, so that it cannot keep the process."""
 
 
-class PolicyRunner:
-    """Runs the armed policies after each full cycle that found blocking sessions."""
+@dataclass(frozen=True)
+class Work:
+    """What one part does after full cycles, in a thread of its own.
 
-    def __init__(self, alias: str, facts: Callable[[], CycleFacts]) -> None:
-        self._alias = alias
-        self._facts = facts
+    part: its name in the vault. wanted: whether what the last full cycle found gives it something to do. do:
+    does it for one vault; tells whether the vault is to note that the part works. failed: what a log line
+    says before the error.
+    """
 
-    def run_forever(self, stop: threading.Event) -> None:
+    part: str
+    wanted: Callable[[CycleFacts], bool]
+    do: Callable[[str], bool]
+    failed: str
+
+    def run_forever(self, alias: str, facts: Callable[[], CycleFacts], stop: threading.Event) -> None:
         """Run until ``stop`` is set. Never raises: a failure is logged once and tried again later."""
-        done, failing, counted = 0, "", parts.beside_loop(self._alias)
+        done, failing, counted = 0, "", parts.beside_loop(alias)
         while not stop.wait(POLL):
-            facts = self._facts()
-            if facts.number == done or not facts.blocking_sessions:
+            found = facts()
+            if found.number == done or not self.wanted(found):
                 continue
-            done = facts.number
+            done = found.number
             try:
-                run_policies(self._alias)
+                works = self.do(alias)
                 failing = ""
-                counted.worked("policies")
+                if works:
+                    counted.worked(self.part)
             except Exception as error:
                 text = f"{type(error).__name__}: {errors.told(error)}"
                 if text != failing:
-                    log.error("The policies could not be run: %s", text)
+                    log.error("%s: %s", self.failed, text)
                 failing = text
                 # whatever state the connection is in, the next run begins with a fresh one
                 connections.close_all()
-                counted.failed("policies", error)
-                stop.wait(RETRY)
-        connections.close_all()
-
-
-class TenantReader:
-    """Looks up whose the sessions are, in tables that belong to others.
-
-    Over a connection that is closed afterwards, whatever happened in it; with the login of
-    VAULT_SITE_DATABASE_URL, which has nothing else to give, where the site made one.
-    """
-
-    def __init__(self, alias: str, facts: Callable[[], CycleFacts]) -> None:
-        self._alias = alias
-        self._facts = facts
-
-    def run_forever(self, stop: threading.Event) -> None:
-        """Run until ``stop`` is set. Never raises: a failure is logged once and tried again later."""
-        done, failing, counted = 0, "", parts.beside_loop(self._alias)
-        while not stop.wait(POLL):
-            facts = self._facts()
-            if facts.number == done or not facts.tenants_due:
-                continue
-            done = facts.number
-            try:
-                read_tenants(self._alias)
-                failing = ""
-            except Exception as error:
-                text = f"{type(error).__name__}: {errors.told(error)}"
-                if text != failing:
-                    log.error("Whose the sessions are could not be read: %s", text)
-                failing = text
-                counted.failed("tenants", error)
+                counted.failed(self.part, error)
                 stop.wait(RETRY)
         connections.close_all()
 
 
 def read_tenants(alias: str) -> int:
-    """Ask the site's tables once; how many claims were answered. Raises psycopg.Error."""
+    """Look up whose the sessions are, once; how many claims were answered. Raises psycopg.Error.
+
+    The tables belong to others: so it is over a connection that is closed afterwards, whatever happened in
+    it; with the login of VAULT_SITE_DATABASE_URL, which has nothing else to give, where the site made one.
+    """
     connection = vault.direct_connection(alias, "tenants", statement_timeout_ms=READING_MS)
     try:
         with connection.cursor() as cursor:
@@ -101,11 +82,25 @@ def read_tenants(alias: str) -> int:
         connection.close()
 
 
-def run_policies(alias: str) -> None:
+def _tenants(alias: str) -> bool:
+    read_tenants(alias)
+    return False  # lock_engine.ask_site() notes by itself what could be read
+
+
+def run_policies(alias: str) -> bool:
     """Run the armed policies of one vault once, through the door."""
     from lockmon import actions
 
     actions.run_policies(alias)
+    return True
+
+
+TENANTS = Work(
+    "tenants", lambda found: found.tenants_due, _tenants, "Whose the sessions are could not be read"
+)
+POLICIES = Work(
+    "policies", lambda found: bool(found.blocking_sessions), run_policies, "The policies could not be run"
+)
 
 
 def evaluate_alerts(alias: str, stop: threading.Event) -> None:
@@ -135,11 +130,11 @@ class Helpers:
             return
         self._stop = threading.Event()
         work: dict[str, Callable[[threading.Event], None]] = {
-            "tenants": TenantReader(self._alias, facts).run_forever
+            one.part: partial(one.run_forever, self._alias, facts)
+            for one in ((TENANTS, POLICIES) if self._acting else (TENANTS,))
         }
         if self._acting:
             work["alerts"] = partial(evaluate_alerts, self._alias)
-            work["policies"] = PolicyRunner(self._alias, facts).run_forever
         for name, target in work.items():
             thread = threading.Thread(
                 target=target, args=(self._stop,), name=f"lockmon-{name}-{self._alias}", daemon=True

@@ -5,8 +5,7 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT EXISTS (SELECT FROM lock_engine.tenant_wanted w WHERE w.try_at <= clock_timestamp())
-      OR NOT EXISTS (SELECT FROM lock_engine.tenant_claim c
-                      WHERE c.claim = 'all' AND c.looked_up_at > clock_timestamp() - interval '10 minutes')
+      OR lock_engine.names_due()
 $$;
 COMMENT ON FUNCTION lock_engine.ask_due() IS
   'Whether lock_engine.ask_site() has something to look up: a claim that is wanted, or the names of all tenants, read every 10 minutes.';

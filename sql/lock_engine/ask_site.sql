@@ -16,6 +16,7 @@ DECLARE
   c_claims constant integer := 1000;
   v_what text;
   v_claims text[];
+  v_tenants_fault text;
   v_fault text;
   v_read record;
   v_failed boolean := false;
@@ -29,15 +30,14 @@ BEGIN
     RETURN 0;  -- another session is asking
   END IF;
   v_locks := lock_engine.session_locks();
+  v_tenants_fault := lock_engine.site_fault('auth.tenant_h', ARRAY['tenant_hk', 'tenant_bk']);
   v_prepared := ARRAY(SELECT format('%s %s', p.name, p.prepare_time) FROM pg_prepared_statements p);
   FOREACH v_what IN ARRAY ARRAY['tenants', 'users', 'all tenants'] LOOP
     v_claims := ARRAY(SELECT w.claim FROM lock_engine.tenant_wanted w
                        WHERE w.claim LIKE left(v_what, 1) || ':%' AND v_what <> 'all tenants' AND (p_now OR w.try_at <= clock_timestamp())
                        ORDER BY w.try_at LIMIT c_claims);
-    CONTINUE WHEN CASE v_what WHEN 'all tenants' THEN NOT p_now AND EXISTS (
-                    SELECT FROM lock_engine.tenant_claim c WHERE c.claim = 'all' AND c.looked_up_at > clock_timestamp() - interval '10 minutes')
-                  ELSE cardinality(v_claims) = 0 END;
-    v_fault := coalesce(lock_engine.site_fault('auth.tenant_h', ARRAY['tenant_hk', 'tenant_bk']),
+    CONTINUE WHEN CASE v_what WHEN 'all tenants' THEN NOT p_now AND NOT lock_engine.names_due() ELSE cardinality(v_claims) = 0 END;
+    v_fault := coalesce(v_tenants_fault,
                         CASE WHEN v_what = 'users' THEN lock_engine.site_fault('auth.user_h', ARRAY['user_bk', 'tenant_hk']) END);
     IF v_fault IS NULL THEN
       SELECT r.* INTO v_read

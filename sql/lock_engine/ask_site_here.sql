@@ -7,16 +7,15 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '50ms'
 AS $$
 DECLARE
-  v_unplaced text := coalesce(current_setting('lock_vault.unplaced_since', true), '');
+  v_since timestamptz := lock_engine.unplaced_since();
 BEGIN
   IF NOT lock_engine.ask_due() OR EXISTS (SELECT FROM lock_engine.watch_state w WHERE w.looker_pid = pg_backend_pid()) THEN
     RETURN;
   END IF;
   -- in statements of their own: what PostgreSQL knows to be false it does not ask
   PERFORM lock_engine.ask_site();
-  IF v_unplaced <> '' THEN
-    -- a hair earlier, for what the division rounds
-    PERFORM lock_engine.find_tenants(to_timestamp(v_unplaced::bigint / 1000000.0) - interval '100 us');
+  IF v_since IS NOT NULL THEN
+    PERFORM lock_engine.find_tenants(v_since);
   END IF;
 EXCEPTION
   WHEN lock_not_available THEN NULL;  -- one of our own tables is locked: the next cycle asks

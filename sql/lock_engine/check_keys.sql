@@ -10,8 +10,7 @@ AS $$
 DECLARE
   v_tenants text := CASE WHEN p_tenants THEN lock_engine.key_names(true) END;
   v_hubs text;
-  v_table oid := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                   WHERE n.nspname = 'auth' AND c.relname = 'tenant_h');
+  v_table oid := lock_engine.site_table('auth.tenant_h');
 BEGIN
   IF coalesce(current_setting('lock_vault.hubs_deferred', true), '') = 'on' OR EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
     v_hubs := lock_engine.key_names(false);

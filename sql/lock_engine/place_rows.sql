@@ -9,8 +9,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '200ms'
 AS $$
 DECLARE
-  v_unplaced text := coalesce(current_setting('lock_vault.unplaced_since', true), '');
-  v_since timestamptz;
+  v_since timestamptz := lock_engine.unplaced_since();
   v_left bigint := 0;
   v_aside boolean;
 BEGIN
@@ -21,14 +20,14 @@ BEGIN
   EXCEPTION
     WHEN lock_not_available THEN
       -- an upgrade has it: nothing was written that needs a place, or all of it is given up
-      IF v_unplaced = '' THEN
+      IF v_since IS NULL THEN
         RETURN 0;
       END IF;
       RAISE;
   END;
   IF v_aside THEN
     v_left := NULL;
-  ELSIF v_unplaced = '' THEN
+  ELSIF v_since IS NULL THEN
     RETURN 0;
   ELSE
     BEGIN
@@ -42,8 +41,6 @@ BEGIN
     END;
   END IF;
   IF v_left IS NULL THEN
-    -- a hair earlier, for what the division rounds
-    v_since := CASE WHEN v_unplaced <> '' THEN to_timestamp(v_unplaced::bigint / 1000000.0) - interval '100 us' END;
     v_left := lock_engine.place_around(v_since);
   END IF;
   PERFORM set_config('lock_vault.unplaced_since', '', true);

@@ -13,9 +13,7 @@ AS $$
 DECLARE
   -- FirstNormalObjectId: what initdb made is below
   c_first constant oid := 16384;
-  -- not to_regclass: that asks for a right on the schema
-  v_table oid := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                   WHERE n.nspname = split_part(p_table, '.', 1) AND c.relname = split_part(p_table, '.', 2));
+  v_table oid := lock_engine.site_table(p_table);
   v_kind "char";
   v_column text;
   v_found text;

@@ -6,8 +6,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT EXISTS (
     SELECT FROM lock_catalog.locks l
-     WHERE l.lock_type = 'relation' AND l.relation_oid = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                                                        WHERE n.nspname = 'auth' AND c.relname = 'tenant_h')
+     WHERE l.lock_type = 'relation' AND l.relation_oid = (SELECT lock_engine.site_table('auth.tenant_h'))
        AND l.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
        AND l.lock_mode IN ('ExclusiveLock', 'AccessExclusiveLock') AND l.pid IS DISTINCT FROM pg_backend_pid())
 $$;

@@ -1,4 +1,5 @@
 -- So that the first cycle knows whose the sessions of now are. Where the site's tables cannot be read it is tried again later.
+-- A claim that is known stays as it is, however old: an update changes no row that need not change. (tenant_of() would ask anew.)
 DO $read_tenants$
 BEGIN
     INSERT INTO lock_engine.tenant_wanted (claim)

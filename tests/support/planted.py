@@ -176,20 +176,20 @@ REFUSED = {
 
 def plant(connection: psycopg.Connection[Any], what: str) -> None:
     """Plant one kind of object as the owner of the platform's tables; nothing of it counts as run yet."""
-    # what runs here is the owner's own doing
-    connection.execute("SELECT set_config('spy.asleep', 'yes', false)")
-    connection.execute(f"SET ROLE {OWNER}")
-    connection.execute(ON_TENANTS[what][1])
-    connection.execute("RESET ROLE")
-    connection.execute("RESET spy.asleep")
+    _as_owner(connection, ON_TENANTS[what][1])
     connection.execute("SELECT setval('auth.ran', 1, false), setval('auth.ran_as_another', 1, false)")
 
 
 def take_away(connection: psycopg.Connection[Any], what: str) -> None:
     """Take it away again."""
+    _as_owner(connection, ON_TENANTS[what][2])
+
+
+def _as_owner(connection: psycopg.Connection[Any], statement: str) -> None:
+    # what runs here is the owner's own doing
     connection.execute("SELECT set_config('spy.asleep', 'yes', false)")
     connection.execute(f"SET ROLE {OWNER}")
-    connection.execute(ON_TENANTS[what][2])
+    connection.execute(statement)
     connection.execute("RESET ROLE")
     connection.execute("RESET spy.asleep")
 
