@@ -22,7 +22,7 @@ from lockmon import install, schedules, vault
 from lockmon.calls import coverage, deadlocks, home
 from lockmon.calls import doctor as calls
 from lockmon.monitor import watchdog
-from lockmon.monitor.connection import CannotWatchError, describe_failure, refuse_unfit
+from lockmon.monitor.connection import CannotWatchError, describe_failure, refuse_stranger, refuse_unfit
 from lockmon.views.figures import watched_between
 from lockmon.views.words import duration
 from lockmon.watched_words import gaps_today, sentence
@@ -97,6 +97,7 @@ def server(alias: str) -> Iterator[Finding]:
         with vault.direct_connection(alias, "check") as connection, connection.cursor() as cursor:
             facts = coverage.server_facts(cursor)
             refuse_unfit(alias, facts, connection.info.backend_pid)
+            refuse_stranger(cursor)
             room = calls.headroom(cursor)
     except CannotWatchError as error:
         yield Finding("server", "fit to be watched", FAILURE, str(error))

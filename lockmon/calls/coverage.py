@@ -263,6 +263,12 @@ def server_facts(cursor: Cursor) -> ServerFacts:
     return ServerFacts(*cursor.fetchone())
 
 
+def require_watcher(cursor: Cursor) -> None:
+    """lock_engine.require_watcher(): psycopg.errors.InsufficientPrivilege, with the line to type, for a login
+    that may not say what was watched."""
+    cursor.execute("SELECT lock_engine.require_watcher()")
+
+
 def server_now(cursor: Cursor) -> datetime:
     """The server's time now."""
     cursor.execute("SELECT pg_catalog.clock_timestamp()")

@@ -61,6 +61,7 @@ def open_connection(alias: str, purpose: str, options: LoopOptions) -> LoopConne
         with connection.cursor() as cursor:
             facts = coverage.server_facts(cursor)
             refuse_unfit(alias, facts, connection.info.backend_pid)
+            refuse_stranger(cursor)
     except BaseException:
         connection.close()
         raise
@@ -100,6 +101,20 @@ def refuse_unfit(alias: str, facts: coverage.ServerFacts, driver_pid: int) -> No
             f"{facts.login} may not see other sessions (it is no member of pg_monitor): "
             "run manage.py lockmon_deploy --login with the name of this login."
         )
+
+
+def refuse_stranger(cursor: psycopg.Cursor) -> None:
+    """Raise CannotWatchError for a login whose looks the vault would not take.
+
+    It would watch, and all its time would stand in the vault as not watched. A vault of an earlier release,
+    before its update, takes them from everybody who may read.
+    """
+    try:
+        coverage.require_watcher(cursor)
+    except errors.InsufficientPrivilege as error:
+        raise CannotWatchError(str(error.diag.message_primary)) from error
+    except errors.UndefinedFunction:
+        return
 
 
 def describe_failure(error: BaseException) -> str:

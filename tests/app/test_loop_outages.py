@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 
+from lockmon import doctor
 from lockmon.calls.coverage import ServerFacts
 from lockmon.models import MonitorState
 from lockmon.monitor import watchdog
@@ -66,6 +67,7 @@ def small_vault(small_server: Server) -> Iterator[str]:
             "DO $$ BEGIN CREATE ROLE watcher LOGIN IN ROLE lock_monitoring_role;"
             " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
         )
+        connection.execute("INSERT INTO lock_admin.application_login (login) VALUES ('watcher')")
     place = connections["vault"].settings_dict
     before = {key: place[key] for key in ("HOST", "PORT", "USER", "PASSWORD", "NAME")}
     vaults.point_alias("vault", small_server, name)
@@ -227,6 +229,25 @@ def test_an_unfit_server_is_refused_with_a_sentence(facts: ServerFacts, words: s
     with pytest.raises(CannotWatchError, match=words) as refused:
         refuse_unfit("vault", facts, facts.backend_pid)
     assert str(refused.value).endswith(".")
+
+
+def test_a_login_whose_looks_are_not_taken_is_refused_until_it_is_let_in(
+    small_server: Server, small_vault: str
+) -> None:
+    """A login that the site made by hand, and the release before took: nothing that it saw would be kept."""
+    with psycopg.connect(small_vault, autocommit=True) as dba:
+        dba.execute("DELETE FROM lock_admin.application_login")
+        with running_loop(QUICK) as loop:
+            poll(lambda: loop.error, what="the refusal")
+        assert isinstance(loop.error, CannotWatchError)
+        headline = watchdog.examine("vault").headline
+        assert headline.startswith("Not watching since ") and "watcher is none" in headline, headline
+        assert "manage.py lockmon_deploy --login watcher" in headline
+        assert str(loop.error) in [finding.meaning for finding in doctor.server("vault")]
+        assert not dba.execute("SELECT 1 FROM lock_engine.coverage").fetchall()
+        dba.execute("INSERT INTO lock_admin.application_login (login) VALUES ('watcher')")
+        with running_loop(QUICK):
+            poll(lambda: watching(small_vault), 10, "watching once it is let in")
 
 
 def test_failures_are_said_in_words() -> None:
