@@ -39,6 +39,7 @@ BEGIN;
 \ir lock_catalog/readable_bytes.sql
 \ir lock_catalog/readable.sql
 \ir lock_catalog/all_readable.sql
+\ir lock_catalog/own_logins.sql
 \ir lock_catalog/pids_of.sql
 \ir lock_catalog/own_pids.sql
 \ir lock_catalog/sessions.sql

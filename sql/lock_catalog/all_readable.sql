@@ -7,10 +7,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   -- a line end between two of them, so that the rest of one and the beginning of another are no character
-  SELECT count(convert_to(x.texts, 'UTF8')) >= 0, count(*) FILTER (WHERE strpos(x.texts, E'\\x') > 0) = 0 INTO valid, plain
-    FROM (SELECT concat_ws(E'\n', a.query, a.usename, a.datname, a.application_name, a.client_hostname) AS texts
+  SELECT convert_to(x.texts, 'UTF8') IS NOT NULL, strpos(x.texts, E'\\x') = 0 INTO valid, plain
+    FROM (SELECT string_agg(concat_ws(E'\n', a.query, a.usename, a.datname, a.application_name, a.client_hostname), E'\n') AS texts
             FROM pg_stat_activity a OFFSET 0) x;
-EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character
+  -- a thousand texts of a megabyte are more than one: each is asked alone
+  OR program_limit_exceeded THEN
   valid := false;
   plain := false;
 END

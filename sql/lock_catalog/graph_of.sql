@@ -23,5 +23,5 @@ BEGIN
 END
 $install$;
 COMMENT ON FUNCTION lock_catalog.graph_of(integer[], lock_catalog.sessions[], lock_catalog.locks[]) IS
-  'The waits-for graph of these sessions and locks (NULL: as they are now), without the waits of p_own_pids. object_key is '
+  'The waits-for graph of these sessions and locks (NULL: as they are now), without the waits of p_own_pids (NULL: as lock_catalog.own_pids() has them). object_key is '
   'needed of the locks that are waited for only. See lock_catalog.waits_for().';

@@ -33,6 +33,9 @@ DECLARE
   -- names in this database are valid in its encoding; only of UTF8 every client can be told them all
   v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
   v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+  -- whose waits are left out is seen in the sessions that are read here: asking first would read them once more
+  v_own_roles oid[] := CASE WHEN p_own_pids IS NULL
+    THEN ARRAY(SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY (lock_catalog.own_logins())) END;
 BEGIN
   RETURN QUERY
   WITH RECURSIVE
@@ -42,8 +45,13 @@ BEGIN
             UNION ALL
             SELECT y.* FROM unnest(p_sessions) y) x),
   l AS MATERIALIZED (
-    SELECT x.pid, x.lock_type, x.lock_mode, x.database_oid, x.relation_oid, x.page, x.tuple, x.virtualxid,
-           x.transactionid, x.classid, x.objid, x.objsubid, x.virtualtransaction, x.granted, x.wait_start,
+    -- of a lock that is held nothing more is asked, and each column of a row that is kept costs
+    SELECT x.pid, x.lock_type, CASE WHEN NOT x.granted THEN x.lock_mode END AS lock_mode, x.database_oid, x.relation_oid, x.page, x.tuple,
+           CASE WHEN NOT x.granted THEN x.virtualxid END AS virtualxid,
+           CASE WHEN NOT x.granted OR x.pid IS NULL THEN x.transactionid END AS transactionid,
+           CASE WHEN NOT x.granted THEN x.classid END AS classid, CASE WHEN NOT x.granted THEN x.objid END AS objid,
+           CASE WHEN NOT x.granted THEN x.objsubid END AS objsubid,
+           CASE WHEN x.pid IS NULL THEN x.virtualtransaction END AS virtualtransaction, x.granted, x.wait_start,
            x.object_hash, x.mode_bit, x.conflict_bits, CASE WHEN NOT x.granted THEN x.object_key END AS object_key
       FROM (SELECT y.* FROM lock_catalog.locks y WHERE p_locks IS NULL
             UNION ALL
@@ -54,7 +62,8 @@ BEGIN
     SELECT l.*, s.node, coalesce(l.wait_start, s.earliest_wait) AS began,
            l.wait_start IS NULL AS began_is_bound
       FROM l JOIN s ON s.pid = l.pid
-     WHERE NOT l.granted AND l.pid <> ALL (p_own_pids)
+     WHERE NOT l.granted
+       AND l.pid <> ALL (coalesce(p_own_pids, ARRAY(SELECT x.pid FROM s x WHERE x.user_oid = ANY (v_own_roles) OR x.pid = pg_backend_pid())))
        /*groups*//*alone AND NOT EXISTS (SELECT FROM s x WHERE x.lock_group <> x.pid)*/),
 /*groups*/
   -- the sessions that wait for several things at once; what is shown of them first is what they have waited for longest
@@ -124,7 +133,7 @@ BEGIN
     WINDOW k AS (PARTITION BY c.object_hash, c.mode_bit, c.alone, c.conflicting ORDER BY c.began, c.pid)),
   class AS MATERIALIZED (
     SELECT q.head_pid, q.object_hash, q.mode_bit, q.conflict_bits, count(*) AS members,
-           min(q.began) AS began, sum(extract(epoch FROM v_now - q.began))::numeric AS seconds,
+           min(q.began) AS began, sum(date_part('epoch', v_now - q.began))::numeric AS seconds,
            row_number() OVER (PARTITION BY q.object_hash ORDER BY min(q.began), q.head_pid) AS class_no,
            bool_or(q.alone IS NOT NULL) AS alone
       FROM q GROUP BY q.head_pid, q.object_hash, q.mode_bit, q.conflict_bits),

@@ -22,7 +22,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM pg_stat_clear_snapshot();
-  RETURN QUERY SELECT n.* FROM lock_catalog.graph_of(lock_catalog.own_pids(), NULL, NULL) n;
+  RETURN QUERY SELECT n.* FROM lock_catalog.graph_of(NULL, NULL, NULL) n;
 END
 $$;
 COMMENT ON FUNCTION lock_catalog.waits_for() IS

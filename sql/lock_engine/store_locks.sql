@@ -190,12 +190,19 @@ BEGIN
                  -- planner expects next to no row
                  WHERE CASE WHEN o.unchanged IS NULL THEN true END
                  ORDER BY h.hk, h.granted) f) y) r),
-  claims AS MATERIALIZED (
-    SELECT c.pid, c.prepared, lock_engine.tenant_of(coalesce(s.user_name, c.prepared_by), s.application_name) AS tenant_hk
+  claimants AS MATERIALIZED (
+    SELECT c.pid, c.prepared, coalesce(s.user_name, c.prepared_by, '') AS user_name,
+           CASE WHEN strpos(s.application_name, 'tenant=') > 0 THEN s.application_name ELSE '' END AS tag
       FROM (SELECT DISTINCT coalesce(t.pid, 0) AS pid, CASE WHEN t.pid IS NULL THEN t.virtualtransaction ELSE '' END AS prepared,
                    t.prepared_by
               FROM timed t WHERE t.replaces IS NULL) c
       LEFT JOIN s ON s.pid = c.pid),
+  -- hundreds of sessions are a few logins: asked once for each
+  tenants AS MATERIALIZED (
+    SELECT x.user_name, x.tag, lock_engine.tenant_of(nullif(x.user_name, ''), nullif(x.tag, '')) AS tenant_hk
+      FROM (SELECT DISTINCT c.user_name, c.tag FROM claimants c) x),
+  claims AS MATERIALIZED (
+    SELECT c.pid, c.prepared, x.tenant_hk FROM claimants c JOIN tenants x ON x.user_name = c.user_name AND x.tag = c.tag),
   -- one look-up for each relation, whatever the size of pg_class
   relation AS MATERIALIZED (
     SELECT d.rel_oid, d.nspname::varchar(100) AS nspname, (d.nspname || '.' || d.relname)::varchar(200) AS name,

@@ -56,6 +56,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_catalog.is_readable(text)', ARRAY['p_text text', 'boolean']),
 ('function', 'lock_catalog.look(text[],interval,numeric,timestamp with time zone)', ARRAY['p_own_logins text[], p_min_age interval, p_digest numeric DEFAULT NULL::numeric, p_due timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT seen_at timestamp with time zone, OUT digest numeric, OUT due timestamp with time zone, OUT seen text', 'record']),
 ('function', 'lock_catalog.object_name(text,text,text,"char",oid,integer,integer,text,bigint,oid,oid,integer)', ARRAY['p_lock_type text, p_schema text, p_relation_name text, p_relkind "char", p_relation oid, p_page integer, p_tuple integer, p_virtualxid text, p_transactionid bigint, p_classid oid, p_objid oid, p_objsubid integer', 'text']),
+('function', 'lock_catalog.own_logins()', ARRAY['', 'text[]']),
 ('function', 'lock_catalog.own_pids()', ARRAY['', 'integer[]']),
 ('function', 'lock_catalog.pids_of(text[])', ARRAY['p_logins text[]', 'integer[]']),
 ('function', 'lock_catalog.readable(text)', ARRAY['p_text text', 'text']),
