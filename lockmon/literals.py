@@ -33,10 +33,10 @@ def _open(depth: int) -> str:
 
 _TOKEN = re.compile(
     r"(?P<name>\"(?:[^\"]|\"\")*+\")"
-    rf"|(?P<comment>{_closed(3)}|{_open(3)}|--[^\n]*)"
+    rf"|(?P<comment>{_closed(3)}|{_open(3)}|--[^\n\r]*)"
     r"|\"(?:[^\"]|\"\")*+\Z"
     rf"|{_APART}[eE]'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z)"
-    r"|[eE][sS][cC][aA][pP][eE]\s*'\\'"
+    r"|[eE][sS][cC][aA][pP][eE]\s*'\\'(?!')"
     r"|'(?:[^'\\]|''|\\[^'])*+(?:'|\\'.*|\\?\Z)"
     r"|\$[^$\s0-9'\"(),;][^$\s'\"(),;]*\$.*"
     r"|\$\$(?:[^$]|\$[^$])*+(?:\$\$|\$?\Z)"
@@ -45,18 +45,21 @@ _TOKEN = re.compile(
     re.S | re.A,
 )
 
-# The name of a setting, and all up to the end of a statement.
-_NAME = r"(?:\"[^\"]*\"|[^\s\"=;,()])+"
+# The name of a setting, which may have blanks around its dots, and all up to the end of a statement.
+_PART = r"(?:\"[^\"]*\"|[^\s\".=;,()])+"
+_NAME = rf"{_PART}(?:\s*\.\s*{_PART})*(?:\s*\buescape\s*\?)?"
 _REST = r"(?:[^;\"]|\"[^\"]*\")*"
 _MAY_SET = re.compile(r"(?:\A|;)\s*set\b|\bto\b|\bidentified\b", re.I | re.A)
 _SET = re.compile(
-    rf"((?:(?:\A|;)\s*set\s+(?:(?:session|local)\s+)?(?:{_NAME}\s*(?:=|\bto\b)|time\s+zone\b|password\b)"
-    rf"|\bset\s+(?:(?:session|local)\s+)?{_NAME}\s+to\b|\bidentified\s+by\b)\s*){_REST}",
+    rf"((?:(?:\A|;)\s*set\b\s*(?:(?:session|local)\b\s*)?(?:{_NAME}\s*(?:=|\bto\b)|time\s+zone\b|password\b)"
+    rf"|\bset\b\s*(?:(?:session|local)\b\s*)?{_NAME}\s*\bto\b|\bidentified\s+by\b)\s*){_REST}",
     re.I | re.A,
 )
 _DEFINES = re.compile(r"(?:\A|;)\s*(?:alter|create|copy)\b", re.I | re.A)
-_DEFINED = re.compile(rf"((?:\bset\s+{_NAME}\s*=|\bconnection\b|\bprogram\b)\s*){_REST}", re.I | re.A)
+_DEFINED = re.compile(rf"((?:\bset\b\s*{_NAME}\s*=|\bconnection\b|\bprogram\b)\s*){_REST}", re.I | re.A)
 _OPTIONS = re.compile(r"(\boptions\s*\()(?:[^;)\"]|\"[^\"]*\")*", re.I | re.A)
+# What follows a COPY from the client is its data, where a script was sent as one statement.
+_DATA = re.compile(r"((?:\A|;)\s*copy\b[^;]*\bstdin\b[^;]*;\s*)\S.*", re.I | re.A | re.S)
 _ROLE = re.compile(r"(?:\A|;)\s*(?:alter|create)\s+(?:role|user|group)\b", re.I | re.A)
 _PASSWORD = re.compile(rf"(\bpassword\b\s*){_REST}", re.I | re.A)
 
@@ -67,16 +70,18 @@ def _hidden(match: re.Match[str]) -> str:
     return " " if match.lastgroup == "comment" else "?"
 
 
-@lru_cache(maxsize=2048)
 def hide_literals(text: str | None) -> str | None:
     """Return a statement with its constants, values of SET and passwords as ``?`` and without comments."""
-    if text is None:
-        return None
-    shown = _TOKEN.sub(_hidden, text[:MOST].translate(_MARKS))
+    return None if text is None else _hide(text[:MOST])
+
+
+@lru_cache(maxsize=1024)
+def _hide(text: str) -> str:
+    shown = _TOKEN.sub(_hidden, text.translate(_MARKS))
     if _MAY_SET.search(shown):
         shown = _SET.sub(r"\1?", shown)
     if _DEFINES.search(shown):
-        shown = _OPTIONS.sub(r"\1?", _DEFINED.sub(r"\1?", shown))
+        shown = _DATA.sub(r"\1?", _OPTIONS.sub(r"\1?", _DEFINED.sub(r"\1?", shown)))
         if _ROLE.search(shown):
             shown = _PASSWORD.sub(r"\1?", shown)
     return shown

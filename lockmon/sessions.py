@@ -35,6 +35,12 @@ def idle_seconds() -> int:
     return int(settings.SESSION_IDLE_MINUTES) * 60
 
 
+def is_over(request: HttpRequest) -> bool:
+    """Whether this session has not been used for too long; a session of an earlier release is not."""
+    used = request.session.get(USED_AT)
+    return isinstance(used, int) and int(time.time()) - used >= idle_seconds()
+
+
 def ended_sentence() -> str:
     """What somebody whose session ended is told."""
     return (
@@ -78,7 +84,7 @@ class IdleSessions:
         now = int(time.time())
         used = request.session.get(USED_AT)
         refresh = _is_refresh(request)
-        if isinstance(used, int) and now - used >= idle_seconds() and match.url_name != "logout":
+        if is_over(request) and match.url_name != "logout":
             return _end(request, refresh)
         if not refresh and (not isinstance(used, int) or abs(now - used) >= _write_every()):
             request.session[USED_AT] = now

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from lockmon.groups import CHANGE_SETTINGS
+from lockmon.sessions import ended_sentence, is_over
 from onevault.server.limits import BODY_BYTES
 
 UPLOAD_HANDLERS = (
@@ -33,6 +34,7 @@ def _may_send_a_file(request: HttpRequest) -> bool:
         request.method == "POST"
         and request.path in upload_paths()
         and bool(request.user.is_active and request.user.is_staff and request.user.has_perm(CHANGE_SETTINGS))
+        and not is_over(request)
     )
 
 
@@ -53,8 +55,10 @@ def limit_bodies(
         if _may_send_a_file(request):
             request.upload_handlers = [load_handler(name, request) for name in UPLOAD_HANDLERS]
         elif _length(request) > BODY_BYTES:
-            sentence = f"The request is larger than {BODY_BYTES // 1024} kB.\n"
-            return HttpResponse(sentence, status=413, content_type="text/plain; charset=utf-8")
+            sentence, code = f"The request is larger than {BODY_BYTES // 1024} kB.", 413
+            if request.path in upload_paths() and request.user.is_authenticated and is_over(request):
+                sentence, code = ended_sentence(), 401
+            return HttpResponse(f"{sentence}\n", status=code, content_type="text/plain; charset=utf-8")
         return get_response(request)
 
     return middleware

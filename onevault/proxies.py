@@ -73,7 +73,16 @@ def sender(request: HttpRequest) -> Address:
 
 def client_address(request: HttpRequest) -> str:
     """The address under which failures are counted: the sender's, of IPv6 the network of his place (/64)."""
-    address = sender(request)
+    return _place(sender(request))
+
+
+def counted_address(text: str) -> str | None:
+    """The same of an address that somebody has typed; None for what is none."""
+    address = _read(text)
+    return None if address is None else _place(address)
+
+
+def _place(address: Address) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, _ONE_PLACE), strict=False).network_address)
     return str(address)

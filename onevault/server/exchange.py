@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -33,11 +34,17 @@ _SENTENCES = {
 }
 
 
+_MOST_DIGITS = 18
+"""A longer number is too large, whatever it is (Python reads 4,300 digits, a head has room for more)."""
+
+
 def declared(headers: HTTPHeaders) -> int | None:
     """How long a request says that its body is; None where it does not say (a wrong number is Tornado's to
     refuse)."""
     first = headers.get("Content-Length", "").split(",")[0].strip()
-    return int(first) if first.isascii() and first.isdigit() else None
+    if not first.isascii() or not first.isdigit():
+        return None
+    return int(first) if len(first) <= _MOST_DIGITS else sys.maxsize
 
 
 class Exchange(HTTPMessageDelegate):
@@ -69,12 +76,13 @@ class Exchange(HTTPMessageDelegate):
         if length is None and "Transfer-Encoding" in headers:
             # No browser sends chunks. To be counted they must be parsed, a byte each if the sender likes.
             self._see_out(411)
+        elif (length or 0) <= limits.BODY_BYTES:
+            # to the page that takes files, too: a thread must not wait for what anybody may send as slowly
+            self._after(limits.BODY_SECONDS, self._too_slow)
         elif self._server.is_upload(start_line, headers):
             self._begin_upload(length or 0)
-        elif (length or 0) > limits.BODY_BYTES:
-            self._see_out(413)
         else:
-            self._after(limits.BODY_SECONDS, self._too_slow)
+            self._see_out(413)
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -166,7 +174,8 @@ class Exchange(HTTPMessageDelegate):
         if self._ended:
             return
         if self._head_sent:
-            self._end()
+            # what broke off must not end as a whole answer does: half an export would pass for all of it
+            self._visitor.stream.close()
             return
         self._drop()
         headers, text = self._refusal(code)
@@ -194,19 +203,23 @@ class Exchange(HTTPMessageDelegate):
 
     def _serve(self, body: Any, length: int | None) -> None:
         self._server.house.turn(self._visitor, Doing.SERVED)
-        environ = wsgi.environment(
-            self._line,
-            self._headers,
-            self._visitor,
-            self._server.place,
-            self._server.scheme,
-            body,
-            length,
-        )
-        self._server.follow(self._answer(environ))
+        self._server.follow(self._answer(body, length))
 
-    async def _answer(self, environ: dict[str, Any]) -> None:
+    async def _answer(self, body: Any, length: int | None) -> None:
+        environ: dict[str, Any] = {}
+        answer: wsgi.Answer | None = None
         try:
+            # here: from SERVED on whatever fails has to be undone below, or the place is lost for good
+            environ |= wsgi.environment(
+                self._line,
+                self._headers,
+                self._visitor,
+                self._server.place,
+                self._server.scheme,
+                body,
+                length,
+            )
+            del body
             answer = await self._loop.run_in_executor(
                 self._server.threads,
                 wsgi.call,
@@ -219,9 +232,7 @@ class Exchange(HTTPMessageDelegate):
             self._visitor.stream.close()
             return
         except Exception:
-            log.exception("%s %s failed", self._line.method, wsgi.target(self._line)[0])
-            self._refuse(500)
-            return
+            log.exception("%s %s failed", self._line.method, wsgi.target(self._line)[0][:200])
         finally:
             environ.pop("wsgi.input", None)
             self._server.house.release(self._visitor)
@@ -230,11 +241,17 @@ class Exchange(HTTPMessageDelegate):
                 self._cancel()
                 self._feed.stop()
                 self._server.uploads.release()
+        if answer is None:
+            self._refuse(500)
+            return
         try:
             if not answer.sent:
                 await self._send_whole(answer)
             self._answered = True
-            if self._whole:
+            if self._line.version == "HTTP/1.0" and not answer.has_length:
+                # without chunks and without a length the end of the connection is the end of the answer
+                self._visitor.stream.close()
+            elif self._whole:
                 self._end()
             else:
                 self._after(limits.LINGER_SECONDS, self._end)
@@ -250,8 +267,7 @@ class Exchange(HTTPMessageDelegate):
 
     async def _send_whole(self, answer: wsgi.Answer) -> None:
         if answer.file is None:
-            names = {name.lower() for name, _ in answer.head.headers}
-            if answer.head.code not in (204, 304) and "content-length" not in names:
+            if answer.head.code not in (204, 304) and not answer.has_length:
                 answer.head.headers.append(("Content-Length", str(len(answer.body))))
             for start in range(0, max(len(answer.body), 1), limits.SEND_BYTES):
                 await self._send(answer.head, answer.body[start : start + limits.SEND_BYTES])

@@ -29,7 +29,7 @@ SEND_BYTES = 16 * 1024
 LINGER_SECONDS = 2.0
 """For so long the rest of a body that was refused is read and dropped, so that its sender hears why."""
 SLOW_READER_SECONDS = 5.0
-"""Once an answer has been on its way for so long, its connection may be closed to make room."""
+"""Once a connection has read answers for so long, all together, it may be closed to make room."""
 
 UPLOAD_PIECES_BYTES = 256 * 1024
 """What of a file has arrived and has not been read yet."""

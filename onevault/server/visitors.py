@@ -22,12 +22,14 @@ class Doing(enum.Enum):
 
 
 class Visitor:
-    """One connection. `since`: when it began what it does (monotonic seconds); `kept`: bytes of its body."""
+    """One connection. `since`: when it began what it does (monotonic seconds); `kept`: bytes of its body;
+    `read`: seconds for which it has read answers before the one that it reads now."""
 
     def __init__(self, stream: IOStream, address: str, port: int, now: float) -> None:
         self.stream, self.address, self.port = stream, address, port
         self.doing, self.since = Doing.SENDING_HEAD, now
         self.kept = 0
+        self.read = 0.0
 
 
 class House:
@@ -63,8 +65,15 @@ class House:
         return visitor
 
     def turn(self, visitor: Visitor, doing: Doing) -> None:
-        """A connection begins something else."""
-        visitor.doing, visitor.since = doing, self.clock()
+        """A connection begins something else; the next piece of the same is no beginning."""
+        if visitor.doing is not doing:
+            visitor.read = self._reading(visitor)
+            visitor.doing, visitor.since = doing, self.clock()
+
+    def _reading(self, visitor: Visitor) -> float:
+        """For how many seconds a connection has read answers, the present one included."""
+        now = self.clock() - visitor.since if visitor.doing is Doing.READING else 0.0
+        return visitor.read + now
 
     def keep(self, visitor: Visitor, number: int) -> bool:
         """Count bytes of a body before they are kept; False where there is no room for them."""
@@ -100,16 +109,18 @@ class House:
             del self._visitors[visitor]
 
     def _send_one_away(self) -> bool:
-        now = self.clock()
         sending = (Doing.SENDING_HEAD, Doing.SENDING_BODY)
-        free = [one for one in self._visitors if one.doing in sending] or [
-            one
-            for one in self._visitors
-            if one.doing is Doing.READING and now - one.since > limits.SLOW_READER_SECONDS
-        ]
-        if free:
+        if free := [one for one in self._visitors if one.doing in sending]:
             self._send_away(min(free, key=lambda one: one.since))
-        return bool(free)
+            return True
+        # of all its answers together: one after the other, each read in time, would hold a place for ever
+        slow = max(
+            (one for one in self._visitors if one.doing is Doing.READING), key=self._reading, default=None
+        )
+        if slow is None or self._reading(slow) <= limits.SLOW_READER_SECONDS:
+            return False
+        self._send_away(slow)
+        return True
 
     def _send_away(self, visitor: Visitor) -> None:
         self.turned_away["made room for others"] += 1

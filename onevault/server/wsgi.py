@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
 from onevault.server import limits
 from onevault.server.visitors import Visitor
+
+_PLACE = re.compile("https?://[^/?#]*", re.I)
+"""What stands before the path where a request line has a whole address, as for a proxy."""
 
 Headers = list[tuple[str, str]]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -87,6 +91,11 @@ class Answer:
     file: File | None = None
     sent: bool = False
 
+    @property
+    def has_length(self) -> bool:
+        """Whether the head says how long the body is."""
+        return any(name.lower() == "content-length" for name, _ in self.head.headers)
+
 
 class Send(Protocol):
     """Sends a piece of an answer from a thread, and returns when it has been taken; GoneError."""
@@ -122,12 +131,10 @@ def call(application: Application, environ: dict[str, Any], send: Send, gone: Ca
 
 
 def target(line: RequestStartLine) -> tuple[str, str]:
-    """Path and query of a request line, the path still quoted."""
-    if line.path.startswith(("http://", "https://")):
-        parts = urlsplit(line.path)
-        return parts.path or "/", parts.query
-    path, _, query = line.path.partition("?")
-    return path, query
+    """Path and query of a request line, the path still quoted. Whatever the line says, this is no error."""
+    place = _PLACE.match(line.path)
+    path, _, query = line.path[place.end() if place else 0 :].partition("?")
+    return path or "/", query
 
 
 def environment(

@@ -28,8 +28,9 @@ DECLARE
   c_open_1 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_0 || ')*(?:\**$|/+$|/*' || c_open_0 || ')';
   c_open_2 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_1 || ')*(?:\**$|/+$|/*' || c_open_1 || ')';
   c_open_3 CONSTANT text := '/\*(?:' || c_in || '|/*' || c_closed_2 || ')*(?:\**$|/+$|/*' || c_open_2 || ')';
-  -- The name of a setting, and all up to the end of a statement.
-  c_name CONSTANT text := '(?:"[^"]*"|[^\s"=;,()])+';
+  -- The name of a setting, which may have blanks around its dots, and all up to the end of a statement.
+  c_part CONSTANT text := '(?:"[^"]*"|[^\s".=;,()])+';
+  c_name CONSTANT text := c_part || '(?:\s*\.\s*' || c_part || ')*(?:\s*\muescape\s*\?)?';
   c_rest CONSTANT text := '(?:[^;"]|"[^"]*")*';
   -- In collation C words and blanks are the same in every database.
   v_text text COLLATE "C";
@@ -42,13 +43,13 @@ BEGIN
        c_apart || '[-+]?\.?[0-9][\w.]*(?:[eE][-+][0-9][\w.]*)?'
     || '|''(?:[^''\\]|''''|\\[^''])*(?:''|\\?$|\\''.*)'
     || '|("(?:[^"]|"")*")'
-    || '|(--[^\n]*' || CASE v_comments WHEN 0 THEN '' WHEN 1 THEN '|' || c_closed_0 || '|' || c_open_0
+    || '|(--[^\n\r]*' || CASE v_comments WHEN 0 THEN '' WHEN 1 THEN '|' || c_closed_0 || '|' || c_open_0
                                        WHEN 2 THEN '|' || c_closed_1 || '|' || c_open_1
                                        WHEN 3 THEN '|' || c_closed_2 || '|' || c_open_2
                                        ELSE '|' || c_closed_3 || '|' || c_open_3 END || ')'
     || '|"(?:[^"]|"")*$'
     || '|' || c_apart || '[eE]''(?:[^''\\]|''''|\\.)*(?:''|\\?$)'
-    || '|[eE][sS][cC][aA][pP][eE]\s*''\\'''
+    || '|[eE][sS][cC][aA][pP][eE]\s*''\\''(?!'')'
     || '|\$[^$\s0-9''"(),;][^$\s''"(),;]*\$.*'
     || '|\$\$(?:[^$]|\$[^$])*(?:\$\$|\$?$)'
     || '|\$[0-9]{6,}',
@@ -60,13 +61,15 @@ BEGIN
   v_text := replace(replace(v_text, E'"\x02\x01', '"'), E'\x02\x01', '?');
   IF v_text ~* '(?:^|;)\s*set\M|\mto\M|\midentified\M' THEN
     v_text := regexp_replace(v_text,
-         '((?:(?:^|;)\s*set\s+(?:(?:session|local)\s+)?(?:' || c_name || '\s*(?:=|\mto\M)|time\s+zone\M|password\M)'
-      || '|\mset\s+(?:(?:session|local)\s+)?' || c_name || '\s+to\M|\midentified\s+by\M)\s*)' || c_rest, '\1?', 'gi');
+         '((?:(?:^|;)\s*set\M\s*(?:(?:session|local)\M\s*)?(?:' || c_name || '\s*(?:=|\mto\M)|time\s+zone\M|password\M)'
+      || '|\mset\M\s*(?:(?:session|local)\M\s*)?' || c_name || '\s*\mto\M|\midentified\s+by\M)\s*)' || c_rest, '\1?', 'gi');
   END IF;
   IF v_text ~* '(?:^|;)\s*(?:alter|create|copy)\M' THEN
     v_text := regexp_replace(v_text,
-         '((?:\mset\s+' || c_name || '\s*=|\mconnection\M|\mprogram\M)\s*)' || c_rest, '\1?', 'gi');
+         '((?:\mset\M\s*' || c_name || '\s*=|\mconnection\M|\mprogram\M)\s*)' || c_rest, '\1?', 'gi');
     v_text := regexp_replace(v_text, '(\moptions\s*\()(?:[^;)"]|"[^"]*")*', '\1?', 'gi');
+    -- What follows a COPY from the client is its data, where a script was sent as one statement.
+    v_text := regexp_replace(v_text, '((?:^|;)\s*copy\M[^;]*\mstdin\M[^;]*;\s*)\S.*', '\1?', 'i');
     IF v_text ~* '(?:^|;)\s*(?:alter|create)\s+(?:role|user|group)\M' THEN
       v_text := regexp_replace(v_text, '(\mpassword\M\s*)' || c_rest, '\1?', 'gi');
     END IF;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, RequestFactory
 
+from lockmon import sessions
 from onevault.server.limits import BODY_BYTES
 from tests.support.people import ROLES, browser
 
@@ -69,3 +71,15 @@ def test_a_body_without_a_length_is_not_read() -> None:
     from django.core.handlers.wsgi import WSGIRequest
 
     assert WSGIRequest(request.environ).body == b""
+
+
+def test_a_session_that_was_not_used_sends_no_file(vault_db: str, kept: Path) -> None:
+    client = browser("dba")
+    path = "/admin/lockmon/deadlockevent/import-log/"
+    session = client.session
+    session[sessions.USED_AT] = int(time.time()) - sessions.idle_seconds() - 1
+    session.save()
+    answer = client.post(path, {"file": SimpleUploadedFile("a.csv", b"a" * BODY_BYTES)})
+    assert answer.status_code == 401
+    assert answer.content.decode().startswith("Your session ended: it was not used for")
+    assert not answer.wsgi_request.FILES and list(kept.iterdir()) == []

@@ -275,6 +275,17 @@ def test_unlock_says_what_is_locked_and_ends_it() -> None:
     assert gets_in("dba", HERE)
     with pytest.raises(CommandError, match="--all goes with nothing else"):
         unlock("dba", "--all")
+    with pytest.raises(CommandError, match="nonsense is no address: say one such as"):
+        unlock("--address", "nonsense")
+
+
+def test_unlock_takes_any_address_of_a_place() -> None:
+    """Of an IPv6 address the /64 is counted; nobody knows that who types his own."""
+    person("dba")
+    fail("dba", 3, "2001:db8::1")
+    assert not gets_in("dba", "2001:db8::2")
+    assert unlock("--address", "2001:db8::99") == "3 failed logins forgotten: logins are taken again.\n"
+    assert gets_in("dba", "2001:db8::2")
 
 
 def test_code_that_asks_without_a_request_is_not_counted() -> None:

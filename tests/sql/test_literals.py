@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from lockmon import literals
-from tests.support.literals import HIDDEN, NAME, NUMBERS, PIECES, SHOWN
+from tests.support.literals import HIDDEN, NAME, NUMBERS, PIECES, SHOWN, statement
 from tests.support.servers import Server
 
 
@@ -75,6 +75,24 @@ def test_both_languages_say_the_same_of_anything(vault: psycopg.Connection[tuple
         if ours != by_python(text)
     ]
     assert different == []
+
+
+def test_no_constant_of_a_statement_is_shown_whatever_stands_around_it(
+    vault: psycopg.Connection[tuple[str]],
+) -> None:
+    """By construction: what is a constant or a comment for PostgreSQL is known here without reading it."""
+    made = random.Random(29)
+    texts = [statement(made) for _ in range(4000)]
+    row = vault.execute(
+        "SELECT array_agg(lock_engine.hide_literals(t) ORDER BY n) FROM unnest(%s::text[])"
+        " WITH ORDINALITY AS u (t, n)",
+        [texts],
+    ).fetchone()
+    assert row is not None
+    for text, by_them in zip(texts, row[0], strict=True):
+        for shown in (by_them, by_python(text)):
+            left = [piece for piece in ("4111", "jane", "doe", "example") if piece in shown]
+            assert not left, (text, shown)
 
 
 def test_hiding_twice_shows_no_more_and_long_texts_are_quick(vault: psycopg.Connection[tuple[str]]) -> None:

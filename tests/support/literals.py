@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 SHOWN = [
     # statement, and what is shown of it (blanks folded)
     ("SELECT 1", "SELECT ?"),
@@ -28,6 +30,7 @@ SHOWN = [
     ("SELECT 'a'\n'b', ''''", "SELECT ? ?, ?"),
     ("SELECT E'\\\\', 'a' , e'''', E'\\''", "SELECT ?, ? , ?, ?"),
     ("SELECT a LIKE 'x%' ESCAPE '\\' AND b = 'c'", "SELECT a LIKE ? ? AND b = ?"),
+    ("SELECT a LIKE b ESCAPE '\\'' AND b = 'jane'", "SELECT a LIKE b ESCAPE ?"),
     # \' ends a string or not, by standard_conforming_strings: all that follows goes
     ("SELECT 'it\\'s', x FROM y", "SELECT ?"),
     ("SELECT 'C:\\\\', x", "SELECT ?, x"),
@@ -54,6 +57,10 @@ SHOWN = [
     ("SELECT a /* 1 /* 2 /* 3 /* 4 /* 5 */ */ */ */ jane */ b", "SELECT a"),
     ("SELECT a/**/b/***/c/*/ jane */d/* x **/", "SELECT a b c d"),
     ("SELECT 1 //* x */ 2", "SELECT ? / ?"),
+    # a carriage return ends a line, too
+    ("SELECT a -- it's\r, 'jane', b", "SELECT a , ?, b"),
+    ("SELECT a -- it's\r, '\njane', b", "SELECT a , ?, b"),
+    ("SELECT a -- x\r\n, b", "SELECT a , b"),
     ("SELECT '/*', a, '*/'", "SELECT ?, a, ?"),
     # values that are no constants
     ("SET myapp.token TO abc; SELECT a", "SET myapp.token TO ?; SELECT a"),
@@ -61,6 +68,16 @@ SHOWN = [
     ("SET LOCAL x=y", "SET LOCAL x=?"),
     ('/* x */ SET "my.x" TO "a;b"; SELECT c', 'SET "my.x" TO ?; SELECT c'),
     ("SET TIME ZONE jane", "SET TIME ZONE ?"),
+    # blanks that PostgreSQL does without, or allows
+    ("SET myapp . token TO abc", "SET myapp . token TO ?"),
+    ("SET myapp /* x */ . /* y */ token = abc", "SET myapp . token = ?"),
+    ('SET"my.x"TO abc; SELECT c', 'SET"my.x"TO ?; SELECT c'),
+    ('SET LOCAL"x"=abc', 'SET LOCAL"x"=?'),
+    ("SET U&\"!0061\" UESCAPE '!' TO abc", 'SET U&"!0061" UESCAPE ? TO ?'),
+    ('ALTER ROLE a SET"b"TO c', 'ALTER ROLE a SET"b"TO ?'),
+    ('ALTER ROLE a SET"b" . c=d', 'ALTER ROLE a SET"b" . c=?'),
+    ("ALTER DATABASE a SET b . c TO d", "ALTER DATABASE a SET b . c TO ?"),
+    ("UPDATE t SET a . b = c", "UPDATE t SET a . b = c"),
     ("BEGIN; SET LOCAL jwt = abc; COMMIT", "BEGIN; SET LOCAL jwt = ?; COMMIT"),
     ("UPDATE t SET a = b, c = d FROM e", "UPDATE t SET a = b, c = d FROM e"),
     ("SET ROLE jane", "SET ROLE jane"),
@@ -83,6 +100,11 @@ SHOWN = [
     ),
     ("COPY t FROM PROGRAM 'curl -u a:b'", "COPY t FROM PROGRAM ?"),
     ("COPY t FROM '/tmp/x' WITH (FORMAT csv)", "COPY t FROM ? WITH (FORMAT csv)"),
+    # a script in one piece: what follows is data
+    ("COPY t FROM STDIN; jane\t1", "COPY t FROM STDIN; ?"),
+    ("COPY t (a) FROM stdin WITH (FORMAT csv);\njane,2\n\\.\n", "COPY t (a) FROM stdin WITH (FORMAT csv); ?"),
+    ("COPY t FROM STDIN;", "COPY t FROM STDIN;"),
+    ("COPY t TO STDOUT; SELECT a", "COPY t TO STDOUT; SELECT a"),
     ("PREPARE p (text) AS SELECT 'jane', $1", "PREPARE p (text) AS SELECT ?, $1"),
     ("EXECUTE p ('jane', 4111)", "EXECUTE p (?, ?)"),
     ("NOTIFY a, 'jane'", "NOTIFY a, ?"),
@@ -133,6 +155,11 @@ HIDDEN = [
     "SELECT set_config('x', '{}', true)",
     "EXECUTE p('{}')",
     "SELECT 1; SET x = {}",
+    "SELECT a -- it's\r, '\n{}'",
+    "SET a . b TO {}",
+    'SET"a"TO {}',
+    'ALTER ROLE a SET"b"TO {}',
+    "COPY t FROM STDIN;\n1\t{}\n2\tx",
 ]
 
 NUMBERS = (
@@ -197,3 +224,40 @@ PIECES = [
         "escape '\\'",
     ),
 ]
+
+_INSIDE = ("'", '"', "\\", "$", "--", ";", " ", "\n", "\r", "E'", "U&'", "a", "=", "set x to", "4111")
+
+
+def _inside(made: random.Random, *but: str) -> str:
+    """What can stand in a constant, a comment or a name; nothing of `but`."""
+    return "".join(made.choices([one for one in _INSIDE if one not in but], k=made.randint(0, 4)))
+
+
+def _comment(made: random.Random, depth: int) -> str:
+    inner = _comment(made, depth - 1) if depth else ""
+    return f"/*{_inside(made)} {NAME} {inner} {_inside(made)}{'*' * made.randint(0, 2)}*/"
+
+
+def _token(made: random.Random) -> str:
+    kind = made.randrange(9)
+    inside = f"{_inside(made)}{NAME}{_inside(made)}"
+    if kind == 0:
+        return made.choice(["", "N", "U&"]) + "'" + inside.replace("'", "''") + "'"
+    if kind == 1:
+        quote = made.choice(["''", "\\'"])
+        return made.choice("eE") + "'" + inside.replace("\\", "\\\\").replace("'", quote) + "'"
+    if kind == 2:
+        return "$$" + inside.replace("$", "") + "$$"
+    if kind == 3:
+        return f'"{_inside(made, chr(34), "4111")}""{_inside(made, chr(34), "4111")}"'
+    if kind == 4:
+        return f"--{_inside(made, chr(10), chr(13))}{NAME}{made.choice([chr(10), chr(13)])}"
+    if kind == 5:
+        return _comment(made, made.randint(0, 5))
+    return made.choice([*NUMBERS, "a", "+", "/", "*", ",", "=", "t1.c2", "(", ")"])
+
+
+def statement(made: random.Random) -> str:
+    """Tokens as PostgreSQL knows them (standard_conforming_strings = on), each constant and comment of them
+    with a secret in it, and no name."""
+    return "SELECT " + " ".join(_token(made) for _ in range(made.randint(1, 12)))

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from lockmon import logins
 from lockmon.views.words import one_line, some
+from onevault import proxies
 
 
 class Command(BaseCommand):
@@ -33,6 +34,10 @@ class Command(BaseCommand):
         if not everything and not account and not address:
             self._show()
             return
+        if address and (address := proxies.counted_address(address)) is None:
+            raise CommandError(
+                f"{one_line(options['address'], 80)} is no address: say one such as 192.0.2.7 or 2001:db8::7."
+            )
         number = logins.unlock(account, address)
         if not number:
             self.stdout.write("No failed login of that kind is counted: nothing was locked.")
