@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -16,13 +17,32 @@ from tests.support.servers import Server, throwaway
 from tests.support.sessions import Session
 
 
+@pytest.hookimpl(trylast=True)  # pytest-django sorts them, too
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of an hour run where they are asked for by their mark, and nowhere else."""
-    if "long" in str(config.option.markexpr):
-        return
-    lengthy = [item for item in items if item.get_closest_marker("long")]
-    items[:] = [item for item in items if item not in lengthy]
-    config.hook.pytest_deselected(items=lengthy)
+    if "long" not in str(config.option.markexpr):
+        lengthy = {item for item in items if item.get_closest_marker("long")}
+        items[:] = [item for item in items if item not in lengthy]
+        config.hook.pytest_deselected(items=list(lengthy))
+    begin_with_the_slow_ones(items)
+
+
+def begin_with_the_slow_ones(items: list[pytest.Item]) -> None:
+    """Let each process of xdist begin with its share of the slow tests, so that none is left at the end.
+
+    xdist gives each as many neighbours as the others; a place or two after a boundary is surely behind it.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    theirs = set(slow)
+    quick = [item for item in items if item not in theirs]
+    order: list[pytest.Item] = []
+    for number in range(processes):
+        mine = slow[number::processes]
+        share = len(items) * (number + 1) // processes - len(order) - len(mine)
+        order += quick[:2] + mine + quick[2:share]
+        del quick[:share]
+    items[:] = order + quick
 
 
 class Connect(Protocol):

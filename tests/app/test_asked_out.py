@@ -145,6 +145,7 @@ def hold_equal(client: Client, addresses: list[str], asker: Asker, number: int) 
 NUMBER = [BATCH, pytest.param(10_000, marks=pytest.mark.long)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBER)
 def test_no_list_answers_a_lookup_that_it_does_not_offer(viewer: Client, number: int) -> None:
     for place, shown in enumerate(lists()):
@@ -152,6 +153,7 @@ def test_no_list_answers_a_lookup_that_it_does_not_offer(viewer: Client, number:
         assert hold_equal(viewer, [address_of(shown)], asker, number) == number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [3 * BATCH, NUMBER[1]])
 def test_no_export_answers_a_lookup_that_its_list_does_not_offer(viewer: Client, number: int) -> None:
     for place, shown in enumerate(one for one in lists() if getattr(one, "export_columns", ())):

@@ -60,6 +60,7 @@ def second_watch(web_db: str) -> None:
         connection.execute("UPDATE django_q_schedule SET next_run = now() WHERE func = 'lockmon.tasks.watch'")
 
 
+@pytest.mark.slow
 def test_the_schedule_starts_it_a_kill_is_outlived_and_the_cluster_stops(
     vault_db: str, web_db: str, cluster: subprocess.Popen[bytes]
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_schedule_starts_it_a_kill_is_outlived_and_the_cluster_stops(
     assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_whole_group_closes_the_books(
     vault_db: str, web_db: str, cluster: subprocess.Popen[bytes]
 ) -> None:

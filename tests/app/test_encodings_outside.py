@@ -278,6 +278,7 @@ def run(dsn: str, *words: str, **more: str) -> subprocess.CompletedProcess[bytes
     )
 
 
+@pytest.mark.slow
 def test_a_terminal_of_another_encoding_is_written_to(scene: tuple[int, int], vault_db: str) -> None:
     for words in COMMANDS:
         done = run(vault_db, *words, PYTHONIOENCODING="ascii")

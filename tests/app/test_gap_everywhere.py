@@ -222,6 +222,7 @@ def check(before: dict[str, list[str]], after: dict[str, list[str]], silent: dic
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_every_address_says_what_was_not_watched(everything: dict[str, str], vault_db: str) -> None:
     client = browser("superuser")
     out = io.StringIO()

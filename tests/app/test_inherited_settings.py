@@ -44,6 +44,7 @@ def listed(server: Server, *contexts: str) -> dict[str, list[str]]:
         return extremes(connection, contexts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place", [0, pytest.param(1, marks=pytest.mark.long), pytest.param(-1, marks=pytest.mark.long)]
 )

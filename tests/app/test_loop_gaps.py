@@ -85,6 +85,7 @@ def after(moment: datetime, dsn: str) -> UnwatchedSpan:
     return gap
 
 
+@pytest.mark.slow
 def test_kill_9_of_everything_leaves_a_gap_that_is_right_to_a_second(
     vault_db: str, web: str, processes: list[Process]
 ) -> None:
@@ -123,6 +124,7 @@ def not_watched(dsn: str, moment: datetime) -> bool:
         return not watched.at(cursor, moment)
 
 
+@pytest.mark.slow
 def test_a_standby_that_takes_over_does_not_take_its_own_question_for_the_last_look(
     vault_db: str, web: str, processes: list[Process]
 ) -> None:
@@ -205,6 +207,7 @@ def test_cycles_that_fail_each_time_are_not_watching(vault_db: str) -> None:
             assert gap.span_end > broken + timedelta(seconds=6)
 
 
+@pytest.mark.slow
 def test_a_cycle_called_from_elsewhere_promises_nothing_for_the_loop(
     vault_db: str, web: str, processes: list[Process]
 ) -> None:

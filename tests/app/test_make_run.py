@@ -132,6 +132,7 @@ def ordinary() -> Iterator[Ordinary]:
         yield user
 
 
+@pytest.mark.slow
 def test_an_ordinary_user_runs_stops_and_runs_it_again(ordinary: Ordinary) -> None:
     port = free_port()
     with make_run(ordinary, port) as first:
@@ -208,6 +209,7 @@ def readme_commands(dsn: str, port: int, name: str) -> str:
     return "set -e\n" + script
 
 
+@pytest.mark.slow
 def test_the_readmes_lines_watch_a_database_of_ones_own_and_bring_no_demo_traffic(
     ordinary: Ordinary, server: Server, own_database: str, connect: Connect
 ) -> None:
@@ -239,6 +241,7 @@ def test_the_readmes_lines_watch_a_database_of_ones_own_and_bring_no_demo_traffi
     assert tables[0] > 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="only root has a project that PostgreSQL's account cannot enter"
 )

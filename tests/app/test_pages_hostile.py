@@ -57,6 +57,7 @@ def harmless(page: str, path: str) -> None:
     assert len(page) < 500_000, f"{path}: {len(page)}"
 
 
+@pytest.mark.slow
 def test_every_page_is_harmless(vault_db: str) -> None:
     use_app_login()
     keys = fill(vault_db)

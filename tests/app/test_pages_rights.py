@@ -39,6 +39,7 @@ PAGES = {
 }
 
 
+@pytest.mark.slow
 def test_role_by_page(vault_db: str) -> None:
     use_app_login()
     wrong = []

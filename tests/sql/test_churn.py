@@ -178,6 +178,7 @@ def test_the_rules_hold_under_churn_with_two_monitors(vault_db: str, connect: Co
     assert stored.value("SELECT count(*) FROM lock_monitoring.lock_blocking_l") > 0
 
 
+@pytest.mark.slow
 def test_a_session_whose_first_statement_waits_can_be_stored(vault_db: str, connect: Connect) -> None:
     """Seen among the sessions before it said a word, among the locks when it waits: PostgreSQL 13 then tells
     neither when the wait nor when a statement began, and the session's start is the earliest possible moment.

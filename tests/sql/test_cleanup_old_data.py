@@ -230,6 +230,7 @@ def test_cycles_run_while_a_cleanup_holds_all_that_it_deletes(
     stored.check_rules()
 
 
+@pytest.mark.slow
 def test_a_cleanup_stops_at_its_budget_keeps_what_it_did_and_says_what_is_left(stored: Stored) -> None:
     fill(stored.connection, 90000, "2020-01-01", "2020-03-01")
     stored.connection.execute(
