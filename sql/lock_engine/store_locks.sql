@@ -135,7 +135,7 @@ BEGIN
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
     SELECT o.tableoid AS home, o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
-           o.query_start, o.held_since_at_least, o.beside, k.print AS unchanged
+           o.query_start, o.held_since_at_least, o.lock_group, o.beside, k.print AS unchanged
       FROM lock_monitoring.lock_activity_s o
       LEFT JOIN kept k ON k.print = CASE WHEN o.refresh_at > p_now THEN o.fingerprint END
      WHERE o.load_end_date IS NULL),
@@ -240,6 +240,10 @@ BEGIN
              WHEN s.pid IS NULL AND 'terminate' = ANY (d.actions) THEN 'terminated'
              WHEN p_unseen_since IS NOT NULL THEN 'unknown'
              WHEN o.lock_pid = 0 THEN 'released'
+             -- a worker ends with its part of the query, and whether it got its lock before nobody knows: the session lives
+             WHEN s.pid IS NULL AND o.lock_group IS NOT NULL
+                  AND EXISTS (SELECT FROM s l WHERE l.pid = o.lock_group AND l.backend_start <= o.backend_start)
+               THEN CASE WHEN o.lock_granted THEN 'released' ELSE 'unknown' END
              WHEN s.pid IS NULL THEN 'session gone'
              WHEN o.lock_granted THEN 'released'
              WHEN s.state = 'idle in transaction (aborted)' OR 'cancel' = ANY (d.actions) THEN 'cancelled'

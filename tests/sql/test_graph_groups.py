@@ -234,6 +234,28 @@ def test_a_cycle_through_two_waits_is_stored(
     assert counted == sorted([(one.pid, 2), (two.pid, 2)])
 
 
+def test_a_worker_that_is_gone_is_no_session_that_ended(
+    look: psycopg.Connection[Any], tangle: Tangle, scene: str
+) -> None:
+    """Whether it got its lock before it ended with its part of the query nobody has seen."""
+    one, two = holders(tangle, 101, 102)
+    query = parallel(tangle, (101, 102))
+    stored = Stored(look)
+    stored.cycle()
+    workers = (
+        "SELECT lock_granted, resolution_action FROM lock_monitoring.lock_activity_s WHERE lock_group = %s"
+    )
+    before = look.execute(workers, [query.pid]).fetchall()
+    assert [how for granted, how in before if not granted] == [None, None]
+    one.run("ROLLBACK")
+    two.run("ROLLBACK")
+    query.result()
+    stored.cycle()
+    assert look.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [query.pid]).fetchone()
+    ended = set(look.execute(workers, [query.pid]).fetchall())
+    assert ended <= {(False, "unknown"), (True, "released")} and (False, "unknown") in ended, ended
+
+
 def test_the_pages_show_one_waiter_with_two_waits_now_and_in_the_past(
     look: psycopg.Connection[Any], tangle: Tangle, scene: str
 ) -> None:
