@@ -7,7 +7,9 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_here boolean := p_event.database_name IS NULL OR p_event.database_name = current_database();
+  -- a number or a bare name is looked up only where it is known to be of this database
+  v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+  v_here boolean := coalesce(p_event.database_name = current_database(), false);
   v_size integer := pg_size_bytes(current_setting('track_activity_query_size'));
   v_members jsonb;
 BEGIN
@@ -49,7 +51,7 @@ BEGIN
     LEFT JOIN lock_catalog.sessions s ON s.pid = d.pid AND s.backend_start < p_event.logged_at AND s.database_name = p_event.database_name
     LEFT JOIN LATERAL (
       SELECT lock_catalog.readable(n.nspname::text || '.' || k.relname) AS table_name FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
-       WHERE v_here AND k.oid = o.relation_oid) r ON true
+       WHERE o.database_oid = v_database AND coalesce(p_event.database_name = current_database(), true) AND k.oid = o.relation_oid) r ON true
     LEFT JOIN LATERAL (
       -- English only: "while updating tuple (0,1) in relation "accounts""
       SELECT m[1]::integer AS page, m[2]::integer AS tuple,

@@ -8,10 +8,14 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_numbers bigint[] := ARRAY(SELECT m[1]::bigint FROM regexp_matches(p_text, '(\d{1,18})', 'g') m);
+  -- what stands in quotes, of any language, is a name, whatever digits it holds (this file has to install in any encoding)
+  v_named constant boolean := p_text ~ ('["' || CASE WHEN getdatabaseencoding() = 'UTF8'
+    THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END || ']');
+  v_numbers bigint[] := ARRAY(SELECT m[1]::bigint FROM regexp_matches(CASE WHEN NOT v_named THEN p_text END, '(\d{1,18})', 'g') m);
   v_count integer := cardinality(v_numbers);
 BEGIN
   lock_type := CASE
+    WHEN v_named THEN CASE WHEN p_text ~ '^relation "' THEN 'relation' WHEN p_text ~ '^row in relation "' THEN 'tuple' END
     WHEN p_text ~ '\[\d+,\d+,\d+,\d+\]' THEN 'advisory'
     WHEN p_text ~ '\[\d+,\d+,\d+\]' THEN 'userlock'
     WHEN p_text ~ '\(\d+,\d+\)' AND v_count = 4 THEN 'tuple'

@@ -68,6 +68,9 @@ BEGIN
       ELSIF v_part = 'statement' THEN statement := coalesce(statement, '') || v_text;
       END IF;
     END LOOP;
+    -- in this format alone the place in the statement is told as the end of the message: whoever meets a table's lock while
+    -- the statement is parsed has one, which is every SELECT, INSERT, UPDATE and DELETE
+    message := regexp_replace(message, ' at character \d+$', '');
   END IF;
   readable := logged_at IS NOT NULL AND pid IS NOT NULL AND message IS NOT NULL;
 EXCEPTION WHEN data_exception THEN

@@ -42,7 +42,8 @@ BEGIN
   IF p_format = 'stderr' THEN
     WITH l AS (
       SELECT x.line, x.n, CASE WHEN x.line NOT LIKE E'\t%' THEN regexp_match(x.line, p_pattern) END AS parts
-        FROM unnest(v_lines[1:v_last]) WITH ORDINALITY x(line, n)),
+        -- on Windows PostgreSQL ends lines with both
+        FROM (SELECT rtrim(y.line, E'\r') AS line, y.n FROM unnest(v_lines[1:v_last]) WITH ORDINALITY y(line, n)) x),
     h AS (
       -- the last group but one is the severity
       SELECT l.line, l.n, coalesce(l.parts[cardinality(l.parts) - 1]

@@ -18,6 +18,10 @@ DECLARE
   o record;
   v_new integer;
 BEGIN
+  -- a byte-order mark, which an editor of Windows puts before a file, is no part of its first record
+  IF left(v_text, 12) = '\357\273\277' THEN
+    v_text := substr(v_text, 13);
+  END IF;
   records := 0; unreadable := 0;
   IF p_format = 'stderr' THEN
     v_pattern := (lock_log.prefix_pattern(p_prefix)).pattern;

@@ -438,3 +438,100 @@ def test_a_deadlock_of_another_encoding_is_taken_whole(ingest: Ingest, form: str
     (_, records, unreadable), [event] = ingest(text.encode().replace(b"#", b"\xe9"), form, "%m [%p] ")
     assert (records, unreadable) == (1, 0)
     assert event["detail"]["statements"]["11"] == marked
+
+
+WAIT = "process 11 still waiting for RowExclusiveLock on relation 20079 of database 5 after 200.205 ms"
+"""Of a statement that meets a table's lock while it is parsed: in stderr its place follows."""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("prefix", ["%m [%p] ", "%m [%p] %q%u@%d "])
+def test_stderr_tells_a_place_in_the_statement_and_ends_lines_as_its_system_does(
+    ingest: Ingest, prefix: str, end: str
+) -> None:
+    head = "2026-11-22 03:12:41.123 UTC [11] " + ("app@shop " if "%u" in prefix else "")
+    text = (
+        f"{head}LOG:  {WAIT} at character 13{end}"
+        f"{head}STATEMENT:  INSERT INTO b VALUES (1){end}"
+        f"{head}ERROR:  deadlock detected at character 13{end}"
+        f"{head}DETAIL:  {DETAIL.replace(chr(10), end + chr(9))}{end}"
+        f"{head}STATEMENT:  INSERT INTO b{end}\tVALUES (1){end}"
+    )
+    (_, records, unreadable), events = ingest(text, "stderr", prefix)
+    assert (records, unreadable) == (2, 0)
+    by_kind = {event["kind"]: event for event in events}
+    assert set(by_kind) == {"waiting", "deadlock"}
+    wait, deadlock = by_kind["waiting"], by_kind["deadlock"]
+    assert (wait["relation_oid"], float(wait["waited_ms"])) == (20079, 200.205)
+    assert [edge["pid"] for edge in deadlock["detail"]["edges"]] == [11, 12]
+    assert deadlock["detail"]["statements"]["12"] == "UPDATE b SET n = 2"
+    assert deadlock["statement"] == "INSERT INTO b\nVALUES (1)"
+    assert "\r" not in deadlock["excerpt"] and "at character" not in deadlock["excerpt"]
+
+
+@pytest.mark.parametrize("form", ["csvlog", "stderr"])
+def test_a_byte_order_mark_costs_no_record(ingest: Ingest, form: str) -> None:
+    text = csv(WAIT) if form == "csvlog" else f"2026-11-22 03:12:41.123 UTC [11] LOG:  {WAIT}\n"
+    (_, records, unreadable), [event] = ingest(b"\xef\xbb\xbf" + text.encode(), form, "%m [%p] ")
+    assert (records, unreadable, event["pid"]) == (1, 0, 11)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind"),
+    [
+        ('relation "part_2024_01"', "relation"),
+        ('relation "orders_2024"', "relation"),
+        ('relation "p_1_2_3"', "relation"),
+        ('relation "a"b 1 2"', "relation"),
+        ('row in relation "orders_2024"', "tuple"),
+        ("Relation »orders_2024«", None),
+    ],
+)
+def test_digits_of_a_name_are_no_number(ingest: Ingest, wanted: str, kind: str | None) -> None:
+    _, [event] = ingest(csv(f"could not obtain lock on {wanted}", code="55P03", severity="ERROR"))
+    assert (event["object_text"], event["lock_type"]) == (wanted, kind)
+    assert [event[name] for name in ("relation_oid", "database_oid", "transactionid", "page", "tuple")] == [
+        None
+    ] * 5
+
+
+@pytest.mark.parametrize("database", ["[unknown]", "", "elsewhere"])
+def test_a_number_of_another_database_is_no_table_of_this_one(
+    ingest: Ingest, vault_db: str, database: str
+) -> None:
+    """A small oid is a table's of every database: the line says whose, the prefix of stderr often does not."""
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.iso (n int)")
+        row = connection.execute(
+            "SELECT 'public.iso'::regclass::oid, oid FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+        assert row is not None
+        relation, here = row
+
+        def named(of: int, prefix: str, head: str, pid: int) -> list[str]:
+            detail = (
+                f"Process {pid} waits for RowExclusiveLock on relation {relation} of database {of}; "
+                f"blocked by process 12.\n"
+                f"\tProcess 12 waits for ShareLock on transaction 734; blocked by process {pid}."
+            )
+            text = f"{head}ERROR:  deadlock detected\n{head}DETAIL:  {detail}\n{head}CONTEXT:  while updating "
+            text += 'tuple (0,1) in relation "iso"\n'
+            ingest(text, "stderr", prefix)
+            connection.execute("SELECT lock_engine.collect_deadlocks()")
+            found = connection.execute(
+                "SELECT affected_tables FROM lock_monitoring.deadlock_event_s "
+                "WHERE load_end_date IS NULL AND %s = ANY (involved_pids)",
+                [pid],
+            ).fetchone()
+            assert found is not None
+            return list(found[0] or [])
+
+        if database == "elsewhere":
+            prefix, of = "%m [%p] %d ", here
+        else:
+            prefix, of = ("%m [%p] %d " if database else "%m [%p] "), 99999
+        head = f"2026-11-22 03:12:41.123 UTC [11] {database + ' ' if database else ''}"
+        assert "public.iso" not in named(of, prefix, head, 11)
+        if not database:
+            head = head.replace("[11]", "[21]")
+            assert "public.iso" in named(here, prefix, head, 21)
