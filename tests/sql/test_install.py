@@ -392,3 +392,63 @@ def test_rights_that_were_taken_away_come_back(server: Server, connect: Connect)
     # What the site gives to its own roles is the site's affair.
     connection.execute("GRANT SELECT ON lock_monitoring.lock_activity_s TO pg_read_all_settings")
     assert [check for check in verify(connection) if not check.passed] == []
+
+
+CALLERS = """
+    SELECT p.oid::regprocedure::text, array_agg(a.grantee::regrole::text ORDER BY a.grantee::regrole::text)
+    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+    WHERE n.nspname ~ '^(lock_(monitoring|catalog|engine|admin|log)|monitoring)$' AND a.grantee <> p.proowner
+    GROUP BY 1 ORDER BY 1
+"""
+
+
+def test_nobody_keeps_a_right_to_call_that_this_release_does_not_give(
+    server: Server, connect: Connect
+) -> None:
+    """What reads is granted to all who read; an update that has it write takes that back."""
+    name = server.create_database()
+    install(server.dsn(name))
+    dba = connect(name)
+    before = dba.execute(CALLERS).fetchall()
+    assert len(before) > 150
+    for signature in (
+        "lock_engine.try_apart(text,jsonb)",
+        "lock_engine.read_site(text,text[],integer)",
+        "lock_admin.signal_session(bigint,numeric)",
+        "lock_monitoring.cleanup_old_data(integer)",
+        "monitoring.version_alert_configuration()",
+    ):
+        dba.execute(
+            f"GRANT EXECUTE ON FUNCTION {signature} TO lock_monitoring_role, lock_vault_owner,"
+            " lock_door_owner, lock_log_reader, lock_alert_sandbox, pg_read_all_settings"
+        )
+    dba.execute("GRANT EXECUTE ON PROCEDURE lock_engine.clean_up(integer, text) TO lock_monitoring_role")
+    dba.execute(
+        "GRANT EXECUTE ON FUNCTION lock_engine.severity_rank(text) TO lock_site_reader, lock_admin_role"
+    )
+    assert dba.execute(CALLERS).fetchall() != before
+    install(server.dsn(name), again=True)
+    # what a DBA has given to roles of the site's own is the site's affair
+    for schema in ("lock_engine", "lock_admin", "lock_monitoring", "monitoring"):
+        dba.execute(f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM pg_read_all_settings")
+    assert dba.execute(CALLERS).fetchall() == before
+
+
+def test_a_function_that_reads_no_more_is_not_left_to_all_who_read(server: Server, connect: Connect) -> None:
+    """The change itself: the files of two releases, of which the second one's function writes."""
+    name = server.create_database()
+    install(server.dsn(name))
+    dba = connect(name)
+    signature = "lock_engine.try_apart(text,jsonb)"
+    may = f"SELECT has_function_privilege('lock_alert_sandbox', '{signature}', 'EXECUTE')"
+    assert dba.execute(may).fetchone() == (False,)
+    grants = (SQL_FOLDER / "grants" / "functions.sql").read_text(encoding="utf-8")
+    expected = (SQL_FOLDER / "prerequisites" / "expected.sql").read_text(encoding="utf-8")
+    for volatility, wanted in (("STABLE", True), ("VOLATILE", False)):
+        dba.execute(f"ALTER FUNCTION {signature} {volatility}")
+        with dba.transaction():
+            dba.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+            dba.execute(expected.encode())
+            dba.execute(grants.encode())
+        assert dba.execute(may).fetchone() == (wanted,)
