@@ -95,6 +95,7 @@ BEGIN;
 \ir lock_engine/is_compiled.sql
 \ir lock_engine/site_table.sql
 \ir lock_engine/site_fault.sql
+\ir lock_engine/key_tables.sql
 \ir lock_engine/plain_tenants.sql
 \ir lock_engine/read_site.sql
 \ir lock_engine/session_locks.sql

@@ -148,6 +148,16 @@ _FINDINGS: LiteralString = """
     JOIN others AS o ON o.oid = c.relowner
     WHERE k.conrelid NOT IN (SELECT t.oid FROM tables AS t)
     UNION ALL
+    SELECT r.name,
+           format('ALTER TABLE %%s: whoever owns the table above, "%%s", writes and deletes through it',
+                  CASE c.relkind WHEN 'p' THEN format('%%s DETACH PARTITION %%s', c.oid::regclass, r.name)
+                                 ELSE format('%%s NO INHERIT %%s', r.name, c.oid::regclass) END, o.name)
+    FROM relations AS r
+    JOIN pg_inherits AS i ON i.inhrelid = r.oid
+    JOIN pg_class AS c ON c.oid = i.inhparent
+    JOIN others AS o ON o.oid = c.relowner
+    WHERE r.is_table AND c.oid NOT IN (SELECT t.oid FROM tables AS t)
+    UNION ALL
     SELECT r.name, format('drop its %%s %%I, which runs code of "%%s"', p.kind, p.name, u.owner)
     FROM relations AS r
     JOIN parts AS p ON p.relation = r.oid

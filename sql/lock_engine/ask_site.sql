@@ -47,25 +47,34 @@ BEGIN
     ELSE
       SELECT NULL::jsonb AS answer, '42501' AS failed_with, v_fault AS because INTO v_read;
     END IF;
-    IF v_read.answer IS NULL THEN
-      IF lock_engine.ends_all(v_read.failed_with, false) THEN
-        RAISE EXCEPTION '%', v_read.because USING ERRCODE = v_read.failed_with;
-      END IF;
-      v_failed := true;
-      PERFORM lock_engine.part_failed('tenants', coalesce(v_read.failed_with, 'XX000'), coalesce(v_read.because, 'no answer'), cardinality(v_claims),
-                                      CASE v_what WHEN 'all tenants' THEN 'the names of all tenants'
-                                                  ELSE 'the tenants of ' || array_to_string(v_claims[1:3], ', ') END);
-      UPDATE lock_engine.tenant_wanted w
-         SET tries = w.tries + 1, try_at = clock_timestamp() + least(w.tries + 1, 50) * interval '200 ms'
-       WHERE w.claim = ANY (v_claims);
-      IF v_what = 'all tenants' THEN
-        -- as last seen, and not asked again at once
-        INSERT INTO lock_engine.tenant_claim AS c (claim, tenant_hk, looked_up_at) VALUES ('all', NULL, clock_timestamp() - interval '590 s')
-        ON CONFLICT (claim) DO UPDATE SET looked_up_at = EXCLUDED.looked_up_at;
-      END IF;
-    ELSE
-      PERFORM lock_engine.note_answers(v_what, v_claims, v_read.answer, c_tenants);
-      v_answered := v_answered + cardinality(v_claims);
+    IF v_read.answer IS NOT NULL THEN
+      BEGIN
+        PERFORM lock_engine.note_answers(v_what, v_claims, v_read.answer, c_tenants);
+        v_answered := v_answered + cardinality(v_claims);
+        CONTINUE;
+      EXCEPTION
+        -- whatever is in the site's rows, it costs the names at most
+        WHEN OTHERS THEN
+          IF lock_engine.ends_all(SQLSTATE) THEN
+            RAISE;
+          END IF;
+          SELECT NULL::jsonb AS answer, SQLSTATE AS failed_with, SQLERRM AS because INTO v_read;
+      END;
+    END IF;
+    IF lock_engine.ends_all(v_read.failed_with, false) THEN
+      RAISE EXCEPTION '%', v_read.because USING ERRCODE = v_read.failed_with;
+    END IF;
+    v_failed := true;
+    PERFORM lock_engine.part_failed('tenants', coalesce(v_read.failed_with, 'XX000'), coalesce(v_read.because, 'no answer'), cardinality(v_claims),
+                                    CASE v_what WHEN 'all tenants' THEN 'the names of all tenants'
+                                                ELSE 'the tenants of ' || array_to_string(v_claims[1:3], ', ') END);
+    UPDATE lock_engine.tenant_wanted w
+       SET tries = w.tries + 1, try_at = clock_timestamp() + least(w.tries + 1, 50) * interval '200 ms'
+     WHERE w.claim = ANY (v_claims);
+    IF v_what = 'all tenants' THEN
+      -- as last seen, and not asked again at once
+      INSERT INTO lock_engine.tenant_claim AS c (claim, tenant_hk, looked_up_at) VALUES ('all', NULL, clock_timestamp() - interval '590 s')
+      ON CONFLICT (claim) DO UPDATE SET looked_up_at = EXCLUDED.looked_up_at;
     END IF;
   END LOOP;
   IF cardinality(v_left) > 0 THEN

@@ -10,7 +10,7 @@ AS $$
 DECLARE
   v_tenants text := CASE WHEN p_tenants THEN lock_engine.key_names(true) END;
   v_hubs text;
-  v_table oid := lock_engine.site_table('auth.tenant_h');
+  v_tables oid[] := CASE WHEN p_tenants THEN lock_engine.key_tables() END;
 BEGIN
   IF coalesce(current_setting('lock_vault.hubs_deferred', true), '') = 'on' OR EXISTS (SELECT FROM lock_engine.aside_tenant) THEN
     v_hubs := lock_engine.key_names(false);
@@ -23,8 +23,8 @@ BEGIN
     EXECUTE format('SET CONSTRAINTS %s IMMEDIATE', v_tenants);
     -- what was made between that question and the check has been planned with: all of it is taken back. The check holds a
     -- lock beside which indexes and statistics can be made, and nothing else
-    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = v_table AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))
-       OR EXISTS (SELECT FROM pg_statistic_ext e WHERE e.stxrelid = v_table) THEN
+    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = ANY (v_tables) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))
+       OR EXISTS (SELECT FROM pg_statistic_ext e WHERE e.stxrelid = ANY (v_tables)) THEN
       PERFORM lock_engine.plain_tenants();
     END IF;
   END IF;

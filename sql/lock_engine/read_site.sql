@@ -1,6 +1,7 @@
 -- The one function that reads tables of the site. Its owner has nothing but that right, nothing of what happens in here
 -- stays (the sub-transaction is always taken back: settings, temporary tables, notifications, deferred triggers), and the caller
 -- has refused tables in which code of others could run: lock_engine.site_fault(). What a policy would hide is an error.
+-- A row without a name or a key is nobody: the empty key means "not known yet" everywhere else.
 CREATE OR REPLACE FUNCTION lock_engine.read_site(
   p_what text, p_keys text[], p_limit integer, OUT answer jsonb, OUT failed_with text, OUT because text)
 LANGUAGE plpgsql
@@ -15,13 +16,14 @@ DECLARE
   v_query text := CASE p_what
     WHEN 'tenants' THEN
       'SELECT DISTINCT ON (t.tenant_bk) t.tenant_bk::text AS key, t.tenant_hk, t.tenant_bk::text AS name FROM ONLY auth.tenant_h t '
-      'WHERE t.tenant_bk = ANY ($1) ORDER BY t.tenant_bk, t.tenant_hk'
+      'WHERE t.tenant_bk = ANY ($1) AND octet_length(t.tenant_hk) > 0 ORDER BY t.tenant_bk, t.tenant_hk'
     WHEN 'users' THEN
       'SELECT DISTINCT ON (u.user_bk) u.user_bk::text AS key, u.tenant_hk, t.tenant_bk::text AS name '
       'FROM ONLY auth.user_h u JOIN ONLY auth.tenant_h t ON t.tenant_hk = u.tenant_hk '
-      'WHERE u.user_bk = ANY ($1) ORDER BY u.user_bk, u.tenant_hk'
+      'WHERE u.user_bk = ANY ($1) AND octet_length(t.tenant_hk) > 0 AND t.tenant_bk IS NOT NULL ORDER BY u.user_bk, u.tenant_hk'
     WHEN 'all tenants' THEN
-      'SELECT NULL::text AS key, t.tenant_hk, t.tenant_bk::text AS name FROM ONLY auth.tenant_h t ORDER BY t.tenant_bk, t.tenant_hk LIMIT $2' END;
+      'SELECT NULL::text AS key, t.tenant_hk, t.tenant_bk::text AS name FROM ONLY auth.tenant_h t '
+      'WHERE octet_length(t.tenant_hk) > 0 AND t.tenant_bk IS NOT NULL ORDER BY t.tenant_bk, t.tenant_hk LIMIT $2' END;
 BEGIN
   IF current_user <> 'lock_site_reader' THEN PERFORM lock_engine.require_owner('lock_site_reader'); END IF;
   BEGIN

@@ -2,7 +2,7 @@
 -- view, and already while it plans a query on a table: expressions of indexes, checks, statistics and generated columns.
 -- (Policies are kept out by row_security = off; triggers and rules of other commands are not run by reading.) Functions in C
 -- and of PostgreSQL itself are a superuser's, so they are nobody's trap.
-CREATE OR REPLACE FUNCTION lock_engine.site_fault(p_table text, p_columns text[])
+CREATE OR REPLACE FUNCTION lock_engine.site_fault(p_table text, p_columns text[], p_oid oid DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
 STABLE
@@ -13,7 +13,7 @@ AS $$
 DECLARE
   -- FirstNormalObjectId: what initdb made is below
   c_first constant oid := 16384;
-  v_table oid := lock_engine.site_table(p_table);
+  v_table oid := coalesce(p_oid, lock_engine.site_table(p_table));
   v_kind "char";
   v_column text;
   v_found text;
@@ -60,6 +60,13 @@ BEGIN
     -- before 15 what a generated column depends on is written down with the column
     SELECT 'pg_class'::regclass::oid, v_table WHERE EXISTS (
       SELECT FROM pg_attribute a WHERE a.attrelid = v_table AND a.attnum > 0 AND a.attgenerated <> '')
+    UNION ALL
+    -- with constraint_exclusion = on the key of a table that this one is a part of is planned with it; none has this table's columns
+    SELECT 'pg_class'::regclass::oid, u.above FROM (
+      WITH RECURSIVE up AS (
+        SELECT i.inhparent AS above FROM pg_inherits i WHERE i.inhrelid = v_table
+        UNION SELECT i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.above)
+      SELECT up.above FROM up JOIN pg_class c ON c.oid = up.above WHERE c.relkind = 'p') u
   LOOP
     IF EXISTS (
       SELECT FROM pg_depend d
@@ -78,6 +85,7 @@ BEGIN
   RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.site_fault(text, text[]) IS
+COMMENT ON FUNCTION lock_engine.site_fault(text, text[], oid) IS
   'Why this table of the site''s is not to be touched: it is no plain table with these columns (.._hk bytea, others text or varchar), or '
-  'planning a query on it would run code that others made. NULL: it may be read with row_security = off.';
+  'planning a query on it would run code that others made. NULL: it may be read with row_security = off. '
+  'p_oid: that table, whatever its name is; p_table is what it is called then.';

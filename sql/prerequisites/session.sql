@@ -195,66 +195,102 @@ AS $$
     WHERE c.relkind IN ('r', 'p', 'f')
 $$;
 
+-- Functions of PostgreSQL's own that do something wherever an expression names them: read a file, end a session, run a text as a
+-- statement. In a check or a default that somebody else wrote they would do it with the rights of whoever writes a row. What
+-- depends on its arguments alone is harmless, and so are clocks, sequences and the like, which tables have for good reasons.
+CREATE OR REPLACE FUNCTION pg_temp.acting_function(p_expression text)
+RETURNS text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.oid::regprocedure::text
+    FROM regexp_matches(p_expression, ':(?:func|opfunc)id ([0-9]+)', 'g') AS m (words)
+    JOIN pg_proc AS p ON p.oid = m.words[1]::oid
+    WHERE p.oid < 16384 AND p.provolatile <> 'i'
+      AND p.proname NOT IN ('now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'timeofday', 'random',
+                            'gen_random_uuid', 'uuidv4', 'uuidv7', 'nextval', 'current_setting', 'current_database', 'inet_client_addr',
+                            'pg_backend_pid', 'txid_current', 'pg_current_xact_id', 'timezone', 'date_trunc', 'date_part', 'extract',
+                            'age', 'to_char', 'to_timestamp', 'to_date', 'format', 'concat', 'concat_ws', 'timestamptz', 'timestamp',
+                            'date', 'time', 'timetz', 'text', 'to_json', 'to_jsonb', 'json_build_object', 'jsonb_build_object')
+      AND NOT EXISTS (SELECT 1 FROM pg_operator AS o WHERE o.oprcode = p.oid)
+    ORDER BY 1 LIMIT 1
+$$;
+
 -- What of a table is an expression, a type or a routine that somebody else made, so that his code runs when the table is
 -- written to, or already when a query on it is planned. p_all: also triggers, rules and policies that call only what may be
 -- trusted, as whoever owned the table chose what they do. p_strict: whoever made it, unless it is compiled, which only a
--- superuser can bring; for tables that stay the site's.
+-- superuser can bring; for tables that stay the site's. Either way also what acts by itself (pg_temp.acting_function).
 CREATE OR REPLACE FUNCTION pg_temp.parts_of_others(p_table oid, p_all boolean, p_strict boolean DEFAULT false)
 RETURNS TABLE (kind text, column_name text, object_id oid, part text)
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH parts (kind, column_name, catalog, object_id, part) AS (
-        SELECT 'column', NULL::text, 'pg_class'::regclass::oid, p_table, 'the type of a column or its partition key'
+    WITH RECURSIVE above AS (
+        SELECT i.inhparent AS oid FROM pg_inherits AS i WHERE i.inhrelid = p_table
+        UNION
+        SELECT i.inhparent FROM above AS u JOIN pg_inherits AS i ON i.inhrelid = u.oid
+    ), parts (kind, column_name, catalog, object_id, part, expression) AS (
+        SELECT 'column', NULL::text, 'pg_class'::regclass::oid, p_table, 'the type of a column or its partition key', NULL::text
+        UNION ALL
+        SELECT 'column', NULL, 'pg_class'::regclass, u.oid, format('the partition key of %s', u.oid::regclass), NULL
+        FROM above AS u JOIN pg_class AS c ON c.oid = u.oid AND c.relkind = 'p'
         UNION ALL
         -- the contract's default is a function of the site's; every INSERT of the product gives the column, so it never runs
         SELECT CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated' END, a.attname::text, 'pg_attrdef'::regclass, f.oid,
-               format(CASE a.attgenerated WHEN '' THEN 'the default of %I' ELSE 'the generated column %I' END, a.attname)
+               format(CASE a.attgenerated WHEN '' THEN 'the default of %I' ELSE 'the generated column %I' END, a.attname), f.adbin::text
         FROM pg_attrdef AS f JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
         WHERE f.adrelid = p_table AND (a.attname <> 'load_date' OR a.attgenerated <> '')
         UNION ALL
-        SELECT 'constraint', NULL, 'pg_constraint'::regclass, k.oid, format('the constraint %I', k.conname)
+        SELECT 'constraint', NULL, 'pg_constraint'::regclass, k.oid, format('the constraint %I', k.conname), k.conbin::text
         FROM pg_constraint AS k WHERE k.conrelid = p_table AND k.contype IN ('c', 'x')
         UNION ALL
-        SELECT 'index', NULL, 'pg_class'::regclass, i.indexrelid, format('the index %I', c.relname)
+        SELECT 'index', NULL, 'pg_class'::regclass, i.indexrelid, format('the index %I', c.relname), NULL
         FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = p_table
         UNION ALL
-        SELECT 'statistics', NULL, 'pg_statistic_ext'::regclass, s.oid, format('the statistics %I', s.stxname)
+        SELECT 'statistics', NULL, 'pg_statistic_ext'::regclass, s.oid, format('the statistics %I', s.stxname), NULL
         FROM pg_statistic_ext AS s WHERE s.stxrelid = p_table
         UNION ALL
-        SELECT 'policy', NULL, 'pg_policy'::regclass, p.oid, format('the policy %I', p.polname)
+        SELECT 'policy', NULL, 'pg_policy'::regclass, p.oid, format('the policy %I', p.polname), NULL
         FROM pg_policy AS p WHERE p.polrelid = p_table
         UNION ALL
-        SELECT 'rule', NULL, 'pg_rewrite'::regclass, w.oid, format('the rule %I', w.rulename)
+        SELECT 'rule', NULL, 'pg_rewrite'::regclass, w.oid, format('the rule %I', w.rulename), NULL
         FROM pg_rewrite AS w WHERE w.ev_class = p_table AND w.rulename <> '_RETURN'
         UNION ALL
-        SELECT 'trigger', NULL, 'pg_trigger'::regclass, t.oid, format('the trigger %I', t.tgname)
+        SELECT 'trigger', NULL, 'pg_trigger'::regclass, t.oid, format('the trigger %I', t.tgname), NULL
         FROM pg_trigger AS t WHERE t.tgrelid = p_table AND NOT t.tgisinternal
     )
-    SELECT p.kind, p.column_name, p.object_id, p.part || coalesce(format(' (%s of "%s")', d.described, d.owner), '')
+    SELECT p.kind, p.column_name, p.object_id,
+           p.part || coalesce(format(' (%s of "%s")', d.described, d.owner), format(' (%s, which acts)', a.acting), '')
     FROM parts AS p
+    CROSS JOIN LATERAL (SELECT CASE WHEN p_all OR p_strict THEN pg_temp.acting_function(p.expression) END AS acting) AS a
     LEFT JOIN LATERAL (
         SELECT pg_describe_object(d.refclassid, d.refobjid, 0) AS described, pg_get_userbyid(o.owner) AS owner
         FROM pg_depend AS d
         CROSS JOIN LATERAL (
-            SELECT f.proowner AS owner, f.prolang AS language, NULL::"char" AS type FROM pg_proc AS f
+            SELECT f.proowner AS owner, f.prolang AS language, NULL::"char" AS type,
+                   -- what came with a range type calls the type's canonical function
+                   EXISTS (SELECT 1 FROM pg_depend AS w
+                           WHERE w.classid = d.refclassid AND w.objid = f.oid AND w.refclassid = 'pg_type'::regclass
+                             AND w.deptype = 'i') AS of_type
+            FROM pg_proc AS f
             WHERE d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid
             UNION ALL
-            SELECT f.oprowner, (SELECT c.prolang FROM pg_proc AS c WHERE c.oid = f.oprcode), NULL FROM pg_operator AS f
+            SELECT f.oprowner, (SELECT c.prolang FROM pg_proc AS c WHERE c.oid = f.oprcode), NULL, false FROM pg_operator AS f
             WHERE d.refclassid = 'pg_operator'::regclass AND f.oid = d.refobjid
             UNION ALL
-            SELECT f.typowner, NULL, coalesce(e.typtype, f.typtype) FROM pg_type AS f LEFT JOIN pg_type AS e ON e.oid = f.typelem
+            SELECT f.typowner, NULL, coalesce(e.typtype, f.typtype), false FROM pg_type AS f LEFT JOIN pg_type AS e ON e.oid = f.typelem
             WHERE d.refclassid = 'pg_type'::regclass AND f.oid = d.refobjid
             UNION ALL
-            SELECT f.opcowner, NULL, NULL FROM pg_opclass AS f
+            SELECT f.opcowner, NULL, NULL, false FROM pg_opclass AS f
             WHERE d.refclassid = 'pg_opclass'::regclass AND f.oid = d.refobjid) AS o
         WHERE d.classid = p.catalog AND d.objid = p.object_id
           AND d.refobjid >= 16384  -- what initdb made is below
           AND CASE WHEN NOT p_strict THEN NOT pg_temp.is_trusted(o.owner)
                    WHEN o.type IS NOT NULL THEN o.type NOT IN ('b', 'e')
-                   ELSE o.language NOT IN (SELECT l.oid FROM pg_language AS l WHERE l.lanname IN ('internal', 'c')) END
+                   ELSE o.language NOT IN (SELECT l.oid FROM pg_language AS l WHERE l.lanname IN ('internal', 'c')) OR o.of_type END
         ORDER BY 1 LIMIT 1
     ) AS d ON true
-    WHERE d.described IS NOT NULL OR (p_all AND p.kind IN ('policy', 'rule', 'trigger'))
+    WHERE d.described IS NOT NULL OR a.acting IS NOT NULL OR (p_all AND p.kind IN ('policy', 'rule', 'trigger'))
 $$;

@@ -66,6 +66,14 @@ BEGIN
             LEFT JOIN pg_rewrite AS w ON p.kind = 'rule' AND w.oid = p.object_id
             LEFT JOIN pg_attribute AS a ON p.kind = 'default' AND a.attrelid = v_table AND a.attname = p.column_name
             WHERE (p.kind <> 'policy' OR row_security_active(v_table)) AND (p.kind <> 'default' OR a.attnotnull)
+            UNION ALL
+            -- PostgreSQL asks that table in this session, as its owner, whose code could change what this session looks through
+            SELECT format('the foreign key %I to %s of "%s"', k.conname, k.confrelid::regclass, pg_get_userbyid(c.relowner)), false
+            FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.confrelid
+            WHERE k.conrelid = v_table AND k.contype = 'f' AND NOT pg_temp.is_trusted(c.relowner)
+              AND EXISTS (SELECT 1 FROM pg_attribute AS a
+                          WHERE a.attrelid = v_table AND a.attnum = ANY (k.conkey)
+                            AND a.attname IN ('tenant_hk', 'tenant_bk', 'load_date', 'record_source'))
         ) AS x;
         SELECT string_agg(format(', %I', p.column_name), ''), string_agg(', NULL', '') INTO v_columns, v_nulls
         FROM pg_temp.parts_of_others(v_table, false, true) AS p

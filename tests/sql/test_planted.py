@@ -194,6 +194,34 @@ TENANT_KINDS: dict[str, tuple[str, bool]] = {
         "WHERE 'a'::bytea OPERATOR(trap.===) 'b'::bytea",
         False,
     ),
+    # of PostgreSQL's own functions only, and yet his code
+    "check that runs a text": (
+        "ALTER TABLE auth.tenant_h ADD CONSTRAINT spy CHECK (ts_rewrite('a'::tsquery, "
+        "'SELECT ''a''::tsquery, ''b''::tsquery WHERE trap.note(''text'')') IS NOT NULL)",
+        False,
+    ),
+    "default that runs a text": (
+        "ALTER TABLE auth.tenant_h ADD COLUMN spy tsquery DEFAULT ts_rewrite('a'::tsquery, "
+        "'SELECT ''a''::tsquery, ''b''::tsquery WHERE trap.note(''text'')')",
+        True,
+    ),
+    "key of a table that it is a part of": (
+        "CREATE TABLE auth.above (LIKE auth.tenant_h) PARTITION BY LIST ((trap.spy(tenant_bk)));"
+        "ALTER TABLE auth.above ATTACH PARTITION auth.tenant_h DEFAULT",
+        False,
+    ),
+    "foreign key": (
+        "CREATE TABLE auth.sources (name varchar(100) PRIMARY KEY);"
+        "INSERT INTO auth.sources VALUES ('SITE'), ('LOCK_MONITOR');"
+        "ALTER TABLE auth.tenant_h ADD CONSTRAINT spy FOREIGN KEY (record_source) REFERENCES auth.sources;"
+        "CREATE INDEX spy ON auth.sources (name) WHERE trap.hijack('x') = 'x'",
+        False,
+    ),
+    "what came with a range type": (
+        "CREATE TYPE trap.span AS RANGE (subtype = text);"
+        "CREATE INDEX spy ON auth.tenant_h (trap.span(tenant_bk, tenant_bk))",
+        False,
+    ),
     "function of the site's": (
         "CREATE FUNCTION util.get_system_operations_tenant_hk() RETURNS bytea LANGUAGE sql AS "
         "$$ SELECT 'x'::bytea WHERE trap.note('util') $$",
@@ -218,6 +246,10 @@ def test_the_owner_of_the_tenants_has_nothing_run_by_the_installer(
     statement, goes_on = TENANT_KINDS[kind]
     name = traps.a_sites_owners_site(server)
     dba = connect(name)
+    if kind == "foreign key":
+        # it runs as who owns the table; what is planted here would run as the installer then
+        traps.plant_names(dba, traps.SCHEMA)
+        dba.execute("SET search_path = pg_catalog")
     dba.execute("SET check_function_bodies = off")
     dba.execute(f"SET ROLE {EVIL}")
     dba.execute(statement)
@@ -241,6 +273,7 @@ def test_the_owner_of_the_tenants_has_nothing_run_by_the_installer(
         dba.execute(f"SET ROLE {EVIL}")
         if kind != "rule instead, always":
             dba.execute(SYSTEM_ROW)
+        dba.execute("RESET search_path")
         (key,) = dba.execute(
             "SELECT tenant_hk FROM auth.tenant_h ORDER BY tenant_hk DESC LIMIT 1"
         ).fetchone() or (b"",)

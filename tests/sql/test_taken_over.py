@@ -40,6 +40,13 @@ VAULT_KINDS = {
     "foreign key to it": "CREATE TABLE trap.refers (spy bytea REFERENCES lock_monitoring.lock_activity_h)",
     "child with a trigger": "CREATE TABLE lock_monitoring.child () INHERITS ({}); CREATE TRIGGER spy "
     "BEFORE INSERT ON lock_monitoring.child FOR EACH ROW EXECUTE FUNCTION trap.fired()",
+    # of PostgreSQL's own functions only, and yet his code
+    "check that runs a text": "ALTER TABLE {} ADD CONSTRAINT spy CHECK (ts_rewrite('a'::tsquery, "
+    "'SELECT ''a''::tsquery, ''b''::tsquery WHERE trap.note(''text'')') IS NOT NULL)",
+    "default that acts": "ALTER TABLE {} ALTER COLUMN record_source SET DEFAULT lo_create(0)::text",
+    "part of a table of his": "CREATE TABLE trap.spy (LIKE {0}) PARTITION BY RANGE (record_source);"
+    "ALTER TABLE trap.spy ATTACH PARTITION {0} DEFAULT",
+    "child of a table of his": "CREATE TABLE trap.spy (LIKE {0}); ALTER TABLE {0} INHERIT trap.spy",
 }
 
 
@@ -58,7 +65,7 @@ def test_what_an_owner_left_in_a_table_of_the_contract_is_refused_by_name(
         install(server.dsn(name))
     said = str(caught.value)
     assert "would run with the monitor's rights" in said and "Nothing was changed." in said
-    assert ("record_source" if kind == "default" else "spy") in said
+    assert ("record_source" if kind.startswith("default") else "spy") in said
     owner = dba.execute("SELECT tableowner FROM pg_tables WHERE tablename = %s", [table]).fetchone()
     assert owner == (EVIL,), "nothing was changed"
     assert traps.ran(dba) == []
@@ -262,6 +269,13 @@ def test_roles_of_ours_that_somebody_could_work_as_are_given_nothing(
             "CREATE INDEX spy ON lock_engine.coverage (period_start) WHERE trap.spy('x')",
             "lock_engine.coverage",
             "drop its index spy",
+        ),
+        (
+            "CREATE TABLE trap.above (LIKE lock_engine.home);"
+            "ALTER TABLE lock_engine.home INHERIT trap.above;"
+            f"ALTER TABLE trap.above OWNER TO {EVIL}",
+            "lock_engine.home",
+            "ALTER TABLE lock_engine.home NO INHERIT trap.above",
         ),
     ],
 )

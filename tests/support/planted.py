@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -62,6 +63,15 @@ ON_TENANTS: dict[str, tuple[int, str, str]] = {
         " SELECT tenant_hk, tenant_bk FROM auth.tenants WHERE auth.spy(tenant_bk);"
         "GRANT SELECT ON auth.tenant_h TO PUBLIC",
         "DROP VIEW auth.tenant_h; ALTER TABLE auth.tenants RENAME TO tenant_h",
+    ),
+    "another table in the table's place": (
+        13,
+        "ALTER TABLE auth.tenant_h RENAME TO tenants;"
+        "CREATE INDEX trap ON auth.tenants (tenant_hk) WHERE auth.spy_text('x') = 'x';"
+        "CREATE TABLE auth.tenant_h (LIKE auth.tenants);"
+        "INSERT INTO auth.tenant_h SELECT * FROM auth.tenants;"
+        "GRANT SELECT ON auth.tenant_h TO PUBLIC",
+        "DROP TABLE auth.tenant_h; DROP INDEX auth.trap; ALTER TABLE auth.tenants RENAME TO tenant_h",
     ),
     "an index on an expression": (
         13,
@@ -140,6 +150,21 @@ ON_TENANTS: dict[str, tuple[int, str, str]] = {
         "CREATE POLICY p ON auth.child USING (auth.spy(tenant_bk)); GRANT SELECT ON auth.child TO PUBLIC",
         "DROP TABLE auth.child",
     ),
+    "the key of a table that it is a part of": (
+        13,
+        "CREATE TABLE auth.above (LIKE auth.tenant_h)"
+        " PARTITION BY RANGE ((auth.spy_text('x') || tenant_bk));"
+        "ALTER TABLE auth.above ATTACH PARTITION auth.tenant_h DEFAULT",
+        "ALTER TABLE auth.above DETACH PARTITION auth.tenant_h; DROP TABLE auth.above",
+    ),
+    "rows without a name or a key": (
+        13,
+        "ALTER TABLE auth.tenant_h ALTER COLUMN tenant_bk DROP NOT NULL;"
+        "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source)"
+        " VALUES ('', 'NOBODY', 't'), ('\\x00', NULL, 't')",
+        "DELETE FROM auth.tenant_h WHERE tenant_hk IN ('', '\\x00');"
+        "ALTER TABLE auth.tenant_h ALTER COLUMN tenant_bk SET NOT NULL",
+    ),
     "operators and functions of our names": (
         13,
         "CREATE FUNCTION auth.eq(varchar, varchar) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS"
@@ -171,18 +196,53 @@ REFUSED = {
     "statistics on an expression",
     "a generated column",
     "a column of another type",
+    "the key of a table that it is a part of",
+}
+# Of the tenants alone: the users' table has another key, and the platform's functions are no table's.
+OF_TENANTS = {
+    "rows without a name or a key",
+    "the platform's own functions",
+    "operators and functions of our names",
+}
+# What cannot be there beside the others.
+APART = {
+    "a view in the table's place",
+    "another table in the table's place",
+    "a column of another type",
+    "the key of a table that it is a part of",
 }
 
 
-def plant(connection: psycopg.Connection[Any], what: str) -> None:
-    """Plant one kind of object as the owner of the platform's tables; nothing of it counts as run yet."""
-    _as_owner(connection, ON_TENANTS[what][1])
+def named_apart(statement: str, number: int) -> str:
+    """The same with names of its own, so that many can be there at once."""
+    statement = re.sub(
+        r"\b(trap\d?|auth\.eq|auth\.checked|auth\.child|auth\.above)\b", rf"\1_{number}", statement
+    )
+    return statement.replace("POLICY p ON", f"POLICY p_{number} ON").replace("===", "===" + "=" * number)
+
+
+def on(table: str, statement: str) -> str:
+    """The same on auth.user_h, if that is the table."""
+    if table == "auth.tenant_h":
+        return statement
+    return re.sub(r"tenant(s\b|_h\b|_bk\b)", r"user\1", statement)
+
+
+def plant(
+    connection: psycopg.Connection[Any], what: str, table: str = "auth.tenant_h", number: int | None = None
+) -> None:
+    """Plant one kind of object as the owner of the platform's tables; nothing of it counts as run yet.
+
+    number: gives it names that no other has.
+    """
+    statement = on(table, ON_TENANTS[what][1])
+    _as_owner(connection, statement if number is None else named_apart(statement, number))
     connection.execute("SELECT setval('auth.ran', 1, false), setval('auth.ran_as_another', 1, false)")
 
 
-def take_away(connection: psycopg.Connection[Any], what: str) -> None:
+def take_away(connection: psycopg.Connection[Any], what: str, table: str = "auth.tenant_h") -> None:
     """Take it away again."""
-    _as_owner(connection, ON_TENANTS[what][2])
+    _as_owner(connection, on(table, ON_TENANTS[what][2]))
 
 
 def _as_owner(connection: psycopg.Connection[Any], statement: str) -> None:

@@ -43,6 +43,12 @@ BEGIN
   PERFORM {SCHEMA}.note(what);
   RETURN true;
 END $$;
+-- named as what it does: whatever comes next in this session looks through the planter's schema first
+CREATE FUNCTION {SCHEMA}.hijack(what pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  PERFORM pg_catalog.set_config('search_path', '{PATH}', false);
+  RETURN what;
+END $$;
 CREATE FUNCTION {SCHEMA}.fired() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
   PERFORM {SCHEMA}.note(format('%s on %s', TG_NAME, TG_TABLE_NAME));
