@@ -31,9 +31,10 @@ from lockmon.management import commands
 from lockmon.report import making
 from lockmon.report.render import FORMATS as REPORTS
 from lockmon.views.export import FORMATS
-from tests.app.test_rights_matrix import address, places, routes
+from tests.app.test_rights_matrix import places
 from tests.sql.test_policies import RULES
 from tests.support import alerting
+from tests.support.addresses import address, routes
 from tests.support.hostile import NOW
 from tests.support.people import browser
 from tests.support.watching import watched_since

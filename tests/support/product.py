@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.core.management import call_command
 from django.db import connections
+from django.test import Client
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from lockmon import actions, doctor, install
@@ -51,7 +52,7 @@ COMMANDS = (
 class Product:
     """Everything of ours once over a vault in which one session waits for another."""
 
-    def __init__(self, server: Server, dsn: str, session: OpenSession) -> None:
+    def __init__(self, server: Server, dsn: str, session: OpenSession, client: Client | None = None) -> None:
         ensure_schedules()
         self._server, self._dsn = server, dsn
         # the questions of this class are no statements of ours
@@ -60,7 +61,7 @@ class Product:
         self._steady = make_conninfo(given, options=options)
         self._session = session
         self._key = 0
-        self._browser = browser("superuser")
+        self._browser = client or browser("superuser")
         self._sound = {finding.name for finding in self._failures()}
 
     @staticmethod
