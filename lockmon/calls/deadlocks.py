@@ -90,11 +90,15 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What lock_log.ingest() made of a piece of a log file. consumed: bytes that need not be sent again."""
+    """What lock_log.ingest() made of a piece of a log file. consumed: bytes that need not be sent again.
+
+    foreign_zone: an abbreviation among the unreadable times that the given zone does not have then.
+    """
 
     consumed: int
     records: int
     unreadable: int
+    foreign_zone: str | None
 
 
 def look_for_deadlocks(cursor: Any) -> Look:
@@ -165,14 +169,16 @@ def ingest_log(
     data: bytes,
     at_end: bool,
     log_line_prefix: str | None = None,
+    time_zone: str | None = None,
 ) -> Ingested:
     """lock_log.ingest(): parse a piece of a log file that begins at byte start of source.
 
     Needs lock_admin_role. at_end: the file ends here, so that a last record without newline counts too.
+    log_line_prefix, time_zone: as the file was written; None: this server's settings.
     """
     cursor.execute(
-        "SELECT consumed, records, unreadable FROM lock_log.ingest(%s, %s, %s, %s, %s, %s)",
-        [source, log_format, start, data, at_end, log_line_prefix],
+        "SELECT consumed, records, unreadable, foreign_zone FROM lock_log.ingest(%s, %s, %s, %s, %s, %s, %s)",
+        [source, log_format, start, data, at_end, log_line_prefix, time_zone],
     )
     return Ingested(*cursor.fetchone())
 

@@ -35,13 +35,25 @@ class LogFileError(Exception):
 
 @dataclass(frozen=True)
 class FileRead:
-    """What reading a file came to. start: the byte at which it went on; read: bytes taken."""
+    """What reading a file came to. start: the byte at which it went on; read: bytes taken.
+
+    foreign_zone: an abbreviation among its times that its time zone, as far as is known, does not have.
+    """
 
     log_format: str
     start: int
     read: int
     records: int
     unreadable: int
+    foreign_zone: str | None = None
+
+
+def other_zone(word: str, way: str) -> str:
+    """What to do about times of a zone that the file was not said to be of; `way`: how to say it there."""
+    return (
+        f'Times in "{word}" are not known: the server\'s log_timezone has no such name at that moment.'
+        f" Say the zone of the file: {way}; what was read is not taken twice."
+    )
 
 
 def guess_format(name: str, beginning: bytes) -> str:
@@ -76,17 +88,22 @@ def newest(pattern: str) -> list[Path]:
 
 
 def read_file(
-    path: Path, cursors: CursorFactory, log_format: str | None = None, prefix: str | None = None
+    path: Path,
+    cursors: CursorFactory,
+    log_format: str | None = None,
+    prefix: str | None = None,
+    time_zone: str | None = None,
 ) -> FileRead:
     """Read a log file from where it was left, or from its beginning.
 
     cursors: cursors that act as lock_admin_role; one is taken for each piece, so that each is a transaction
-    of its own.
+    of its own. prefix, time_zone: its server's log_line_prefix and log_timezone; None: as the vault's server
+    has them.
     Raises LogFileError with a sentence where the file is missing, not a file, or no log.
     """
     try:
         with path.open("rb") as stream:
-            return read_stream(stream, str(path.resolve()), cursors, log_format, prefix)
+            return read_stream(stream, str(path.resolve()), cursors, log_format, prefix, time_zone)
     except FileNotFoundError as error:
         raise LogFileError(f"{path} does not exist.") from error
     except IsADirectoryError as error:
@@ -101,18 +118,26 @@ def read_stream(
     cursors: CursorFactory,
     log_format: str | None = None,
     prefix: str | None = None,
+    time_zone: str | None = None,
 ) -> FileRead:
-    """Read an open log (an upload). source: the name under which the position is remembered."""
+    """Read an open log (an upload). source: the name under which the position is remembered.
+
+    With another prefix or time zone than before it is read from its beginning: what did not fit was passed
+    over, and what was taken is not taken twice.
+    """
     beginning = stream.read(64 * 1024)
     if not beginning.strip(b"\x00\r\n "):
         raise LogFileError(f"{source} is empty.")
     chosen = log_format or guess_format(source, beginning)
+    said = [text for text in (prefix, time_zone) if text]
+    source = f"{source} [{', '.join(said)}]" if said else source
     with cursors() as cursor:
         start = calls.resume_position(cursor, source, beginning[:HEAD])
     if stream.seek(0, 2) < start:
         start = 0
     position, size = start, PIECE
     records = unreadable = 0
+    foreign_zone = None
     while True:
         stream.seek(position)
         data = stream.read(size)
@@ -120,9 +145,10 @@ def read_stream(
             break
         at_end = len(data) < size
         with cursors() as cursor:
-            taken = calls.ingest_log(cursor, source, chosen, position, data, False, prefix)
+            taken = calls.ingest_log(cursor, source, chosen, position, data, False, prefix, time_zone)
         records += taken.records
         unreadable += taken.unreadable
+        foreign_zone = foreign_zone or taken.foreign_zone
         position += taken.consumed
         if at_end:
             break
@@ -134,4 +160,4 @@ def read_stream(
                 size *= 2
         else:
             size = PIECE
-    return FileRead(chosen, start, position - start, records, unreadable)
+    return FileRead(chosen, start, position - start, records, unreadable, foreign_zone)

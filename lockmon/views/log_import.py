@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from .. import errors, vault
 from ..groups import CHANGE_SETTINGS, VIEW_QUERY_TEXT
 from ..models import DeadlockEvent
-from ..monitor.logs import FileRead, LogFileError, read_stream
+from ..monitor.logs import FileRead, LogFileError, other_zone, read_stream
 from ..uploads import limit_bytes, was_too_large
 from . import words
 from .context import VAULT, needs, page, unreachable
@@ -22,7 +22,7 @@ TITLE = "Import a server log"
 
 
 class LogForm(forms.Form):
-    """The file, and for stderr the prefix with which it was written."""
+    """The file, and how it was written: the prefix of a stderr log, the time zone."""
 
     file = forms.FileField(
         label="Log file",
@@ -37,6 +37,13 @@ class LogForm(forms.Form):
         help_text="Only for a stderr log of another server. Empty: the prefix of this vault's server.",
         widget=forms.TextInput(attrs={"size": 40, "autocomplete": "off"}),
     )
+    time_zone = forms.CharField(
+        label="log_timezone",
+        required=False,
+        max_length=100,
+        help_text="Of a log of another server, for example Asia/Kolkata. Empty: this vault's server's.",
+        widget=forms.TextInput(attrs={"size": 40, "autocomplete": "off"}),
+    )
 
 
 def told(name: str, read: FileRead, new: int) -> str:
@@ -49,7 +56,8 @@ def told(name: str, read: FileRead, new: int) -> str:
         text += f"; read on from byte {read.start:,}, where the last import of it ended"
     if read.unreadable:
         text += f"; {words.some(read.unreadable, 'record')} could not be read: cut short, or of another form"
-    return f"{text}."
+    zone = f" {other_zone(read.foreign_zone, 'in the field log_timezone')}" if read.foreign_zone else ""
+    return f"{text}.{zone}"
 
 
 def _deadlocks() -> int:
@@ -68,11 +76,13 @@ def _import(form: LogForm, see_text: bool) -> str | None:
             lambda: vault.admin_transaction(VAULT),
             None,
             prefix,
+            form.cleaned_data["time_zone"] or None,
         )
     except LogFileError as error:
         form.add_error("file", str(error))
     except DataError as error:
-        form.add_error("log_line_prefix", errors.for_person(error, see_text))
+        of_zone = getattr(getattr(error.__cause__, "diag", None), "column_name", None) == "time_zone"
+        form.add_error("time_zone" if of_zone else "log_line_prefix", errors.for_person(error, see_text))
     else:
         return told(upload.name, read, _deadlocks() - before)
     return None

@@ -1,7 +1,7 @@
 -- Parses a piece of log and stores what it says about locks. One parser for every way a log comes in.
 CREATE OR REPLACE FUNCTION lock_log.take(
   p_source text, p_format text, p_chunk bytea, p_whole boolean, p_prefix text, p_time_zone text, p_since timestamptz,
-  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT last_record_at timestamptz)
+  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT last_record_at timestamptz, OUT foreign_zone text)
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -50,6 +50,9 @@ BEGIN
       SELECT * INTO r FROM lock_log.parse_record(p_format, v_record, p_prefix, p_time_zone);
       IF NOT r.readable THEN
         unreadable := unreadable + 1;
+        IF r.pid IS NOT NULL AND r.message IS NOT NULL THEN
+          foreign_zone := coalesce(foreign_zone, substring(v_record FROM '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? ([A-Za-z]{2,8}|[+-]\d{2,4})\M'));
+        END IF;
         CONTINUE;
       END IF;
       CONTINUE WHEN r.logged_at < p_since;
@@ -87,4 +90,4 @@ END
 $$;
 COMMENT ON FUNCTION lock_log.take(text, text, bytea, boolean, text, text, timestamptz) IS
   'Stores what a piece of log says about locks since p_since; bytes consumed (the rest belongs to a record not yet complete), '
-  'records newly stored, records of no known form.';
+  'records newly stored, records of no known form; foreign_zone: a zone''s abbreviation in them that p_time_zone does not have then.';

@@ -73,7 +73,7 @@ BEGIN
       FROM k
       JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
       LEFT JOIN LATERAL lock_log.wait_words(CASE k.kind WHEN 'wait' THEN k.message END) w(m) ON true
-     WHERE NOT k.left_too AND (k.kind <> 'wait' OR w.m[1] = k.pid)),
+     WHERE NOT k.left_too AND minute.began IS NOT NULL AND (k.kind <> 'wait' OR w.m[1] = k.pid)),
   o AS MATERIALIZED (
     SELECT t.object_text, p.*
       FROM (SELECT DISTINCT e.object_text FROM e WHERE e.object_text IS NOT NULL) t, lock_log.parse_object(t.object_text) p),
@@ -119,7 +119,10 @@ BEGIN
     RETURNING 1)
   SELECT (SELECT count(*) FROM stored)::integer, (SELECT max(g.logged_at) FROM g),
          (SELECT array_agg(x.raw ORDER BY x.n) FROM (SELECT l.n, l.raw FROM left_over l
-                                                      UNION ALL SELECT k.n, k.raw FROM k WHERE k.left_too) x)
+                                                      UNION ALL SELECT k.n, k.raw FROM k WHERE k.left_too
+                                                      -- a time that is none, or of another zone: it is counted there
+                                                      UNION ALL SELECT k.n, k.raw FROM k JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
+                                                       WHERE NOT k.left_too AND minute.began IS NULL) x)
     INTO records, last_record_at, others;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
   records := 0; last_record_at := NULL; others := p_records;

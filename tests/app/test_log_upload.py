@@ -201,3 +201,20 @@ def test_a_local_log_is_followed_where_one_is_named(vault_db: str, tmp_path: Pat
 def test_a_pattern_without_files_is_said(tmp_path: Path) -> None:
     with pytest.raises(LogFileError, match="No file matches"):
         newest(str(tmp_path / "*.csv"))
+
+
+def test_a_log_in_another_time_zone_is_read_once_its_zone_is_said(vault_db: str) -> None:
+    """Its times were guessed before, wrong by hours; what did not fit is read again with the right zone."""
+    use_app_login()
+    dba = browser("dba")
+    log = ONE.replace(b" UTC", b" IST")
+    [told] = sentences(upload(dba, log))
+    assert "0 new records" in told and 'Times in "IST" are not known' in told and "log_timezone" in told
+    assert stored(vault_db) == (0, 0)
+    [wrong] = sentences(upload(dba, log, time_zone="Mars/Olympus"))
+    assert wrong.startswith('Time zone "Mars/Olympus" is unknown')
+    [done] = sentences(upload(dba, log, time_zone="Asia/Kolkata"))
+    assert "1 new record" in done and "1 new deadlock" in done and "not known" not in done
+    [again] = sentences(upload(dba, log, time_zone="Asia/Kolkata"))
+    assert "0 new records" in again and "read on from byte" in again
+    assert stored(vault_db) == (1, 1)

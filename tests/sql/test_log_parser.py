@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 import psycopg
@@ -64,12 +65,16 @@ def ingest(vault_db: str) -> Any:
     connection = psycopg.connect(vault_db, autocommit=True)
 
     def feed(
-        text: str | bytes, form: str = "csvlog", prefix: str | None = None, at_end: bool = True
+        text: str | bytes,
+        form: str = "csvlog",
+        prefix: str | None = None,
+        at_end: bool = True,
+        zone: str | None = None,
     ) -> tuple[tuple[int, int, int], list[dict[str, Any]]]:
         data = text.encode() if isinstance(text, str) else text
         taken = connection.execute(
-            "SELECT consumed, records, unreadable FROM lock_log.ingest('test', %s, 0, %s, %s, %s)",
-            [form, data, at_end, prefix],
+            "SELECT consumed, records, unreadable FROM lock_log.ingest('test', %s, 0, %s, %s, %s, %s)",
+            [form, data, at_end, prefix, zone],
         ).fetchone()
         assert taken is not None
         cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
@@ -325,11 +330,11 @@ def test_records_taken_together_are_stored_as_one_at_a_time(ingest: Ingest, vaul
         csv("canceling statement due to lock timeout Ä\\n", code="55P03", pid=27),
     ]
     text = "".join(waits + others)
-    taken, together = ingest(text)
+    taken, together = ingest(text, zone="Africa/Algiers")
     with psycopg.connect(vault_db, autocommit=True) as connection:
         connection.execute("TRUNCATE lock_log.event, lock_log.source")
     marked = csv("canceling statement due to lock timeout MARK", code="55P03", pid=28)
-    _, singly = ingest(text.encode() + marked.encode().replace(b"MARK", b"\xff"))
+    _, singly = ingest(text.encode() + marked.encode().replace(b"MARK", b"\xff"), zone="Africa/Algiers")
 
     def facts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         volatile = {"event_id", "stored_at", "deadlock_event_hk"}
@@ -499,7 +504,7 @@ def test_digits_of_a_name_are_no_number(ingest: Ingest, wanted: str, kind: str |
 def test_a_number_of_another_database_is_no_table_of_this_one(
     ingest: Ingest, vault_db: str, database: str
 ) -> None:
-    """A small oid is a table's of every database: the line says whose, the prefix of stderr often does not."""
+    """A small oid is a table's of every database: the line says whose, stderr's prefix often does not."""
     with psycopg.connect(vault_db, autocommit=True) as connection:
         connection.execute("CREATE TABLE public.iso (n int)")
         row = connection.execute(
@@ -514,8 +519,8 @@ def test_a_number_of_another_database_is_no_table_of_this_one(
                 f"blocked by process 12.\n"
                 f"\tProcess 12 waits for ShareLock on transaction 734; blocked by process {pid}."
             )
-            text = f"{head}ERROR:  deadlock detected\n{head}DETAIL:  {detail}\n{head}CONTEXT:  while updating "
-            text += 'tuple (0,1) in relation "iso"\n'
+            text = f"{head}ERROR:  deadlock detected\n{head}DETAIL:  {detail}\n{head}CONTEXT:  "
+            text += 'while updating tuple (0,1) in relation "iso"\n'
             ingest(text, "stderr", prefix)
             connection.execute("SELECT lock_engine.collect_deadlocks()")
             found = connection.execute(
@@ -535,3 +540,66 @@ def test_a_number_of_another_database_is_no_table_of_this_one(
         if not database:
             head = head.replace("[11]", "[21]")
             assert "public.iso" in named(here, prefix, head, 21)
+
+
+# zone of the server, the time and its abbreviation in the log, the moment in UTC
+ZONES = [
+    ("Asia/Kolkata", "2026-11-22 08:42:41.123 IST", "2026-11-22 03:12:41.123"),
+    ("Asia/Shanghai", "2026-11-22 11:12:41.123 CST", "2026-11-22 03:12:41.123"),
+    ("Asia/Manila", "2026-11-22 11:12:41.123 PST", "2026-11-22 03:12:41.123"),
+    ("Asia/Jakarta", "2026-11-22 10:12:41.123 WIB", "2026-11-22 03:12:41.123"),
+    ("Pacific/Guam", "2026-11-22 13:12:41.123 ChST", "2026-11-22 03:12:41.123"),
+    ("Europe/Dublin", "2026-07-22 04:12:41.123 IST", "2026-07-22 03:12:41.123"),
+    ("America/Havana", "2026-11-21 22:12:41.123 CST", "2026-11-22 03:12:41.123"),
+    ("America/Havana", "2026-07-21 23:12:41.123 CDT", "2026-07-22 03:12:41.123"),
+    ("Asia/Tehran", "2026-11-22 06:42:41.123 +0330", "2026-11-22 03:12:41.123"),
+    ("Europe/Istanbul", "2026-11-22 06:12:41.123 +03", "2026-11-22 03:12:41.123"),
+    # the hour that comes twice
+    ("Europe/Berlin", "2026-10-25 02:30:00.000 CEST", "2026-10-25 00:30:00.000"),
+    ("Europe/Berlin", "2026-10-25 02:30:00.000 CET", "2026-10-25 01:30:00.000"),
+    ("America/Havana", "2026-11-01 00:30:00.000 CDT", "2026-11-01 04:30:00.000"),
+    ("America/Havana", "2026-11-01 00:30:00.000 CST", "2026-11-01 05:30:00.000"),
+    ("Australia/Lord_Howe", "2026-04-05 01:45:00.000 +11", "2026-04-04 14:45:00.000"),
+    ("Australia/Lord_Howe", "2026-04-05 01:45:00.000 +1030", "2026-04-04 15:15:00.000"),
+    # written in UTC, whatever was said
+    ("Asia/Kolkata", "2026-11-22 03:12:41.123 UTC", "2026-11-22 03:12:41.123"),
+]
+
+
+@pytest.mark.parametrize("form", ["csvlog", "stderr"])
+def test_an_abbreviation_is_the_zones_own(ingest: Ingest, form: str) -> None:
+    for pid, (zone, at, moment) in enumerate(ZONES, 1):
+        wait = WAIT.replace("process 11", f"process {pid}")
+        record = csv(wait, at=at, pid=pid) if form == "csvlog" else f"{at} [{pid}] LOG:  {wait}\n"
+        (_, records, unreadable), events = ingest(record, form, "%m [%p] ", zone=zone)
+        assert (records, unreadable) == (1, 0), (zone, at)
+        (event,) = [event for event in events if event["pid"] == pid]
+        assert f"{event['logged_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] == moment, (zone, at)
+
+
+@pytest.mark.parametrize("form", ["csvlog", "stderr"])
+@pytest.mark.parametrize("at", ["2026-11-22 11:12:41.123 CST", "2026-07-22 11:12:41.123 CET"])
+def test_a_time_of_another_zone_is_not_known(ingest: Ingest, vault_db: str, form: str, at: str) -> None:
+    """No guess: it was wrong by up to sixteen hours, and the same deadlock became two."""
+    record = csv(WAIT, at=at) if form == "csvlog" else f"{at} [11] LOG:  {WAIT}\n"
+    good = csv(WAIT.replace("11", "12"), at="2026-07-22 11:12:42.123 CEST", pid=12)
+    text = record + good if form == "csvlog" else record
+    (_, records, unreadable), events = ingest(text, form, "%m [%p] ", zone="Europe/Berlin")
+    assert (records, unreadable) == (len(events), 1)
+    assert [event["pid"] for event in events] == ([12] if form == "csvlog" else [])
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        told = connection.execute(
+            "SELECT foreign_zone FROM lock_log.ingest('x', %s, 0, %s, true, '%%m [%%p] ', 'Europe/Berlin')",
+            [form, record.encode()],
+        ).fetchone()
+        assert told == (at[-3:],)
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match='Time zone "Mars/Olympus" is unknown'):
+            connection.execute(
+                "SELECT lock_log.ingest('x', 'csvlog', 0, %s, true, NULL, 'Mars/Olympus')", [b"x"]
+            )
+
+
+def test_a_time_that_is_none_costs_its_record_alone(ingest: Ingest) -> None:
+    bad = csv(WAIT, at="2026-19-22 93:12:41.123 UTC")
+    (_, records, unreadable), [event] = ingest(bad + csv(WAIT.replace("11", "12"), pid=12))
+    assert (records, unreadable, event["pid"]) == (1, 1, 12)

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from lockmon import vault
 from lockmon.management.vault_command import EXIT_ERROR, VaultCommand
-from lockmon.monitor.logs import LogFileError, read_file
+from lockmon.monitor.logs import LogFileError, other_zone, read_file
 
 
 class Command(VaultCommand):
@@ -26,6 +26,11 @@ class Command(VaultCommand):
         parser.add_argument("file", metavar="FILE")
         parser.add_argument("--format", choices=("csvlog", "jsonlog", "stderr"), help="default: as it looks")
         parser.add_argument("--prefix", help="log_line_prefix of a stderr file (default: the vault server's)")
+        parser.add_argument(
+            "--time-zone",
+            metavar="NAME",
+            help="log_timezone of the file's server, for example Asia/Kolkata (default: the vault server's)",
+        )
 
     def work(self, alias: str, **options: Any) -> int:
         try:
@@ -34,6 +39,7 @@ class Command(VaultCommand):
                 lambda: vault.admin_transaction(alias),
                 options["format"],
                 options["prefix"],
+                options["time_zone"],
             )
         except LogFileError as error:
             raise CommandError(str(error), returncode=EXIT_ERROR) from error
@@ -43,5 +49,7 @@ class Command(VaultCommand):
         ]
         if read.unreadable:
             lines.append(f"{read.unreadable} records could not be read: cut short, or of another form.")
+        if read.foreign_zone:
+            lines.append(other_zone(read.foreign_zone, "--time-zone NAME"))
         self.emit(options, [read], lines)
         return 0
