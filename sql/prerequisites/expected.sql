@@ -288,7 +288,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('grant', 'lock_engine.waiting_by_hour(timestamp with time zone,timestamp with time zone)', ARRAY['lock_monitoring_role']),
 ('grant', 'lock_engine.waits_for_object(text)', ARRAY['lock_monitoring_role']),
 ('grant', 'lock_engine.waits_itself(text)', ARRAY['lock_monitoring_role']),
-('grant', 'lock_log.ingest(text,text,bigint,bytea,boolean,text)', ARRAY['lock_admin_role']),
+('grant', 'lock_log.ingest(text,text,bigint,bytea,boolean,text,text)', ARRAY['lock_admin_role']),
 ('grant', 'lock_log.installed_since()', ARRAY['lock_vault_owner']),
 ('grant', 'lock_log.later_files(text,text,timestamp with time zone)', ARRAY['lock_vault_owner']),
 ('grant', 'lock_log.lock_timeouts_between(timestamp with time zone,timestamp with time zone)', ARRAY['lock_monitoring_role']),
