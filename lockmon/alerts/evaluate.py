@@ -167,12 +167,15 @@ class AlertEvaluator:
         opened = direct_connection(
             self.alias, "admin", autocommit=True, statement_timeout_ms=5000, lock_timeout_ms=1000
         )
-        with opened.cursor() as cursor:
-            if not calls.try_evaluator_lock(cursor):
+        led = False
+        try:
+            with opened.cursor() as cursor:
+                led = calls.try_evaluator_lock(cursor)
+        finally:
+            if not led:
                 opened.close()
-                return False
-        self._connection = opened
-        return True
+        self._connection = opened if led else None
+        return led
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Cursor]:

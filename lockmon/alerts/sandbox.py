@@ -53,10 +53,15 @@ class Sandbox:
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             opened = direct_connection(self._alias, self._purpose, autocommit=True)
-            opened.execute(f"SET ROLE {READER_ROLE}")
-            # From here on every transaction begins with BEGIN READ ONLY.
-            opened.autocommit, opened.read_only = False, True
+            # kept at once, so that close() finds it where its role is refused
             self._connection = opened
+            try:
+                opened.execute(f"SET ROLE {READER_ROLE}")
+                # From here on every transaction begins with BEGIN READ ONLY.
+                opened.autocommit, opened.read_only = False, True
+            except BaseException:
+                self.close()
+                raise
         return self._connection
 
     def close(self) -> None:

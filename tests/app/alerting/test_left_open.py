@@ -1,0 +1,48 @@
+"""No connection of the alerts stays open where its first statement fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from lockmon.alerts import evaluate, sandbox
+from lockmon.alerts.evaluate import AlertEvaluator
+from lockmon.alerts.sandbox import Sandbox
+from tests.support.poll import poll
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+
+def open_for(vault_db: str, purpose: str) -> int:
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE %s",
+            [f"%:{purpose}"],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_an_evaluator_that_cannot_ask_for_its_lock_is_gone(
+    vault_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(cursor: psycopg.Cursor[Any]) -> bool:
+        cursor.execute("SELECT 1/0")
+        return True
+
+    monkeypatch.setattr(evaluate.calls, "try_evaluator_lock", fail)
+    with pytest.raises(psycopg.errors.DivisionByZero) as failure:
+        AlertEvaluator("vault").run_once()
+    assert failure.tb is not None, "whose frames would keep the connection"
+    poll(lambda: open_for(vault_db, "admin") == 0, what="its end")
+
+
+def test_a_sandbox_whose_role_is_refused_is_gone(vault_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "READER_ROLE", "no_such_role")
+    with pytest.raises(psycopg.Error) as failure:
+        Sandbox("vault").evaluate("SELECT 1", 5)
+    assert failure.tb is not None, "whose frames would keep the connection"
+    poll(lambda: open_for(vault_db, "alert-sandbox") == 0, what="its end")
