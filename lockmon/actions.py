@@ -143,6 +143,13 @@ def _policy_connection(alias: str) -> psycopg.Connection[tuple[Any, ...]]:
     return kept[key]
 
 
+def close_kept() -> None:
+    """Close what run_policies keeps open in this thread, at its end; another round opens another."""
+    for (_, process), connection in _kept.__dict__.pop("by_alias", {}).items():
+        if process == os.getpid():
+            connection.close()
+
+
 def describe(outcomes: Sequence[door.Outcome]) -> str:
     """One sentence for several outcomes: how many of each."""
     counts: dict[str, int] = {}

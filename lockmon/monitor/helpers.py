@@ -61,11 +61,19 @@ class Work:
                 if text != failing:
                     log.error("%s: %s", self.failed, text)
                 failing = text
-                # whatever state the connection is in, the next run begins with a fresh one
-                connections.close_all()
+                # whatever state the connections are in, the next run begins with fresh ones
+                _close_connections()
                 counted.failed(self.part, error)
                 stop.wait(RETRY)
-        connections.close_all()
+        _close_connections()
+
+
+def _close_connections() -> None:
+    """Close what this thread has opened: Django's, and the one that the policies keep."""
+    from lockmon import actions
+
+    actions.close_kept()
+    connections.close_all()
 
 
 def read_tenants(alias: str) -> int:

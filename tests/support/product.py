@@ -143,6 +143,7 @@ class Product:
         # in a thread of their own, as the loop runs them: a thread keeps its connection to the vault it met
         with ThreadPoolExecutor(1) as runner:
             runner.submit(actions.run_policies, "vault").result()
+            runner.submit(actions.close_kept).result()
             runner.submit(connections.close_all).result()
 
     def _installer(self, _waiter: Session) -> Iterator[str]:

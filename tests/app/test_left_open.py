@@ -1,15 +1,19 @@
-"""No connection of the alerts stays open where its first statement fails."""
+"""No connection is left to the garbage collector: where its first statement fails, at a thread's end."""
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 
+from lockmon import vault
 from lockmon.alerts import evaluate, sandbox
 from lockmon.alerts.evaluate import AlertEvaluator
 from lockmon.alerts.sandbox import Sandbox
+from lockmon.monitor.helpers import POLICIES
 from tests.support.poll import poll
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -46,3 +50,23 @@ def test_a_sandbox_whose_role_is_refused_is_gone(vault_db: str, monkeypatch: pyt
         Sandbox("vault").evaluate("SELECT 1", 5)
     assert failure.tb is not None, "whose frames would keep the connection"
     poll(lambda: open_for(vault_db, "alert-sandbox") == 0, what="its end")
+
+
+def test_the_policies_thread_closes_what_it_kept(vault_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[psycopg.Connection[Any]] = []
+    connect = vault.direct_connection
+
+    def noted(*arguments: Any, **more: Any) -> psycopg.Connection[Any]:
+        opened.append(connect(*arguments, **more))
+        return opened[-1]
+
+    monkeypatch.setattr(vault, "direct_connection", noted)
+    stop = threading.Event()
+    found: Any = SimpleNamespace(number=1, blocking_sessions=1)
+    thread = threading.Thread(target=POLICIES.run_forever, args=("vault", lambda: found, stop))
+    thread.start()
+    poll(lambda: opened, what="the policies' connection")
+    stop.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert [one.closed for one in opened] == [True]
