@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from lockmon import vault
-from lockmon.alerts import evaluate, sandbox
+from lockmon.alerts import sandbox
 from lockmon.alerts.evaluate import AlertEvaluator
 from lockmon.alerts.sandbox import Sandbox
+from lockmon.calls import alerts as calls
 from lockmon.monitor.helpers import POLICIES
 from tests.support.poll import poll
 
@@ -37,7 +38,7 @@ def test_an_evaluator_that_cannot_ask_for_its_lock_is_gone(
         cursor.execute("SELECT 1/0")
         return True
 
-    monkeypatch.setattr(evaluate.calls, "try_evaluator_lock", fail)
+    monkeypatch.setattr(calls, "try_evaluator_lock", fail)
     with pytest.raises(psycopg.errors.DivisionByZero) as failure:
         AlertEvaluator("vault").run_once()
     assert failure.tb is not None, "whose frames would keep the connection"
