@@ -185,13 +185,13 @@ def call_as_himself(field: Field, connect: Connect) -> None:
     )
     try:
         caller = connect(field.dsn, traps.EVIL)
-        caller.execute("SET search_path = pg_catalog; SET statement_timeout = '5s'")
+        caller.execute("SET search_path = pg_catalog")
         calls = caller.execute(CALLS).fetchall()
         views = caller.execute(VIEWS).fetchall()
         assert minefield.plant_names(caller, "pg_temp") > 1000
         field.forget()
         done = 0
-        caller.execute(f"SET search_path = pg_temp, {traps.PATH}")
+        caller.execute(f"SET search_path = pg_temp, {traps.PATH}; SET statement_timeout = '5s'")
         for statement, procedure, may in calls:
             done += _did(caller, statement, alone=procedure) and may
         for view, may in views:
