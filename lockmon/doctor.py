@@ -29,11 +29,6 @@ from lockmon.watched_words import gaps_today, sentence
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 HEADROOM_WARNING = 0.8
-MOST_OVERHEAD = 0.02
-"""The guide's criterion: less than 2 % of one core."""
-MOST_GROWTH_MB = 100
-"""The guide's criterion: less than 100 MB a day."""
-LEAST_DAYS_FOR_GROWTH = 0.5
 OVERDUE = timedelta(minutes=5)
 
 
@@ -54,6 +49,7 @@ Part = Callable[[str], Iterator[Finding]]
 
 def examine(alias: str = "vault") -> list[Finding]:
     """Return all findings about one vault; a part that cannot be asked is a finding itself."""
+    from lockmon.doctor_vault import cost, site_tables
     from lockmon.doctor_web import web
 
     reachable = list(server(alias))
@@ -65,6 +61,7 @@ def examine(alias: str = "vault") -> list[Finding]:
             ("privileges", privileges),
             ("surplus rights", surplus),
             ("search path", search_path),
+            ("tenants", site_tables),
         ]
         parts = [*installed, *rights, ("log", log), *parts, ("cost", cost)]
     for name, part in parts:
@@ -350,42 +347,6 @@ def heartbeat(alias: str) -> Iterator[Finding]:
         "coverage of today",
         OK if missing < 1 and state.status.first_look_at is not None else WARNING,
         f"{told[0].upper()}{told[1:]}{'; the overview lists why' if missing >= 1 else ''}.",
-    )
-
-
-def cost(alias: str) -> Iterator[Finding]:
-    """Growth and overhead against the guide's criteria."""
-    with vault.cursor(alias) as cursor:
-        growth, overhead = calls.growth(cursor), calls.overhead(cursor)
-    size = growth.bytes / 1e6
-    a_day = size / growth.days
-    if growth.days < LEAST_DAYS_FOR_GROWTH:
-        yield Finding("storage", "growth", OK, f"The vault has {size:.0f} MB; too young to tell its growth.")
-    else:
-        yield Finding(
-            "storage",
-            "growth",
-            OK if a_day < MOST_GROWTH_MB else WARNING,
-            f"The vault has {size:.0f} MB and grows by about {a_day:.1f} MB a day (the guide allows 100).",
-            ""
-            if a_day < MOST_GROWTH_MB
-            else "Shorten the retention of the cleanup schedule, or raise "
-            "capture.min_transaction_age_seconds.",
-        )
-    if overhead is None:
-        yield Finding(
-            "overhead", "time spent", WARNING, "Nothing has been recorded yet.", "Let the loop run."
-        )
-        return
-    share = overhead.busy / overhead.covered
-    yield Finding(
-        "overhead",
-        "time spent",
-        OK if share < MOST_OVERHEAD else WARNING,
-        f"The loop spends {share:.2%} of its time in statements (the guide allows 2 %).",
-        ""
-        if share < MOST_OVERHEAD
-        else "Many sessions wait, or there are very many locks: see the overview.",
     )
 
 

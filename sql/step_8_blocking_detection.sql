@@ -98,12 +98,14 @@ BEGIN;
 \ir lock_engine/key_tables.sql
 \ir lock_engine/plain_tenants.sql
 \ir lock_engine/read_site.sql
+\ir lock_engine/site_trouble.sql
 \ir lock_engine/session_locks.sql
 \ir lock_engine/put_back.sql
 \ir lock_engine/note_answers.sql
 \ir lock_engine/names_due.sql
 \ir lock_engine/ask_due.sql
 \ir lock_engine/ask_site.sql
+\ir lock_engine/claimed_tenant.sql
 \ir lock_engine/tenant_of.sql
 \ir lock_engine/tenant_names.sql
 \ir lock_engine/key_names.sql

@@ -279,8 +279,8 @@ def worst(severities: Iterable[str | None]) -> str | None:
 
 def tenant_claim(application_name: str | None) -> str | None:
     """Return the tenant that a session's application name claims (``tenant=<tenant_bk>``), None without a
-    claim."""
-    match = re.search(r"tenant=([^\s;,]+)", application_name or "")
+    claim: the rule of lock_engine.claimed_tenant(), over the ASCII that PostgreSQL makes of these names."""
+    match = re.search(r"(?:^|[\s;,|])tenant=([^\s;,|]+)", application_name or "", re.ASCII)
     return match.group(1) if match else None
 
 

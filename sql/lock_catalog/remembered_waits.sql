@@ -7,16 +7,26 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_before jsonb := coalesce(nullif(current_setting('one_vault.waits_seen', true), ''), '{}')::jsonb;
+  v_before jsonb;
   v_now double precision := extract(epoch FROM clock_timestamp());
   v_after jsonb;
   v_result timestamptz[];
 BEGIN
-  SELECT array_agg(to_timestamp(x.since) ORDER BY x.n), jsonb_object_agg(x.what, x.since)
-    INTO v_result, v_after
-    FROM (SELECT u.n, u.pid || ':' || u.object AS what,
-                 coalesce((v_before ->> (u.pid || ':' || u.object))::double precision, v_now) AS since
-            FROM unnest(p_pids, p_objects) WITH ORDINALITY u(pid, object, n)) x;
+  FOR v_try IN 1..2 LOOP
+    BEGIN
+      v_before := CASE v_try WHEN 1 THEN coalesce(nullif(current_setting('one_vault.waits_seen', true), ''), '{}') ELSE '{}' END::jsonb;
+      -- a wait that began later than now is nobody's memory
+      SELECT array_agg(to_timestamp(x.since) ORDER BY x.n), jsonb_object_agg(x.what, x.since)
+        INTO v_result, v_after
+        FROM (SELECT u.n, u.pid || ':' || u.object AS what,
+                     least((v_before ->> (u.pid || ':' || u.object))::double precision, v_now) AS since
+                FROM unnest(p_pids, p_objects) WITH ORDINALITY u(pid, object, n)) x;
+      EXIT;
+    EXCEPTION
+      -- anybody may give a session this setting beforehand: what is no memory of ours is forgotten
+      WHEN data_exception THEN NULL;
+    END;
+  END LOOP;
   IF v_after IS DISTINCT FROM v_before THEN
     PERFORM set_config('one_vault.waits_seen', v_after::text, false);
   END IF;

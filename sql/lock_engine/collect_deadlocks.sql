@@ -16,7 +16,7 @@ DECLARE
   c_parts constant text[] := ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'];
   v_began timestamptz := clock_timestamp();
   -- a cycle before this in the same transaction has its rows placed last of all, and ours with them
-  v_own boolean := coalesce(current_setting('lock_vault.unplaced_since', true), '') = '';
+  v_own boolean := lock_engine.unplaced_since() IS NULL;
   v_new integer := 0;
   v_taken integer := 0;
   v_failed text[] := '{}';
@@ -82,7 +82,7 @@ BEGIN
   IF EXISTS (SELECT FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
     PERFORM lock_engine.part_ok(x.part) FROM unnest(c_parts) x (part) WHERE x.part <> ALL (v_failed);
   END IF;
-  IF v_own AND current_setting('lock_vault.unplaced_since', true) <> '' THEN
+  IF v_own AND lock_engine.unplaced_since() IS NOT NULL THEN
     PERFORM lock_engine.place_rows();
   END IF;
   RETURN v_new;

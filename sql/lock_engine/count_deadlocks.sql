@@ -10,6 +10,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   v_now timestamptz := clock_timestamp();
+  v_before timestamptz;
   v_first boolean;
   v_looked timestamptz;
   v_sum bigint;
@@ -17,8 +18,11 @@ DECLARE
   v_rises integer;
 BEGIN
   IF current_setting('server_version_num')::integer < 150000 THEN
-    IF to_timestamp(coalesce(nullif(current_setting('one_vault.counter_looked', true), ''), '0')::double precision)
-       > v_now - (CASE WHEN EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL)
+    -- whatever else stands there has somebody else put there, for all sessions of the database perhaps
+    v_before := CASE WHEN current_setting('one_vault.counter_looked', true) ~ '^\d{1,10}(\.\d{1,9})?$'
+                     THEN to_timestamp(current_setting('one_vault.counter_looked', true)::double precision) END;
+    IF v_before <= v_now
+       AND v_before > v_now - (CASE WHEN EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL)
                       THEN interval '1 second' ELSE interval '10 seconds' END) THEN
       RETURN 0;
     END IF;

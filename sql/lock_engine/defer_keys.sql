@@ -8,7 +8,6 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_before text := coalesce(current_setting('lock_vault.unplaced_since', true), '');
   v_tenants text := lock_engine.key_names(true);
   v_hubs text;
 BEGIN
@@ -22,8 +21,9 @@ BEGIN
       PERFORM set_config('lock_vault.hubs_deferred', 'on', true);
     END IF;
   END IF;
-  IF v_before = '' THEN
-    PERFORM set_config('lock_vault.unplaced_since', (extract(epoch FROM p_since) * 1000000)::bigint::text, true);
+  IF lock_engine.unplaced_since() IS NULL THEN
+    PERFORM set_config('lock_vault.unplaced_since', format('%s %s', (date_part('epoch', now()) * 1000000)::bigint,
+                                                           (extract(epoch FROM p_since) * 1000000)::bigint), true);
   END IF;
 END
 $$;

@@ -9,7 +9,7 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_tag text := substring(p_application_name FROM '(?:^|[\s;,|])tenant=([^\s;,|]+)');
+  v_tag text := lock_engine.claimed_tenant(p_application_name);
   v_claim text;
   v_known record;
   v_unknown boolean := false;

@@ -6,11 +6,16 @@ BEGIN
     SELECT DISTINCT c.claim
     FROM lock_catalog.sessions AS s
     CROSS JOIN LATERAL (VALUES ('u:' || s.user_name),
-                               ('t:' || substring(s.application_name FROM '(?:^|[\s;,|])tenant=([^\s;,|]+)'))) AS c (claim)
+                               ('t:' || lock_engine.claimed_tenant(s.application_name))) AS c (claim)
     WHERE c.claim IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lock_engine.tenant_claim AS k WHERE k.claim = c.claim)
     ON CONFLICT (claim) DO NOTHING;
     IF lock_engine.ask_due() THEN
         PERFORM lock_engine.ask_site();
     END IF;
+    INSERT INTO pg_temp.lockmon_note (sentence)
+    SELECT format('Tenants cannot be read, and rows of those not known already will say "tenant not known yet": %s. What mends it: %s',
+                  s.fault, s.remedy)
+    FROM lock_engine.site_trouble() AS s
+    ON CONFLICT (sentence) DO NOTHING;
 END
 $read_tenants$;

@@ -9,8 +9,10 @@ import psycopg
 import pytest
 
 from lockmon import session as sessions
-from tests.conftest import Connect
+from tests.conftest import Connect, OpenSession
+from tests.support.inherited import defaults
 from tests.support.servers import Server
+from tests.support.stored import Stored
 
 WRITING = {
     "lock_monitoring.run_lock_monitoring": "lock_monitoring.run_lock_monitoring()",
@@ -159,3 +161,59 @@ def test_hours_may_name_their_zone(vault_db: str, connect: Connect) -> None:
 def test_what_connections_begin_with_is_known_to_every_version(server: Server, connect: Connect) -> None:
     known = {name.lower() for (name,) in connect("postgres").execute("SELECT name FROM pg_settings")}
     assert {name for name in sessions.START if name.lower() not in known} == set()
+
+
+FORGED = (
+    "x",
+    "1",
+    "-1",
+    "infinity",
+    "9999999999",
+    "1e300",
+    "on",
+    "[]",
+    '{"a":',
+    '{"1:2": "x"}',
+    "1 1",
+    "1 x",
+)
+
+
+def test_settings_that_are_the_monitors_own_memory_are_nobodys_to_give(
+    server: Server, vault_db: str, connect: Connect, session: OpenSession
+) -> None:
+    """A database's owner, or a login, may give any value to a setting that nobody has defined."""
+    dba = connect(vault_db)
+    own = dba.execute(
+        "SELECT DISTINCT m[1] FROM pg_proc AS p CROSS JOIN LATERAL"
+        r" regexp_matches(p.prosrc, 'current_setting\(''((?:lock_vault|one_vault)\.\w+)''', 'g') AS m"
+        " WHERE p.pronamespace::regnamespace::text ~ '^(lock_|monitoring)'"
+    ).fetchall()
+    assert {"lock_vault.unplaced_since", "one_vault.waits_seen", "one_vault.counter_looked"} <= {
+        name for (name,) in own
+    }
+    dba.execute("CREATE TABLE quarrel (n int); INSERT INTO quarrel VALUES (1)")
+    for value in FORGED:
+        with defaults(server, [dba.info.dbname], [(name, value) for (name,) in own]) as taken:
+            assert len(taken) == len(own)
+            stored = Stored(connect(vault_db))
+        assert stored.value("SELECT current_setting('lock_vault.unplaced_since')") == value
+        holder, waiter = session(vault_db), session(vault_db)
+        holder.run("UPDATE quarrel SET n = 2")
+        waiter.start("UPDATE quarrel SET n = 3")
+        waiter.wait_blocked()
+        for _ in range(2):
+            assert not stored.cycle()["monitoring_summary"].startswith("skipped"), value
+        assert stored.locks(waiter.pid, "NOT lock_granted") and stored.episodes(holder.pid), value
+        assert stored.value(
+            "SELECT coalesce(min(w.blocking_since) > now() - interval '1 minute'"
+            " AND max(w.blocking_since) <= clock_timestamp(), true) FROM lock_catalog.waits_for() AS w"
+        ), value
+        for call in WRITING.values():
+            stored.rows(f"SELECT * FROM {call}")
+        stored.rows("SELECT lock_engine.collect_deadlocks()")
+        assert stored.rows("SELECT * FROM lock_engine.part_state WHERE failures_in_a_row > 0") == [], value
+        stored.check_rules()
+        holder.close()
+        waiter.result()
+        waiter.close()

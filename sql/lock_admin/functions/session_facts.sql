@@ -84,7 +84,7 @@ BEGIN
     'backend_type', v_session.backend_type, 'backend_xid', v_session.backend_xid, 'query', v_session.query,
     'query_truncated', v_session.query_truncated, 'wait_event_type', v_session.wait_event_type,
     'wait_event', v_session.wait_event, 'locks_held', v_locks, 'exclusive_locks_held', v_exclusive,
-    'tenant_claim', substring(v_session.application_name FROM 'tenant=([^ ,;]+)'),
+    'tenant_claim', lock_engine.claimed_tenant(v_session.application_name),
     'refusal_code', lock_admin.refusal_code(v_session.pid, v_session.user_name, v_session.is_superuser,
       v_session.backend_type, v_session.leader_pid, v_session.query, v_session.application_name,
       v_session.database_name, false),
