@@ -71,14 +71,14 @@ def read(local: Path) -> Databases:
     tables: str | None = WEB_SCHEMA
     if web_url:
         web = parse("DATABASE_URL", web_url, "onevault_web", _WEB_SEARCH_PATH)
+        if _place(web) == _place(vault) and "role" not in session.parse(web["OPTIONS"]["options"]):
+            _as_the_login(web)
         if "search_path" in session.parse(web["OPTIONS"]["options"]):
             tables = None
     else:
         schema = WEB_SCHEMA
         web = parse("VAULT_DATABASE_URL", vault_url, "onevault_web", _WEB_SEARCH_PATH)
-        # What the login's default in the vault is (the reading role) is not for Django's own tables.
-        key = "options" if web["OPTIONS"]["options"] else "session_options"
-        web["OPTIONS"][key] = f"{web['OPTIONS'][key]} -c role=none {_WEB_SEARCH_PATH}".strip()
+        _as_the_login(web, _WEB_SEARCH_PATH)
     direct = {}
     for purpose, name in (
         ("monitor", "VAULT_MONITOR_DATABASE_URL"),
@@ -130,11 +130,18 @@ def _conn_max_age() -> int:
     return env.number("CONN_MAX_AGE", 60, 0, 86_400)
 
 
-def _same_database(name: str, other: Database, vault: Database) -> None:
-    def place(database: Database) -> tuple[str, str, str]:
-        return str(database["HOST"]), str(database["PORT"] or 5432), str(database["NAME"])
+def _as_the_login(web: Database, more: str = "") -> None:
+    """What the login's default in the vault is (the reading role) is not for Django's own tables."""
+    key = "options" if web["OPTIONS"]["options"] else "session_options"
+    web["OPTIONS"][key] = f"{web['OPTIONS'][key]} -c role=none {more}".strip()
 
-    if place(other) != place(vault):
+
+def _place(database: Database) -> tuple[str, str, str]:
+    return str(database["HOST"]), str(database["PORT"] or 5432), str(database["NAME"])
+
+
+def _same_database(name: str, other: Database, vault: Database) -> None:
+    if _place(other) != _place(vault):
         raise ImproperlyConfigured(
             f"{name} names another database than VAULT_DATABASE_URL: only the login may differ."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,6 +22,9 @@ _SETTINGS = {
     "statement_timeout": "5min",
     "idle_in_transaction_session_timeout": "5min",
 }
+
+# Whoever reads several views of the vault takes them in another order than an install that replaces them.
+_ATTEMPTS = 5
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
@@ -104,33 +107,69 @@ def install_on(
     again = again or system_tenant is not None
     if not again and _is_up_to_date(connection):
         return _done(connection, 0, False, began)
-    with connection.cursor() as cursor:
-        source = listed[0]
+    outcome = _Outcome()
+    for attempt in range(1, _ATTEMPTS + 1):
+        progressing = _Progress(listed[0])
         try:
-            with connection.transaction():
-                # The first file waits for other installers: what was there before is known only then.
-                cursor.execute(source.text)
-                before = _last_installation(cursor)
-                if not again and before is not None and _is_up_to_date(connection):
-                    # the one that was waited for did it
-                    return _done(connection, 0, False, began)
-                if system_tenant is not None:
-                    cursor.execute("SELECT set_config('one_vault.system_tenant', %s, true)", [system_tenant])
-                for source in listed[1:]:
-                    if source.note:
-                        tell(source.note)
-                    # Files of the project, without parameters: several statements in one go.
-                    cursor.execute(source.text)
-                cursor.execute("SELECT n.sentence FROM pg_temp.lockmon_note AS n ORDER BY n.note_id")
-                for (sentence,) in cursor.fetchall():
-                    tell(sentence)
-                _record_files_hash(cursor)
-                after = _last_installation(cursor)
+            outcome = _run(connection, listed, progressing, tell, again, system_tenant)
+            break
+        except psycopg.errors.DeadlockDetected as error:
+            # with whoever reads the vault meanwhile; all of it was taken back
+            if attempt == _ATTEMPTS:
+                raise InstallError(_sentence(error, progressing.source.name)) from error
+            tell("A session that reads the vault and this install waited for each other: once more.")
         except psycopg.Error as error:
-            raise InstallError(_sentence(error, source.name)) from error
+            raise InstallError(_sentence(error, progressing.source.name)) from error
         except OSError as error:
-            raise InstallError(f"The file sql/{source.name} cannot be read: {error.strerror}.") from error
-    return _done(connection, len(listed), before != after, began)
+            raise InstallError(
+                f"The file sql/{progressing.source.name} cannot be read: {error.strerror}."
+            ) from error
+    return _done(connection, outcome.files, outcome.changed, began)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How many files were run, and whether they changed anything."""
+
+    files: int = 0
+    changed: bool = False
+
+
+@dataclass
+class _Progress:
+    """Which file is being run."""
+
+    source: manifest.Source
+
+
+def _run(
+    connection: Connection,
+    listed: Sequence[manifest.Source],
+    progressing: _Progress,
+    tell: Progress,
+    again: bool,
+    system_tenant: str | None,
+) -> _Outcome:
+    """Run the files in one transaction; none where another installer, that was waited for, did it."""
+    with connection.cursor() as cursor, connection.transaction():
+        # The first file waits for other installers: what was there before is known only then.
+        cursor.execute(listed[0].text)
+        before = _last_installation(cursor)
+        if not again and before is not None and _is_up_to_date(connection):
+            return _Outcome()
+        if system_tenant is not None:
+            cursor.execute("SELECT set_config('one_vault.system_tenant', %s, true)", [system_tenant])
+        for source in listed[1:]:
+            progressing.source = source
+            if source.note:
+                tell(source.note)
+            # Files of the project, without parameters: several statements in one go.
+            cursor.execute(source.text)
+        cursor.execute("SELECT n.sentence FROM pg_temp.lockmon_note AS n ORDER BY n.note_id")
+        for (sentence,) in cursor.fetchall():
+            tell(sentence)
+        _record_files_hash(cursor)
+        return _Outcome(len(listed), before != _last_installation(cursor))
 
 
 def _done(connection: Connection, files: int, changed: bool, began: float) -> Installation:

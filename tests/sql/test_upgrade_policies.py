@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-import pytest
 
 from lockmon.install import install
 from tests.conftest import Connect
-from tests.support import releases, vaults
+from tests.support import vaults
 from tests.support.servers import Server
-
-
-@pytest.fixture(scope="module")
-def restored(server: Server, template_vault: str) -> str:
-    """The living site's database; copied, never used itself. The template's roles are there before it."""
-    return releases.restore(server, "rc1")
-
-
-@pytest.fixture
-def site(server: Server, restored: str) -> Iterator[str]:
-    """The superuser's DSN of a living site of its own."""
-    name = server.create_database(template=restored)
-    server.execute("GRANT lock_admin_role TO shop_dba")
-    yield server.dsn(name)
-    server.drop_database(name)
 
 
 def test_an_armed_policy_whose_times_change_is_a_dry_run_from_the_update_on(

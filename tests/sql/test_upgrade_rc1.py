@@ -31,20 +31,6 @@ Contents = dict[str, "Counter[str]"]
 
 
 @pytest.fixture(scope="module")
-def restored(server: Server, template_vault: str) -> str:
-    """The living site's database; copied, never used itself. The template's roles are there before it."""
-    return releases.restore(server, "rc1")
-
-
-@pytest.fixture
-def site(server: Server, restored: str) -> Iterator[str]:
-    """The superuser's DSN of a living site of its own."""
-    name = server.create_database(template=restored)
-    yield server.dsn(name)
-    server.drop_database(name)
-
-
-@pytest.fixture(scope="module")
 def fresh(server: Server) -> Iterator[psycopg.Connection[Any]]:
     """The same site with this release installed for the first time."""
     name = sites.real_site(server, old_functions=False)

@@ -82,7 +82,7 @@ def prepare(server: Server, dsn: str) -> None:
                 connection.execute(f"CREATE ROLE {role} LOGIN")
                 if member:
                     connection.execute(f"GRANT {member} TO {role}")
-        connection.execute("CREATE SCHEMA app")
+        connection.execute("CREATE SCHEMA IF NOT EXISTS app")
         connection.execute("CREATE TABLE app.accounts (id int PRIMARY KEY, balance int NOT NULL DEFAULT 0)")
         connection.execute("INSERT INTO app.accounts (id) SELECT generate_series(1, 20)")
         connection.execute(f"GRANT ALL ON SCHEMA app TO {ORDINARY}")

@@ -71,6 +71,17 @@ def files(release: str, folder: Path) -> Path:
     return folder / release
 
 
+def code(release: str, folder: Path) -> Path:
+    """Unpack the release's own code and sql/ below this folder; the folder that its manage.py is in.
+
+    RELEASE_code.tar.gz: git archive --prefix=RELEASE/ COMMIT lockmon onevault manage.py templates.
+    """
+    with tarfile.open(FOLDER / f"{release}_code.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    files(release, folder / "unpacked").rename(folder / release / "sql")
+    return folder / release
+
+
 def move(connection: psycopg.Connection[Any], by: str) -> None:
     """All that was recorded happened later by this interval ('-7 hours': earlier)."""
     with connection.transaction():
