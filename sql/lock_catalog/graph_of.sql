@@ -13,8 +13,14 @@ BEGIN
   -- Sessions that come as they are asked for are tried as if each were alone: if one is not, nobody waits in that statement, and
   -- the other one is asked. What PostgreSQL shows of sessions is the same until the transaction's end.
   v_text := replace(v_text, 'lock_catalog.graph_of_groups(', 'lock_catalog.graph_of(');
+  v_text := replace(v_text, E'\nBEGIN\n', E'\n  v_alone boolean;\nBEGIN\n');
   EXECUTE replace(v_text, v_statement, format($body$
-  IF NOT EXISTS (SELECT FROM unnest(p_sessions) s WHERE s.lock_group <> s.pid) THEN%s
+  IF p_sessions IS NULL THEN
+    v_alone := true;
+  ELSE
+    v_alone := NOT EXISTS (SELECT FROM unnest(p_sessions) s WHERE s.lock_group <> s.pid);
+  END IF;
+  IF v_alone THEN%s
     IF FOUND OR p_sessions IS NOT NULL
        OR NOT EXISTS (SELECT FROM pg_stat_get_activity(NULL) a WHERE a.backend_type = 'parallel worker') THEN
       RETURN;

@@ -34,8 +34,8 @@ DECLARE
   v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
   v_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
   -- whose waits are left out is seen in the sessions that are read here: asking first would read them once more
-  v_own_logins text[] := CASE WHEN p_own_pids IS NULL THEN lock_catalog.own_logins() END;
-  v_own_roles oid[] := CASE WHEN v_own_logins <> '{}' THEN ARRAY(SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY (v_own_logins)) END;
+  v_own_roles oid[] := CASE WHEN p_own_pids IS NULL
+    THEN ARRAY(SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY (ARRAY(SELECT unnest(lock_catalog.own_logins())))) END;
 BEGIN
   RETURN QUERY
   WITH RECURSIVE
