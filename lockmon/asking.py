@@ -15,7 +15,7 @@ from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import (
     BooleanField,
@@ -40,6 +40,8 @@ class AllowListedChangeList(ChangeList):
 
     def get_filters(self, request: HttpRequest) -> Any:
         """The list's filters; IncorrectLookupParameters for any parameter that is none of theirs."""
+        if any("\x00" in one for name, found in request.GET.lists() if name != SEARCH_VAR for one in found):
+            raise IncorrectLookupParameters("no text of PostgreSQL has a NUL character")
         try:
             found = super().get_filters(request)
         except DisallowedModelAdminLookup as error:
@@ -49,6 +51,13 @@ class AllowListedChangeList(ChangeList):
         if not all(self.model_admin.may_ask(request, name) for name in found[2]):  # type: ignore[attr-defined]
             raise IncorrectLookupParameters("not a filter of this list")
         return found
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        """The list's rows; IncorrectLookupParameters for a value that a filter's column cannot have."""
+        try:
+            return super().get_queryset(request, exclude_parameters)
+        except (TypeError, ValueError) as error:
+            raise IncorrectLookupParameters("not a value of this column") from error
 
     def get_ordering_field(self, field_name: Any) -> Any:
         """What a column of the list is sorted by; None, as for one without an order, if it is not offered."""

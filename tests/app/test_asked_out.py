@@ -316,3 +316,20 @@ def test_a_list_that_another_application_brings_is_held_to_it(viewer: Client) ->
     site.register(User)
     assert isinstance(site._registry[User], AllowListedAdmin)
     assert all(isinstance(shown, AllowListedAdmin) for shown in lists())
+
+
+def test_a_value_that_a_column_cannot_have_is_no_filter_either(viewer: Client) -> None:
+    for address, name, value in (
+        ("/admin/lockmon/deadlockevent/", "victim", "abc"),
+        ("/admin/lockmon/deadlockevent/", "victim", "\u00b2"),
+        ("/admin/lockmon/deadlockevent/export/csv/", "victim", "abc"),
+        ("/admin/lockmon/actionlog/", "action", "\x00"),
+        ("/admin/lockmon/alertmessage/", "kind__exact", "a\x00"),
+        ("/admin/lockmon/monitorstate/", "state__exact", "\x00"),
+        ("/admin/auth/user/", "groups__id__exact", "abc"),
+    ):
+        asked_for = viewer.get(address, {name: value})
+        unknown = viewer.get(address, {UNKNOWN: value})
+        found = [(one.status_code, one.headers.get("Location")) for one in (asked_for, unknown)]
+        assert found[0] == found[1], (address, name)
+        assert found[0][0] == 302, (address, name)
