@@ -80,7 +80,7 @@ $one_installer$;
 SET LOCAL lock_timeout = '10s';
 
 -- Whoever reads several views of the vault takes them in another order than this replaces them. Of such a pair PostgreSQL ends
--- the one that looks for deadlocks first: the reader, whose next call works, and not all of this.
+-- the one that finds the deadlock, a second after it began to wait: rather the reader, whose next call works, than all of this.
 DO $gives_no_way$
 BEGIN
     IF (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) THEN

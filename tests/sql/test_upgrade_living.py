@@ -106,6 +106,16 @@ def running(dsn: str) -> Iterator[list[Line]]:
             thread.join(60)
 
 
+def update_with_psql(server: Server, name: str) -> None:
+    """Both steps; again where PostgreSQL took one back for a reader's sake, as docs/deployment.md says."""
+    for step in sites.STEPS:
+        for _ in range(10):
+            done = sites.psql(server, name, "-f", step)
+            if "deadlock detected" not in done.stderr:
+                break
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("tool", ["python", "psql"])
 def test_cron_lines_people_and_waits_live_through_the_update(
     server: Server, site: str, connect: Connect, session: OpenSession, tool: str
@@ -127,7 +137,7 @@ def test_cron_lines_people_and_waits_live_through_the_update(
         if tool == "python":
             assert install(site).changed
         else:
-            sites.install_with_psql(server, name)
+            update_with_psql(server, name)
         so_far = [len(line.outcomes) for line in lines]
         poll(
             lambda: (

@@ -60,7 +60,15 @@ CORE = (
     "watched",
 )
 """The test files, without "test_", that every change runs on the versions for which it does not run all."""
-UPDATES = ("partitioned_site", "upgrade", "upgrade_rc1", "watched_upgrade")
+UPDATES = (
+    "partitioned_site",
+    "upgrade",
+    "upgrade_living",
+    "upgrade_policies",
+    "upgrade_rc1",
+    "upgrade_rights",
+    "watched_upgrade",
+)
 """Those that bring a living site to this release."""
 UPDATED = (13, 15, 18)
 """The versions on which every change proves that."""
