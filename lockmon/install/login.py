@@ -57,6 +57,11 @@ def grant_login(
                 raise InstallError(
                     f'"{login}" is a superuser: give the application a login of its own. Nothing was changed.'
                 )
+            if login in (*ownership.OWNERS, READING_ROLE, ADMIN_ROLE):
+                raise InstallError(
+                    f'"{login}" is a role of the monitor\'s own, which nobody logs in as: '
+                    "give the application a login of its own. Nothing was changed."
+                )
             if known is None and not password:
                 raise InstallError(
                     f'There is no login "{login}" yet and no password was given for it. Nothing was changed.'
@@ -110,7 +115,8 @@ def grant_login(
 
 
 def _refuse_rights(connection: Connection, login: str) -> None:
-    """A login that reads tables of others must be nobody: no membership, no attribute, nothing it owns."""
+    """A login that reads tables of others must be nobody: no membership, no attribute, nothing it owns or
+    was given."""
     found = connection.execute(
         """
         SELECT string_agg(x.what, ', ' ORDER BY x.what)
@@ -127,6 +133,21 @@ def _refuse_rights(connection: Connection, login: str) -> None:
                 SELECT 1 FROM pg_catalog.pg_shdepend AS d
                 WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid
                 AND d.deptype = 'o')
+            UNION ALL SELECT 'was given rights on other things' WHERE EXISTS (
+                SELECT 1 FROM pg_catalog.pg_shdepend AS d
+                WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid
+                AND d.deptype = 'a'
+                AND NOT (d.classid = 'pg_catalog.pg_database'::regclass
+                         AND d.objid = (SELECT b.oid FROM pg_catalog.pg_database AS b
+                                        WHERE b.datname = pg_catalog.current_database()))
+                -- what this command gave it before
+                AND NOT (d.dbid = (SELECT b.oid FROM pg_catalog.pg_database AS b
+                                   WHERE b.datname = pg_catalog.current_database())
+                         AND d.objid IN ((SELECT n.oid FROM pg_catalog.pg_namespace AS n
+                                          WHERE n.nspname = 'lock_engine'),
+                                         (SELECT p.oid FROM pg_catalog.pg_proc AS p
+                                          JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+                                          WHERE n.nspname = 'lock_engine' AND p.proname = 'ask_site'))))
         ) AS x
         WHERE r.rolname = %s
         """,

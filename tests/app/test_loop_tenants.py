@@ -85,6 +85,14 @@ def test_a_login_that_may_ask_and_nothing_else(
         with pytest.raises(InstallError, match="is a member of lock_monitoring_role, may make databases"):
             grant_login(dba, "has_more", tenants_only=True)
         dba.execute("DROP ROLE has_more")
+        dba.execute("CREATE ROLE has_more LOGIN; CREATE TABLE public.open (n int)")
+        dba.execute("GRANT SELECT ON public.open TO has_more")
+        with pytest.raises(InstallError, match="was given rights on other things"):
+            grant_login(dba, "has_more", tenants_only=True)
+        dba.execute("DROP TABLE public.open")
+        grant_login(dba, "has_more", tenants_only=True)
+        grant_login(dba, "has_more", tenants_only=True)
+        dba.execute("DROP OWNED BY has_more; DROP ROLE has_more")
         dba.execute("SELECT lock_engine.tenant_of('nobody', 'tenant=ACME')")
     place = dict(connections.databases["vault"]) | {"USER": "tenant_asker", "PASSWORD": "secret-for-a-test"}
     monkeypatch.setitem(settings.VAULT_DIRECT, "vault", {"site": place})

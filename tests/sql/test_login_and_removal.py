@@ -106,6 +106,18 @@ def test_a_superuser_is_not_let_in(server: Server, connect: Connect) -> None:
         grant_login(connect(name), "postgres")
 
 
+@pytest.mark.parametrize("role", ["lock_vault_owner", "lock_site_reader", "lock_monitoring_role"])
+def test_a_role_of_the_monitors_own_is_let_in_nowhere(server: Server, connect: Connect, role: str) -> None:
+    name = server.create_database()
+    install(server.dsn(name))
+    connection = connect(name)
+    for tenants_only in (False, True):
+        with pytest.raises(InstallError, match="nobody logs in as: give the application a login"):
+            grant_login(connection, role, "secret-for-a-test", tenants_only=tenants_only)
+    row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    assert row == (False,)
+
+
 def test_a_new_login_without_a_password_is_one_sentence(server: Server) -> None:
     name = server.create_database()
     done = manage("lockmon_deploy", "--dsn", server.dsn(name), "--login", "lm_nobody", answer="")
