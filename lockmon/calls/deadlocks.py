@@ -93,12 +93,14 @@ class Ingested:
     """What lock_log.ingest() made of a piece of a log file. consumed: bytes that need not be sent again.
 
     foreign_zone: an abbreviation among the unreadable times that the given zone does not have then.
+    heads: of stderr, lines that have the prefix.
     """
 
     consumed: int
     records: int
     unreadable: int
     foreign_zone: str | None
+    heads: int
 
 
 def look_for_deadlocks(cursor: Any) -> Look:
@@ -177,7 +179,8 @@ def ingest_log(
     log_line_prefix, time_zone: as the file was written; None: this server's settings.
     """
     cursor.execute(
-        "SELECT consumed, records, unreadable, foreign_zone FROM lock_log.ingest(%s, %s, %s, %s, %s, %s, %s)",
+        "SELECT consumed, records, unreadable, foreign_zone, heads"
+        " FROM lock_log.ingest(%s, %s, %s, %s, %s, %s, %s)",
         [source, log_format, start, data, at_end, log_line_prefix, time_zone],
     )
     return Ingested(*cursor.fetchone())

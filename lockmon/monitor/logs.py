@@ -38,6 +38,7 @@ class FileRead:
     """What reading a file came to. start: the byte at which it went on; read: bytes taken.
 
     foreign_zone: an abbreviation among its times that its time zone, as far as is known, does not have.
+    heads: of stderr, lines that have the prefix, where there was anything about locks.
     """
 
     log_format: str
@@ -46,6 +47,21 @@ class FileRead:
     records: int
     unreadable: int
     foreign_zone: str | None = None
+    heads: int = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether most lines that look like the beginning of a record have the prefix."""
+        return self.log_format != "stderr" or self.unreadable <= self.heads
+
+
+def other_prefix(read: FileRead, way: str) -> str:
+    """What to do about a log with another prefix than was said; `way`: how to say it there."""
+    lines = read.heads + read.unreadable
+    return (
+        f"The log_line_prefix does not fit: of {lines} lines that look like the beginning of a record"
+        f" {read.heads} have it. Say the one that the file was written with: {way}."
+    )
 
 
 def other_zone(word: str, way: str) -> str:
@@ -136,7 +152,7 @@ def read_stream(
     if stream.seek(0, 2) < start:
         start = 0
     position, size = start, PIECE
-    records = unreadable = 0
+    records = unreadable = heads = 0
     foreign_zone = None
     while True:
         stream.seek(position)
@@ -148,6 +164,7 @@ def read_stream(
             taken = calls.ingest_log(cursor, source, chosen, position, data, False, prefix, time_zone)
         records += taken.records
         unreadable += taken.unreadable
+        heads += taken.heads
         foreign_zone = foreign_zone or taken.foreign_zone
         position += taken.consumed
         if at_end:
@@ -160,4 +177,4 @@ def read_stream(
                 size *= 2
         else:
             size = PIECE
-    return FileRead(chosen, start, position - start, records, unreadable, foreign_zone)
+    return FileRead(chosen, start, position - start, records, unreadable, foreign_zone, heads)

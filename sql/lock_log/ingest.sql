@@ -1,7 +1,7 @@
 -- The way in for files that a client reads: a local path, an upload. For lock_admin_role, because it adds to the history.
 CREATE OR REPLACE FUNCTION lock_log.ingest(
   p_source text, p_format text, p_start bigint, p_data bytea, p_at_end boolean, p_log_line_prefix text DEFAULT NULL, p_time_zone text DEFAULT NULL,
-  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT foreign_zone text)
+  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT foreign_zone text, OUT heads integer)
 LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
@@ -32,6 +32,7 @@ BEGIN
   PERFORM pg_advisory_xact_lock(460, 5);
   SELECT * INTO t FROM lock_log.take('file:' || p_source, p_format, p_data, p_at_end, v_prefix, v_zone, NULL);
   consumed := t.consumed; records := t.records; unreadable := t.unreadable; foreign_zone := t.foreign_zone;
+  heads := t.heads;
   IF p_start = 0 THEN
     INSERT INTO lock_log.source AS s (source, position, head_length, head_hash, last_read_at)
     VALUES (p_source, t.consumed, least(length(p_data), 256), md5(substr(p_data, 1, 256)), clock_timestamp())
@@ -49,7 +50,8 @@ $$;
 COMMENT ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) IS
   'Takes a piece of a log file that begins at byte p_start of p_source. p_at_end: the file ends here. Returns the bytes '
   'consumed (send the rest again with what follows), records newly stored, records of no known form, and a zone''s abbreviation in them '
-  'that p_time_zone (NULL: this server''s log_timezone) does not have at that moment. Needs lock_admin_role.';
+  'that p_time_zone (NULL: this server''s log_timezone) does not have at that moment; '
+  'heads: of stderr, the lines that have the prefix. Needs lock_admin_role.';
 ALTER FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) TO lock_admin_role;

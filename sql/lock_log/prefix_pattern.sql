@@ -11,6 +11,7 @@ DECLARE
   v_letter text;
   v_end text;
   v_piece text;
+  v_sessions_only boolean := false;
 BEGIN
   pattern := '^';
   names := '{}';
@@ -33,6 +34,10 @@ BEGIN
       WHEN 'L' THEN '' ELSE NULL END;
     IF v_letter = '%' THEN
       pattern := pattern || '%';
+    ELSIF v_letter = 'q' AND NOT v_sessions_only THEN
+      -- for a process without a session the prefix ends here
+      v_sessions_only := true;
+      pattern := pattern || '(?:';
     ELSIF v_piece IS NOT NULL THEN
       IF v_piece = '' THEN
         v_piece := '([^' || CASE WHEN v_end IN (']', '^', '\', '-') THEN '\' || v_end ELSE v_end END || ']*)';
@@ -46,6 +51,9 @@ BEGIN
       pattern := pattern || regexp_replace(v_match[3], '([].^$*+?(){}|\\[])', '\\\1', 'g');
     END IF;
   END LOOP;
+  IF v_sessions_only THEN
+    pattern := pattern || ')?';
+  END IF;
   -- then the severity, the SQLSTATE where log_error_verbosity is verbose, and the text
   pattern := pattern || '([^\s:' || v_wide_colon || ']{2,20})[:' || v_wide_colon || ']  ?(.*)$';
   names := names || '{severity,text}';

@@ -10,6 +10,7 @@ AS $$
 DECLARE
   c_chunk constant bigint := 1024 * 1024;
   c_largest_record constant bigint := 8 * 1024 * 1024;
+  c_unfit constant text := 'log not readable: log_line_prefix does not fit';
   c_budget constant interval := interval '300 ms';
   s lock_log.state;
   f record;
@@ -28,7 +29,8 @@ DECLARE
   v_skipped bigint := 0;
   v_last timestamptz;
   v_finished boolean := true;
-  v_hint text;
+  v_heads integer := 0;
+  v_fits boolean;
 BEGIN
   SELECT * INTO s FROM lock_log.state WHERE state_id = 1;
   IF s.retry_at > v_began THEN
@@ -45,7 +47,7 @@ BEGIN
         'manage.py lockmon_read_log FILE.');
       RETURN 0;
     END IF;
-    IF s.readable AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
+    IF (s.readable OR s.state LIKE c_unfit || '%') AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
       RETURN 0;
     END IF;
     v_prefix := current_setting('log_line_prefix');
@@ -96,6 +98,7 @@ BEGIN
           length(v_chunk) < v_length AND v_file.file_name <> f.file_name, v_prefix, current_setting('log_timezone'), v_since);
         v_taken := v_taken + t.records;
         v_unreadable := v_unreadable + t.unreadable;
+        v_heads := v_heads + t.heads;
         v_last := greatest(v_last, t.last_record_at);
         IF t.consumed = 0 AND length(v_chunk) = v_length THEN
           -- a record longer than a piece; one that never ends is passed over
@@ -117,14 +120,21 @@ BEGIN
       EXIT WHEN NOT v_finished;
     END LOOP;
 
+    -- of the lines that look like the beginning of a record most must have the prefix; where none was seen, as it was
+    v_fits := CASE WHEN f.log_format <> 'stderr' THEN true
+                   WHEN v_heads = 0 AND v_unreadable = 0 THEN coalesce(s.readable OR s.state NOT LIKE c_unfit || '%', true)
+                   ELSE v_unreadable < 2 OR v_unreadable <= v_heads END;
     INSERT INTO lock_log.state AS x (state_id, state, readable, since, file_name, log_format, position, file_size, modified_at,
       head_length, head_hash, last_read_at, last_record_at, records_taken, records_unreadable, skipped_bytes)
-    VALUES (1, 'log readable', true, v_began, s.file_name, f.log_format, v_position,
+    VALUES (1, CASE WHEN v_fits THEN 'log readable' ELSE c_unfit || format(': log_line_prefix is "%s", and %s of %s lines that look like a record begin with it',
+                                   lock_catalog.readable(v_prefix), v_heads, v_heads + v_unreadable) END, v_fits, v_began, s.file_name, f.log_format, v_position,
       CASE WHEN v_finished THEN f.file_size END, CASE WHEN v_finished THEN f.modified_at ELSE s.modified_at END,
       s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped)
     ON CONFLICT (state_id) DO UPDATE
-       SET state = EXCLUDED.state, readable = true, what_to_do = NULL, retry_at = NULL,
-           since = CASE WHEN x.readable THEN x.since ELSE EXCLUDED.since END,
+       SET state = CASE WHEN NOT v_fits AND v_heads + v_unreadable = 0 THEN x.state ELSE EXCLUDED.state END, readable = EXCLUDED.readable,
+           what_to_do = CASE WHEN NOT v_fits THEN 'The file was begun with another prefix, or holds what is not PostgreSQL''s: see log_line_prefix, or ALTER SYSTEM SET '
+             'log_destination = ''stderr,csvlog''; SELECT pg_reload_conf(); a csvlog has no prefix.' END, retry_at = NULL,
+           since = CASE WHEN x.readable = EXCLUDED.readable THEN x.since ELSE EXCLUDED.since END,
            file_name = EXCLUDED.file_name, log_format = EXCLUDED.log_format, position = EXCLUDED.position,
            file_size = EXCLUDED.file_size, modified_at = EXCLUDED.modified_at, head_length = EXCLUDED.head_length,
            head_hash = EXCLUDED.head_hash, last_read_at = EXCLUDED.last_read_at,

@@ -1,9 +1,9 @@
 -- Cuts a piece of log into records and keeps those that may be about locks. csvlog: a record ends at a line end with an
 -- even number of quotes so far. A record that does not begin as one shows that an earlier one was cut short (a crash):
--- then reading goes on at the next line that does. jsonlog: a line each. stderr: continuation lines carry no prefix.
+-- then reading goes on at the next line that does. jsonlog: a line each. stderr: continuation lines begin with a tab.
 CREATE OR REPLACE FUNCTION lock_log.split(
   p_format text, p_text text, p_whole boolean, p_pattern text,
-  OUT rest integer, OUT records text[], OUT unreadable integer)
+  OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -22,6 +22,7 @@ DECLARE
 BEGIN
   records := '{}';
   unreadable := 0;
+  heads := 0;
   rest := 0;
   -- the last element is what follows the last line end: nothing, or a line not yet complete
   IF NOT p_whole OR v_lines[v_last] = '' THEN
@@ -41,17 +42,22 @@ BEGIN
 
   IF p_format = 'stderr' THEN
     WITH l AS (
-      SELECT x.line, x.n, CASE WHEN x.line NOT LIKE E'\t%' THEN regexp_match(x.line, p_pattern) END AS parts
+      SELECT x.line, x.n, x.line LIKE E'\t%' AS goes_on, CASE WHEN x.line NOT LIKE E'\t%' THEN regexp_match(x.line, p_pattern) END AS parts
         -- on Windows PostgreSQL ends lines with both
         FROM (SELECT rtrim(y.line, E'\r') AS line, y.n FROM unnest(v_lines[1:v_last]) WITH ORDINALITY y(line, n)) x),
     h AS (
-      -- the last group but one is the severity
-      SELECT l.line, l.n, coalesce(l.parts[cardinality(l.parts) - 1]
-               !~ '^(DETAIL|HINT|QUERY|CONTEXT|STATEMENT|LOCATION|BACKTRACE)$', false) AS main
+      -- the last group but one is the severity; a line that neither goes on (a tab) nor has the prefix is of no record: with what
+      -- goes on from it it ends the one before
+      SELECT l.line, l.n, l.goes_on, l.parts IS NOT NULL AS fits, NOT l.goes_on AND coalesce(l.parts[cardinality(l.parts) - 1]
+               !~ '^(DETAIL|HINT|QUERY|CONTEXT|STATEMENT|LOCATION|BACKTRACE)$', true) AS main
         FROM l),
     r AS (SELECT h.*, count(*) FILTER (WHERE h.main) OVER (ORDER BY h.n) AS record FROM h),
-    g AS (SELECT r.record, min(r.n) AS first, string_agg(r.line, E'\n' ORDER BY r.n) AS text FROM r WHERE r.record > 0 GROUP BY r.record)
-    SELECT coalesce(array_agg(g.text ORDER BY g.record) FILTER (WHERE g.text ~ c_wanted), '{}') INTO records FROM g;
+    g AS (
+      SELECT r.record, bool_and(r.fits OR NOT r.main) AS fits, string_agg(r.line, E'\n' ORDER BY r.n) AS text
+        FROM r WHERE r.record > 0 GROUP BY r.record)
+    SELECT coalesce((SELECT array_agg(g.text ORDER BY g.record) FROM g WHERE g.fits AND g.text ~ c_wanted), '{}'),
+           count(*) FILTER (WHERE r.fits), count(*) FILTER (WHERE r.main AND NOT r.fits AND r.line ~ '\S: {2}\S')
+      INTO records, heads, unreadable FROM r;
     RETURN;
   END IF;
 
@@ -86,4 +92,4 @@ END
 $$;
 COMMENT ON FUNCTION lock_log.split(text, text, boolean, text) IS
   'Records that may be about locks, how many characters at the end belong to a record not yet complete, and how many records '
-  'were cut short or are of no known form. p_whole: nothing follows this piece.';
+  'were cut short or are of no known form. heads: of stderr, how many lines have the prefix. p_whole: nothing follows this piece.';

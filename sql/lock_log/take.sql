@@ -1,7 +1,7 @@
 -- Parses a piece of log and stores what it says about locks. One parser for every way a log comes in.
 CREATE OR REPLACE FUNCTION lock_log.take(
   p_source text, p_format text, p_chunk bytea, p_whole boolean, p_prefix text, p_time_zone text, p_since timestamptz,
-  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT last_record_at timestamptz, OUT foreign_zone text)
+  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT last_record_at timestamptz, OUT foreign_zone text, OUT heads integer)
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -22,7 +22,7 @@ BEGIN
   IF left(v_text, 12) = '\357\273\277' THEN
     v_text := substr(v_text, 13);
   END IF;
-  records := 0; unreadable := 0;
+  records := 0; unreadable := 0; heads := 0;
   IF p_format = 'stderr' THEN
     v_pattern := (lock_log.prefix_pattern(p_prefix)).pattern;
   END IF;
@@ -34,6 +34,7 @@ BEGIN
   END IF;
   SELECT * INTO v_cut FROM lock_log.split(p_format, v_text, p_whole, v_pattern);
   unreadable := v_cut.unreadable;
+  heads := v_cut.heads;
   consumed := length(p_chunk) - CASE WHEN v_cut.rest = 0 THEN 0 ELSE length(decode(right(v_text, v_cut.rest), 'escape')) END;
   IF p_format IN ('csvlog', 'jsonlog') AND cardinality(v_cut.records) > 0 THEN
     SELECT c.records, c.last_record_at, coalesce(c.others, '{}') INTO records, last_record_at, v_cut.records
@@ -90,4 +91,5 @@ END
 $$;
 COMMENT ON FUNCTION lock_log.take(text, text, bytea, boolean, text, text, timestamptz) IS
   'Stores what a piece of log says about locks since p_since; bytes consumed (the rest belongs to a record not yet complete), '
-  'records newly stored, records of no known form; foreign_zone: a zone''s abbreviation in them that p_time_zone does not have then.';
+  'records newly stored, records of no known form; foreign_zone: a zone''s abbreviation in them that p_time_zone does not have then; '
+  'heads: of stderr, the lines that have the prefix.';

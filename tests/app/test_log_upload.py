@@ -218,3 +218,12 @@ def test_a_log_in_another_time_zone_is_read_once_its_zone_is_said(vault_db: str)
     [again] = sentences(upload(dba, log, time_zone="Asia/Kolkata"))
     assert "0 new records" in again and "read on from byte" in again
     assert stored(vault_db) == (1, 1)
+
+
+def test_a_log_with_another_prefix_is_not_nothing_new(vault_db: str) -> None:
+    use_app_login()
+    dba = browser("dba")
+    [told] = sentences(upload(dba, STDERR, "server.log", log_line_prefix="%m [%p] %a "))
+    assert "0 new records" in told and "of 4 lines that look like the beginning of a record 0 have it" in told
+    [done] = sentences(upload(dba, STDERR, "server.log", log_line_prefix="%m [%p] "))
+    assert "1 new record" in done and "does not fit" not in done

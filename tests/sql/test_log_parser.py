@@ -603,3 +603,39 @@ def test_a_time_that_is_none_costs_its_record_alone(ingest: Ingest) -> None:
     bad = csv(WAIT, at="2026-19-22 93:12:41.123 UTC")
     (_, records, unreadable), [event] = ingest(bad + csv(WAIT.replace("11", "12"), pid=12))
     assert (records, unreadable, event["pid"]) == (1, 1, 12)
+
+
+DEBIAN = "%m [%p] %q%u@%d "
+
+
+def test_a_process_without_a_session_has_the_short_prefix(ingest: Ingest) -> None:
+    """Debian's own prefix: lines of background processes were glued into the statement before them."""
+    session, background = (f"2026-11-22 03:12:4{n} UTC [{pid}] " for n, pid in (("1.123", 11), ("2.000", 7)))
+    text = (
+        f"{session}app@shop ERROR:  deadlock detected at character 8\n"
+        f"{session}app@shop DETAIL:  {DETAIL.replace(chr(10), chr(10) + chr(9))}\n"
+        f"{session}app@shop STATEMENT:  UPDATE iso\n\tSET n = 2\n"
+        f"{background}LOG:  checkpoint starting: immediate force wait\n"
+        f"{background}LOG:  {WAIT.replace('process 11', 'process 7')}\n"
+        "cp: cannot stat 'password=hunter2': No such file\n"
+        "\tand more of it\n"
+        f"{session.replace('11', '12', 2)}app@shop LOG:  {WAIT.replace('process 11', 'process 12')}\n"
+    )
+    (_, records, unreadable), events = ingest(text, "stderr", DEBIAN)
+    assert (records, unreadable) == (3, 0)
+    by_pid = {event["pid"]: event for event in events}
+    assert by_pid[11]["statement"] == "UPDATE iso\nSET n = 2"
+    assert (by_pid[11]["user_name"], by_pid[11]["database_name"]) == ("app", "shop")
+    assert (by_pid[7]["kind"], by_pid[7]["user_name"]) == ("waiting", None)
+    assert by_pid[12]["kind"] == "waiting"
+    assert not any(word in str(by_pid) for word in ("checkpoint", "hunter2", "more of it"))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["%m [%p] %Q %P %b ", "%t [%p] ", "%m %p ", "db_1  | %m [%p] ", "%m [%p] [user=%u,db=%d] "]
+)
+def test_a_prefix_that_does_not_fit_is_not_nothing_new(ingest: Ingest, vault_db: str, prefix: str) -> None:
+    head = "2026-11-22 03:12:41.123 UTC [11] "
+    text = f"{head}ERROR:  deadlock detected\n{head}DETAIL:  {DETAIL.replace(chr(10), chr(10) + chr(9))}\n"
+    (_, records, unreadable), events = ingest(text, "stderr", prefix)
+    assert (records, unreadable, events) == (0, 2, [])

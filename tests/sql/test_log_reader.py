@@ -13,9 +13,10 @@ import pytest
 
 from onevault.embedded import account as accounts
 from tests.conftest import Connect
+from tests.support import vaults
 from tests.support.poll import poll
 from tests.support.rings import Arena
-from tests.support.servers import Server
+from tests.support.servers import Server, throwaway
 
 
 def one(connection: psycopg.Connection[Any], question: str, *parameters: Any) -> Any:
@@ -210,3 +211,34 @@ def test_a_first_reading_begins_no_further_back_than_it_must(
     assert f"2026-01-05 {since}".encode() not in whole[:first]
     wanted = len(whole) - whole.find(f"2026-01-05 {since}".encode()) if since != "23:00:00" else 0
     assert len(whole) - first <= max(64 * 1024, 2 * wanted + 16 * 1024)
+
+
+def test_a_prefix_that_does_not_fit_is_the_state_until_one_does() -> None:
+    """It was "log readable", and each deadlock of it missed."""
+    with throwaway({"log_destination": "stderr", "log_line_prefix": "%m [%p] %b "}) as alone:
+        name = alone.create_database()
+        vaults.install(alone.dsn(name))
+        with psycopg.connect(alone.dsn(name), autocommit=True) as monitor:
+            monitor.execute("SELECT lock_engine.collect_deadlocks()")
+            arena = Arena(alone.dsn(name), 1, 2)
+
+            def state() -> Any:
+                monitor.execute("SELECT lock_engine.collect_deadlocks()")
+                return monitor.execute("SELECT state, readable, what_to_do FROM lock_log.status()").fetchone()
+
+            lock_timeout(monitor, arena)
+            said, _, remedy = poll(lambda: not (found := state())[1] and found, 10, "the misfit")
+            assert said.startswith(
+                'log not readable: log_line_prefix does not fit: log_line_prefix is "%m [%p]'
+            )
+            assert "log_destination" in remedy
+            before = one(monitor, "SELECT xmin FROM lock_log.state")
+            assert state()[0] == said, "nothing new says nothing else"
+            assert one(monitor, "SELECT xmin FROM lock_log.state") == before, "and writes nothing"
+            monitor.execute("ALTER SYSTEM SET log_line_prefix = '%m [%p] %q%u@%d '")
+            monitor.execute("SELECT pg_reload_conf()")
+            poll(lambda: one(monitor, "SHOW log_line_prefix") == "%m [%p] %q%u@%d ", 10, "the new prefix")
+            pids = {lock_timeout(monitor, arena) for _ in range(8)}
+            poll(lambda: state()[1], 10, "a log that fits")
+            assert any(taken(monitor, pid) for pid in pids)
+            arena.close()
