@@ -17,6 +17,8 @@ DECLARE
   t record;
   v_began timestamptz := clock_timestamp();
   v_file record;
+  v_old record;
+  v_leaving boolean := false;
   v_position bigint;
   v_length bigint;
   v_chunk bytea;
@@ -33,11 +35,26 @@ DECLARE
   v_fits boolean;
 BEGIN
   SELECT * INTO s FROM lock_log.state WHERE state_id = 1;
-  IF s.retry_at > v_began THEN
+  -- what a DBA has changed is looked at now, not in a minute
+  IF s.retry_at > v_began AND greatest(pg_conf_load_time(), pg_postmaster_start_time()) < s.retry_at - interval '1 minute' THEN
     RETURN 0;
   END IF;
   BEGIN
-    SELECT * INTO f FROM lock_log.server_file(s.log_format);
+    v_prefix := current_setting('log_line_prefix');
+    SELECT * INTO f FROM lock_log.server_file();
+    IF s.log_format <> f.log_format AND s.file_name IS NOT NULL THEN
+      v_leaving := (s.readable OR s.state LIKE c_unfit || '%')
+                   AND (s.log_format <> 'stderr' OR (v_prefix ~ '%-?\d*p' AND v_prefix ~ '%-?\d*[mtn]'));
+      IF v_leaving THEN
+        -- a better format, or the server writes the old one no more: first what that still holds
+        SELECT * INTO v_old FROM lock_log.server_file(s.log_format);
+        IF v_old.log_format = s.log_format THEN
+          f := v_old;
+        ELSE
+          SELECT s.file_name AS file_name, s.log_format AS log_format, NULL::bigint AS file_size, NULL::timestamptz AS modified_at INTO f;
+        END IF;
+      END IF;
+    END IF;
     IF f.file_name IS NULL THEN
       PERFORM lock_log.set_unreadable(
         CASE WHEN current_setting('logging_collector')::boolean
@@ -47,10 +64,9 @@ BEGIN
         'manage.py lockmon_read_log FILE.');
       RETURN 0;
     END IF;
-    IF (s.readable OR s.state LIKE c_unfit || '%') AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
+    IF NOT v_leaving AND (s.readable OR s.state LIKE c_unfit || '%') AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
       RETURN 0;
     END IF;
-    v_prefix := current_setting('log_line_prefix');
     IF f.log_format = 'stderr' AND (v_prefix !~ '%-?\d*p' OR v_prefix !~ '%-?\d*[mtn]') THEN
       PERFORM lock_log.set_unreadable(
         format('log not readable: log_line_prefix is "%s", which lacks the time (%%m) or the process (%%p)', lock_catalog.readable(v_prefix)),
@@ -142,6 +158,11 @@ BEGIN
            records_taken = x.records_taken + EXCLUDED.records_taken,
            records_unreadable = x.records_unreadable + EXCLUDED.records_unreadable,
            skipped_bytes = x.skipped_bytes + EXCLUDED.skipped_bytes;
+    IF v_leaving AND v_finished THEN
+      -- from here on the new one, with a minute of what both hold: a record is taken once
+      UPDATE lock_log.state x SET file_name = NULL, log_format = NULL, position = NULL, head_length = NULL, head_hash = NULL WHERE x.state_id = 1;
+      v_taken := v_taken + lock_log.read_server_log();
+    END IF;
     RETURN v_taken;
   EXCEPTION
     WHEN lock_not_available THEN

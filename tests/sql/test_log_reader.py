@@ -242,3 +242,57 @@ def test_a_prefix_that_does_not_fit_is_the_state_until_one_does() -> None:
             poll(lambda: state()[1], 10, "a log that fits")
             assert any(taken(monitor, pid) for pid in pids)
             arena.close()
+
+
+@pytest.mark.parametrize("begins_with", ["stderr", "csvlog"])
+def test_a_better_format_is_read_from_the_next_call_on_and_the_old_one_to_its_end(begins_with: str) -> None:
+    """It stayed with the old one for ever, or left what that still held."""
+    with throwaway({"log_destination": begins_with, "log_line_prefix": "%m [%p] "}) as alone:
+        name = alone.create_database()
+        vaults.install(alone.dsn(name))
+        with psycopg.connect(alone.dsn(name), autocommit=True) as monitor:
+            monitor.execute("SELECT lock_engine.collect_deadlocks()")
+            assert one(monitor, "SELECT log_format FROM lock_log.status()") == begins_with
+            arena = Arena(alone.dsn(name), 1, 2)
+            pid = lock_timeout(monitor, arena)
+            other = "csvlog" if begins_with == "stderr" else "stderr"
+            monitor.execute(f"ALTER SYSTEM SET log_destination = '{other}'")
+            monitor.execute("SELECT pg_reload_conf()")
+            written = "SELECT pg_current_logfile(%s) IS NOT NULL AND pg_current_logfile(%s) IS NULL"
+            poll(lambda: one(monitor, written, other, begins_with), 10, "the other format")
+            assert taken(monitor, pid) == 1, "what the old one still held"
+            assert one(monitor, "SELECT log_format FROM lock_log.status()") == other
+            lock_timeout(monitor, arena)
+            poll(lambda: taken(monitor, pid) == 2, 10, "the record in the new format")
+            monitor.execute("ALTER SYSTEM SET log_destination = 'stderr,csvlog'")
+            monitor.execute("SELECT pg_reload_conf()")
+            both = (
+                "SELECT pg_current_logfile('stderr') IS NOT NULL AND pg_current_logfile('csvlog') IS NOT NULL"
+            )
+            poll(lambda: one(monitor, both), 10, "both formats")
+            lock_timeout(monitor, arena)
+            poll(lambda: taken(monitor, pid) == 3, 10, "the record that both have")
+            assert taken(monitor, pid) == 3
+            assert one(monitor, "SELECT log_format FROM lock_log.status()") == "csvlog"
+            assert one(monitor, "SELECT skipped_bytes FROM lock_log.status()") == 0
+            arena.close()
+
+
+def test_the_advice_heals_with_the_next_call() -> None:
+    """It was not tried for a minute, and then in the format that could not be read, for ever."""
+    with throwaway({"log_destination": "stderr", "log_line_prefix": "%t-%c-"}) as alone:
+        name = alone.create_database()
+        vaults.install(alone.dsn(name))
+        with psycopg.connect(alone.dsn(name), autocommit=True) as monitor:
+            monitor.execute("SELECT lock_engine.collect_deadlocks()")
+            state, advice = monitor.execute("SELECT state, what_to_do FROM lock_log.status()").fetchone() or (
+                "",
+                "",
+            )
+            assert "lacks the time (%m) or the process (%p)" in state
+            for statement in re.findall(r"(ALTER SYSTEM[^;]*|SELECT[^;]*);", advice):
+                monitor.execute(statement)
+            poll(lambda: one(monitor, "SELECT pg_current_logfile('csvlog')"), 10, "the csvlog")
+            monitor.execute("SELECT lock_engine.collect_deadlocks()")
+            said = monitor.execute("SELECT state, log_format FROM lock_log.status()").fetchone()
+            assert said == ("log readable", "csvlog")
