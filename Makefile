@@ -29,9 +29,9 @@ run: setup-runtime ## start everything: PostgreSQL, demo traffic, django-q clust
 test: setup ## run the tests on an embedded PostgreSQL
 	@$(VENV) -m pytest -m "not e2e and not long" -n $(PROCESSES) --dist worksteal $(ARGS)
 
-test-long: setup ## run the tests that take long: ten kill -9 of everything, each setting that a role may set, all SQL tests on 14 to 17 (over an hour)
+test-long: setup ## run the tests that take long: ten kill -9 of everything, each setting that a role may set, all SQL tests on 13 to 17 (over an hour)
 	@$(VENV) -m pytest -m long -n 0 $(ARGS)
-	@$(VENV) -m tests.support.matrix 14 15 16 17
+	@$(VENV) -m tests.support.matrix 13 14 15 16 17
 
 test-matrix: setup ## run the SQL tests on PostgreSQL 13 to 18 (VERSIONS="13 18" for some, CORE="14 16" for what differs there)
 	@$(VENV) -m tests.support.matrix $(VERSIONS) $(if $(CORE),--core $(CORE))

@@ -199,14 +199,14 @@ def test_the_loop_of_before_watches_over_the_update_and_after_the_way_back(
     stored.check_rules()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "place",
     [
         "its own",
-        pytest.param("granted", marks=pytest.mark.long),
+        "granted",
         "the vault's",
-        pytest.param("beside the vault", marks=pytest.mark.long),
+        "beside the vault",
     ],
 )
 def test_people_are_found_by_both_releases_wherever_their_tables_are(
@@ -251,7 +251,7 @@ def test_people_are_found_by_both_releases_wherever_their_tables_are(
             server.drop_database(web)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tables_that_another_application_uses_too_are_left_to_it(
     server: Server, vault: str, old_code: Path, connect: Connect
 ) -> None:
@@ -280,6 +280,7 @@ def test_tables_that_another_application_uses_too_are_left_to_it(
         server.drop_database(web)
 
 
+@pytest.mark.long
 def test_tables_that_belong_to_another_role_are_given_over_by_the_line(
     server: Server, vault: str, old_code: Path, connect: Connect
 ) -> None:
