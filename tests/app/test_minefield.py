@@ -51,6 +51,8 @@ ELSEWHERE = {
     "lockmon_deploy": "the installer, which Product runs",
     "lockmon_uninstall": "tests/sql/test_planted.py",
 }
+# the check page says what at the site's tables is not read over, and why
+SAID = ("doctor: tenants auth.tenant_h:", "doctor: tenants auth.user_h:")
 CALLS = """
     SELECT format('%s %s(%s)', CASE p.prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT * FROM' END,
                   p.oid::regproc, array_to_string(ARRAY(
@@ -231,7 +233,9 @@ def test_nothing_planted_runs_with_anothers_rights(
     call_everything(field, client)
     assert field.ran() == []
     field.plant([kind for kind in kinds if kind in late])
-    assert list(ours.trouble()) == []
+    trouble = list(ours.trouble())
+    assert [one for one in trouble if not one.startswith(SAID)] == []
+    assert [one for one in trouble if one.startswith(SAID)], "the check page names what is there"
     assert field.ran() == []
     record_property("planted", field.things)
     assert field.things > 3000
@@ -248,7 +252,8 @@ def test_nothing_planted_alone_runs_with_anothers_rights(
     monkeypatch.setattr(delivery, "request_sending", lambda alias, tasks=1: None)
     field.plant([kind])
     client = browser("superuser")
-    assert list(product.Product(field.server, field.dsn, session, client).trouble()) == []
+    trouble = product.Product(field.server, field.dsn, session, client).trouble()
+    assert [one for one in trouble if not one.startswith(SAID)] == []
     call_everything(field, client)
     assert field.ran() == []
 

@@ -76,7 +76,6 @@ def test_the_unit_and_make_run_start_the_server_that_holds() -> None:
     assert conf["worker_class"] == "onevault.server.worker.Connections"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [12, 400])
 @pytest.mark.parametrize(
     "begun",
@@ -208,7 +207,6 @@ def holds_against(web: WebServer, total: int) -> None:
     assert answered >= 3
 
 
-@pytest.mark.slow
 def test_a_flood_stays_within_the_bounds(web: WebServer) -> None:
     flood(web, 48 * MB)  # allocators keep a little of the first time
     holds_against(web, 192 * MB)
