@@ -14,6 +14,7 @@ BEGIN;
 \ir prerequisites/check_site.sql
 \ir prerequisites/remember_site.sql
 \ir prerequisites/check_roles.sql
+\ir prerequisites/views_first.sql
 
 \echo 'One Vault lock monitor, step 7: roles and schemas'
 \ir prerequisites/roles.sql

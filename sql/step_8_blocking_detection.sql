@@ -12,6 +12,7 @@ SET default_transaction_read_only = off;
 BEGIN;
 \ir prerequisites/session.sql
 \ir prerequisites/check_step_7.sql
+\ir prerequisites/views_first.sql
 \ir prerequisites/take_owners.sql
 \ir prerequisites/expected.sql
 \ir prerequisites/check_names.sql

@@ -39,9 +39,10 @@ def begin_with_the_slow_ones(items: list[pytest.Item]) -> None:
     order: list[pytest.Item] = []
     for number in range(processes):
         mine = slow[number::processes]
-        share = len(items) * (number + 1) // processes - len(order) - len(mine)
-        order += quick[:2] + mine + quick[2:share]
+        share = max(0, len(items) * (number + 1) // processes - len(order) - len(mine))
+        others = quick[:share]
         del quick[:share]
+        order += others[:2] + mine + others[2:]
     items[:] = order + quick
 
 
