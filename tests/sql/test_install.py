@@ -41,7 +41,8 @@ def fresh(server: Server) -> list[str]:
 def test_each_object_file_is_listed_exactly_once() -> None:
     listed = Counter(source.path for manifest in MANIFESTS for source in read(manifest))
     in_each = {
-        SQL_FOLDER / "prerequisites" / name for name in ("session.sql", "take_owners.sql", "leave_owners.sql")
+        SQL_FOLDER / "prerequisites" / name
+        for name in ("session.sql", "views_first.sql", "take_owners.sql", "leave_owners.sql")
     }
     assert [listed.pop(path) for path in in_each] == [len(MANIFESTS)] * len(in_each)
     assert [path for path, times in listed.items() if times > 1] == []
