@@ -55,21 +55,21 @@ class FileRead:
         return self.log_format != "stderr" or self.unreadable <= self.heads
 
 
-def other_prefix(read: FileRead, way: str) -> str:
-    """What to do about a log with another prefix than was said; `way`: how to say it there."""
-    lines = read.heads + read.unreadable
-    return (
-        f"The log_line_prefix does not fit: of {lines} lines that look like the beginning of a record"
-        f" {read.heads} have it. Say the one that the file was written with: {way}."
-    )
-
-
-def other_zone(word: str, way: str) -> str:
-    """What to do about times of a zone that the file was not said to be of; `way`: how to say it there."""
-    return (
-        f'Times in "{word}" are not known: the server\'s log_timezone has no such name at that moment.'
-        f" Say the zone of the file: {way}; what was read is not taken twice."
-    )
+def remarks(read: FileRead, prefix_way: str, zone_way: str) -> list[str]:
+    """What did not fit the file, a sentence each; the ways: how to say its prefix and its zone there."""
+    said = []
+    if not read.fits:
+        lines = read.heads + read.unreadable
+        said.append(
+            f"The log_line_prefix does not fit: of {lines} lines that look like the beginning of a record"
+            f" {read.heads} have it. Say the one that the file was written with: {prefix_way}."
+        )
+    if read.foreign_zone:
+        said.append(
+            f'Times in "{read.foreign_zone}" are not known: the server\'s log_timezone has no such name at'
+            f" that moment. Say the zone of the file: {zone_way}; what was read is not taken twice."
+        )
+    return said
 
 
 def guess_format(name: str, beginning: bytes) -> str:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from .. import errors, vault
 from ..groups import CHANGE_SETTINGS, VIEW_QUERY_TEXT
 from ..models import DeadlockEvent
-from ..monitor.logs import FileRead, LogFileError, other_prefix, other_zone, read_stream
+from ..monitor.logs import FileRead, LogFileError, read_stream, remarks
 from ..uploads import limit_bytes, was_too_large
 from . import words
 from .context import VAULT, needs, page, unreachable
@@ -56,12 +56,7 @@ def told(name: str, read: FileRead, new: int) -> str:
         text += f"; read on from byte {read.start:,}, where the last import of it ended"
     if read.unreadable:
         text += f"; {words.some(read.unreadable, 'record')} could not be read: cut short, or of another form"
-    said = [f"{text}."]
-    if not read.fits:
-        said.append(other_prefix(read, "in the field log_line_prefix"))
-    if read.foreign_zone:
-        said.append(other_zone(read.foreign_zone, "in the field log_timezone"))
-    return " ".join(said)
+    return " ".join([f"{text}.", *remarks(read, "in the field log_line_prefix", "in the field log_timezone")])
 
 
 def _deadlocks() -> int:

@@ -32,6 +32,8 @@ DECLARE
   v_last timestamptz;
   v_finished boolean := true;
   v_heads integer := 0;
+  v_enough boolean;
+  v_was_read boolean;
   v_fits boolean;
 BEGIN
   SELECT * INTO s FROM lock_log.state WHERE state_id = 1;
@@ -41,10 +43,11 @@ BEGIN
   END IF;
   BEGIN
     v_prefix := current_setting('log_line_prefix');
+    v_enough := v_prefix ~ '%-?\d*p' AND v_prefix ~ '%-?\d*[mtn]';
+    v_was_read := s.readable OR s.state LIKE c_unfit || '%';
     SELECT * INTO f FROM lock_log.server_file();
     IF s.log_format <> f.log_format AND s.file_name IS NOT NULL THEN
-      v_leaving := (s.readable OR s.state LIKE c_unfit || '%')
-                   AND (s.log_format <> 'stderr' OR (v_prefix ~ '%-?\d*p' AND v_prefix ~ '%-?\d*[mtn]'));
+      v_leaving := v_was_read AND (s.log_format <> 'stderr' OR v_enough);
       IF v_leaving THEN
         -- a better format, or the server writes the old one no more: first what that still holds
         SELECT * INTO v_old FROM lock_log.server_file(s.log_format);
@@ -64,10 +67,10 @@ BEGIN
         'manage.py lockmon_read_log FILE.');
       RETURN 0;
     END IF;
-    IF NOT v_leaving AND (s.readable OR s.state LIKE c_unfit || '%') AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
+    IF NOT v_leaving AND v_was_read AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
       RETURN 0;
     END IF;
-    IF f.log_format = 'stderr' AND (v_prefix !~ '%-?\d*p' OR v_prefix !~ '%-?\d*[mtn]') THEN
+    IF f.log_format = 'stderr' AND NOT v_enough THEN
       PERFORM lock_log.set_unreadable(
         format('log not readable: log_line_prefix is "%s", which lacks the time (%%m) or the process (%%p)', lock_catalog.readable(v_prefix)),
         'ALTER SYSTEM SET log_destination = ''stderr,csvlog''; SELECT pg_reload_conf(); or put %m [%p] into log_line_prefix.');

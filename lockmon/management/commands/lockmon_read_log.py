@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from lockmon import vault
 from lockmon.management.vault_command import EXIT_ERROR, VaultCommand
-from lockmon.monitor.logs import LogFileError, other_prefix, other_zone, read_file
+from lockmon.monitor.logs import LogFileError, read_file, remarks
 
 
 class Command(VaultCommand):
@@ -49,9 +49,6 @@ class Command(VaultCommand):
         ]
         if read.unreadable:
             lines.append(f"{read.unreadable} records could not be read: cut short, or of another form.")
-        if not read.fits:
-            lines.append(other_prefix(read, "--prefix"))
-        if read.foreign_zone:
-            lines.append(other_zone(read.foreign_zone, "--time-zone NAME"))
+        lines += remarks(read, "--prefix", "--time-zone NAME")
         self.emit(options, [read], lines)
         return 0
