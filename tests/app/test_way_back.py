@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -110,6 +111,30 @@ def both(old_code: Path, vault_dsn: str, web_dsn: str | None) -> tuple[Release, 
     if web_dsn:
         variables["DATABASE_URL"] = url(web_dsn)
     return Release(old_code, variables), Release(ROOT, variables)
+
+
+@dataclass(frozen=True)
+class OwnWeb:
+    """Django's tables in a database that the login owns, as the release before made them there."""
+
+    dba: psycopg.Connection[Any]
+    old: Release
+    new: Release
+
+
+@pytest.fixture
+def own_web(server: Server, vault: str, old_code: Path, connect: Connect) -> Iterator[OwnWeb]:
+    """Both releases over such a database."""
+    web = server.create_database()
+    dba = connect(web)
+    dba.execute(f"ALTER DATABASE {web} OWNER TO {WEB}; GRANT ALL ON SCHEMA public TO {WEB}")
+    old, new = both(old_code, server.dsn(vault, APP_LOGIN), server.dsn(web, WEB))
+    try:
+        old.run("migrate", "-v0")
+        yield OwnWeb(dba, old, new)
+    finally:
+        dba.execute(f"ALTER ROLE {WEB} IN DATABASE {web} RESET ALL")
+        server.drop_database(web)
 
 
 def looked_after(dsn: str, moment: datetime) -> bool:
@@ -253,53 +278,35 @@ def test_people_are_found_by_both_releases_wherever_their_tables_are(
 
 @pytest.mark.long
 def test_tables_that_another_application_uses_too_are_left_to_it(
-    server: Server, vault: str, old_code: Path, connect: Connect
+    server: Server, vault: str, own_web: OwnWeb
 ) -> None:
     """A site whose own Django application has its tables in the same schema, users among them."""
-    web = server.create_database()
-    dba = connect(web)
-    dba.execute(f"ALTER DATABASE {web} OWNER TO {WEB}; GRANT ALL ON SCHEMA public TO {WEB}")
-    old, new = both(old_code, server.dsn(vault, APP_LOGIN), server.dsn(web, WEB))
-    try:
-        old.run("migrate", "-v0")
-        old.run("shell", "-c", MADE)
-        dba.execute(
-            "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', now())"
-        )
-        said = new.run("migrate", fails=True)
-        assert "another Django application's, too (shop)" in said and "Traceback" not in said
-        assert dba.execute("SELECT to_regclass('public.auth_user') IS NOT NULL").fetchone() == (True,)
-        # the way that the sentence says
-        there = Release(ROOT, new.variables | {"DATABASE_URL": new.variables["DATABASE_URL"]})
-        there.variables["DATABASE_URL"] += "?options=-c%20search_path%3Dpublic"
-        install(server.dsn(vault))
-        there.run("migrate", "-v0")
-        assert "pages [200, 200, 200, 200]" in there.run("shell", "-c", WALK)
-    finally:
-        dba.execute(f"ALTER ROLE {WEB} IN DATABASE {web} RESET ALL")
-        server.drop_database(web)
+    own_web.old.run("shell", "-c", MADE)
+    own_web.dba.execute(
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', now())"
+    )
+    said = own_web.new.run("migrate", fails=True)
+    assert "another Django application's, too (shop)" in said and "Traceback" not in said
+    there = own_web.dba.execute("SELECT to_regclass('public.auth_user') IS NOT NULL").fetchone()
+    assert there == (True,)
+    # the way that the sentence says
+    variables = own_web.new.variables
+    place = variables["DATABASE_URL"] + "?options=-c%20search_path%3Dpublic"
+    beside = Release(ROOT, variables | {"DATABASE_URL": place})
+    install(server.dsn(vault))
+    beside.run("migrate", "-v0")
+    assert "pages [200, 200, 200, 200]" in beside.run("shell", "-c", WALK)
 
 
 @pytest.mark.long
-def test_tables_that_belong_to_another_role_are_given_over_by_the_line(
-    server: Server, vault: str, old_code: Path, connect: Connect
-) -> None:
-    web = server.create_database()
-    dba = connect(web)
-    dba.execute(f"ALTER DATABASE {web} OWNER TO {WEB}; GRANT ALL ON SCHEMA public TO {WEB}")
-    old, new = both(old_code, server.dsn(vault, APP_LOGIN), server.dsn(web, WEB))
-    try:
-        old.run("migrate", "-v0")
-        tables = [
-            name for (name,) in dba.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        ]
-        for table in tables:
-            dba.execute(f"ALTER TABLE public.{table} OWNER TO postgres")
-        said = new.run("migrate", fails=True)
-        assert f"OWNER TO {WEB};" in said and all(table in said for table in tables)
-        for table in tables:
-            dba.execute(f"ALTER TABLE public.{table} OWNER TO {WEB}")
-        assert f"{len(tables)} tables were moved" in new.run("migrate")
-    finally:
-        dba.execute(f"ALTER ROLE {WEB} IN DATABASE {web} RESET ALL")
-        server.drop_database(web)
+def test_tables_that_belong_to_another_role_are_given_over_by_the_line(own_web: OwnWeb) -> None:
+    tables = [
+        name for (name,) in own_web.dba.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    ]
+    for table in tables:
+        own_web.dba.execute(f"ALTER TABLE public.{table} OWNER TO postgres")
+    said = own_web.new.run("migrate", fails=True)
+    assert f"OWNER TO {WEB};" in said and all(table in said for table in tables)
+    for table in tables:
+        own_web.dba.execute(f"ALTER TABLE public.{table} OWNER TO {WEB}")
+    assert f"{len(tables)} tables were moved" in own_web.new.run("migrate")
