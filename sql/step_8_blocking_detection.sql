@@ -198,6 +198,7 @@ BEGIN;
 \ir lock_log/classify.sql
 \ir lock_log/split.sql
 \ir lock_log/readable_record.sql
+\ir lock_log/standing_of.sql
 \ir lock_log/take_common.sql
 \ir lock_log/take.sql
 \ir lock_log/missing_rights.sql

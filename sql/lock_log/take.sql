@@ -17,6 +17,7 @@ DECLARE
   k record;
   o record;
   v_new integer;
+  v_standing text;
 BEGIN
   -- a byte-order mark, which an editor of Windows puts before a file, is no part of its first record
   IF left(v_text, 12) = '\357\273\277' THEN
@@ -68,17 +69,24 @@ BEGIN
              AND NOT EXISTS (SELECT FROM lock_log.event a WHERE a.pid = e.pid AND a.logged_at BETWEEN e.logged_at AND r.logged_at
                                AND a.kind <> 'waiting'));
       SELECT * INTO o FROM lock_log.parse_object(k.object_text);
-      INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
+      v_standing := lock_log.standing_of(p_format, r.sqlstate, r.context);
+      INSERT INTO lock_log.event AS e (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
         application_name, client, lock_mode, lock_type, object_text, database_oid, relation_oid, page, tuple, transactionid,
-        waited_ms, detail, statement, context, excerpt, source, stored_at, handled)
+        waited_ms, detail, statement, context, excerpt, source, stored_at, handled, standing, proof)
       VALUES (md5(concat_ws('|', k.kind, r.pid, floor(extract(epoch FROM r.logged_at) * 1000)::bigint, k.lock_mode, k.object_text, k.waited_ms)),
         k.kind, r.logged_at, r.pid, r.session_id, r.sqlstate, r.user_name, r.database_name, r.application_name, r.client,
         k.lock_mode, o.lock_type, k.object_text, o.database_oid, o.relation_oid, o.page, o.tuple, o.transactionid,
         k.waited_ms, k.detail, r.statement, r.context,
         CASE WHEN k.kind = 'deadlock' THEN left(concat_ws(E'\n', r.severity || ': ' || r.message, 'DETAIL: ' || r.detail,
           'CONTEXT: ' || r.context, 'STATEMENT: ' || r.statement), 20000) END,
-        p_source, clock_timestamp(), k.kind <> 'deadlock')
-      ON CONFLICT (record_hash) DO NOTHING;
+        p_source, clock_timestamp(), k.kind <> 'deadlock', v_standing, CASE WHEN v_standing = 'proven' THEN 'code' END)
+      -- what was only claimed and now stands where it proves itself is as it stands there
+      ON CONFLICT (record_hash) DO UPDATE
+        SET standing = EXCLUDED.standing, proof = EXCLUDED.proof, sqlstate = EXCLUDED.sqlstate, session_id = EXCLUDED.session_id,
+            user_name = EXCLUDED.user_name, database_name = EXCLUDED.database_name, application_name = EXCLUDED.application_name,
+            client = EXCLUDED.client, detail = EXCLUDED.detail, statement = EXCLUDED.statement, context = EXCLUDED.context,
+            excerpt = EXCLUDED.excerpt, handled = EXCLUDED.handled OR e.deadlock_event_hk IS NOT NULL
+        WHERE e.standing = 'claimed' AND EXCLUDED.standing = 'proven';
       GET DIAGNOSTICS v_new = ROW_COUNT;
       records := records + v_new;
       last_record_at := greatest(last_record_at, r.logged_at);

@@ -101,21 +101,30 @@ BEGIN
   g AS MATERIALIZED (
     SELECT e.*, CASE e.kind WHEN 'wait' THEN lock_log.wait_kind(e.words[2]) ELSE e.kind END AS stored_kind,
            e.words[3] AS lock_mode, e.words[5]::numeric AS waited_ms,
-           CASE e.kind WHEN 'wait' THEN lock_log.wait_detail(e.detail) END AS stored_detail
+           CASE e.kind WHEN 'wait' THEN lock_log.wait_detail(e.detail) END AS stored_detail,
+           lock_log.standing_of(p_format, e.code, e.context) AS standing
       FROM e
      WHERE (e.logged_at >= p_since OR p_since IS NULL) AND (NOT e.ask OR e.n IN (SELECT w.n FROM waited w))),
   stored AS (
-    INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
+    INSERT INTO lock_log.event AS k (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
       application_name, client, lock_mode, lock_type, object_text, database_oid, relation_oid, page, tuple, transactionid,
-      waited_ms, detail, statement, context, source, stored_at, handled)
-    SELECT md5(concat_ws('|', g.stored_kind, g.pid::integer, floor(extract(epoch FROM g.logged_at) * 1000)::bigint, g.lock_mode,
-                         g.object_text, g.waited_ms)),
-           g.stored_kind, g.logged_at, g.pid::integer, g.session_id, g.code, g.user_name, g.database_name, g.application_name,
+      waited_ms, detail, statement, context, source, stored_at, handled, standing, proof)
+    SELECT g.record_hash, g.stored_kind, g.logged_at, g.pid::integer, g.session_id, g.code, g.user_name, g.database_name, g.application_name,
            g.client, g.lock_mode, o.lock_type, g.object_text, o.database_oid, o.relation_oid, o.page, o.tuple,
-           o.transactionid, g.waited_ms, g.stored_detail, g.statement, g.context, p_source, clock_timestamp(), true
-      FROM g LEFT JOIN o ON o.object_text = g.object_text
+           o.transactionid, g.waited_ms, g.stored_detail, g.statement, g.context, p_source, clock_timestamp(), true,
+           g.standing, CASE WHEN g.standing = 'proven' THEN 'code' END
+      FROM (SELECT DISTINCT ON (h.record_hash) h.record_hash, g.*
+              FROM g CROSS JOIN LATERAL (
+                SELECT md5(concat_ws('|', g.stored_kind, g.pid::integer, floor(extract(epoch FROM g.logged_at) * 1000)::bigint, g.lock_mode,
+                                     g.object_text, g.waited_ms)) AS record_hash) h
+             ORDER BY h.record_hash, g.n) g LEFT JOIN o ON o.object_text = g.object_text
      ORDER BY g.n
-    ON CONFLICT (record_hash) DO NOTHING
+    -- what was only claimed and now stands where it proves itself is as it stands there
+    ON CONFLICT (record_hash) DO UPDATE
+      SET standing = EXCLUDED.standing, proof = EXCLUDED.proof, sqlstate = EXCLUDED.sqlstate, session_id = EXCLUDED.session_id,
+          user_name = EXCLUDED.user_name, database_name = EXCLUDED.database_name, application_name = EXCLUDED.application_name,
+          client = EXCLUDED.client, detail = EXCLUDED.detail, statement = EXCLUDED.statement, context = EXCLUDED.context
+      WHERE k.standing = 'claimed' AND EXCLUDED.standing = 'proven'
     RETURNING 1)
   SELECT (SELECT count(*) FROM stored)::integer, (SELECT max(g.logged_at) FROM g),
          (SELECT array_agg(x.raw ORDER BY x.n) FROM (SELECT l.n, l.raw FROM left_over l

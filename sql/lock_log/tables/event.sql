@@ -28,6 +28,15 @@ CREATE TABLE IF NOT EXISTS lock_log.event (
     deadlock_event_hk bytea,
     handled           boolean NOT NULL DEFAULT true
 );
+DO $standing$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = 'lock_log.event'::pg_catalog.regclass AND a.attname = 'standing' AND NOT a.attisdropped) THEN
+    ALTER TABLE lock_log.event ADD COLUMN standing text, ADD COLUMN proof text;
+    UPDATE lock_log.event e SET standing = 'claimed' WHERE pg_catalog.strpos(e.context, 'RAISE') > 0;
+  END IF;
+END
+$standing$;
 CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_unhandled ON lock_log.event (logged_at) WHERE NOT handled;
@@ -41,5 +50,9 @@ COMMENT ON COLUMN lock_log.event.waited_ms IS 'Milliseconds waited when the line
 COMMENT ON COLUMN lock_log.event.detail IS
     'For a deadlock its edges and statements; for a wait the holders and the queue, as PostgreSQL wrote them.';
 COMMENT ON COLUMN lock_log.event.handled IS 'false: a deadlock that has not been merged into an event yet.';
+COMMENT ON COLUMN lock_log.event.standing IS
+    'proven, or claimed: whoever can run a statement could have written it. NULL: recorded by an earlier release, which did not tell; counts as proven.';
+COMMENT ON COLUMN lock_log.event.proof IS
+    'What proves it: code (csvlog or jsonlog), sampling (a look saw the cycle), counter (its database counted it). NULL while it is claimed.';
 GRANT SELECT ON lock_log.event TO lock_monitoring_role;
 GRANT SELECT, INSERT, UPDATE, DELETE ON lock_log.event TO lock_vault_owner;
