@@ -17,6 +17,7 @@ BEGIN;
 \ir prerequisites/expected.sql
 \ir prerequisites/check_names.sql
 \ir prerequisites/remember_text.sql
+\ir prerequisites/remember_endings.sql
 \ir prerequisites/drop_outdated.sql
 
 \echo 'One Vault lock monitor, step 8: settings'
@@ -134,6 +135,7 @@ BEGIN;
 \ir lock_engine/knows_tenant.sql
 \ir lock_engine/check_tenant.sql
 \ir lock_engine/duration_steps.sql
+\ir lock_engine/waits_not_served.sql
 \ir lock_engine/store_locks.sql
 \ir lock_engine/store_sessions.sql
 \ir lock_engine/store_kept.sql
@@ -368,6 +370,7 @@ BEGIN;
 \ir grants/session_settings.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/readable_rows.sql
+\ir prerequisites/proven_endings.sql
 \ir prerequisites/system_tenant.sql
 \ir prerequisites/read_tenants.sql
 \ir prerequisites/restore_site_grants.sql

@@ -100,7 +100,7 @@ class LockActivityAdmin(TextAware):
             "Who",
             {"fields": ("pid", "user", "application", "tenant", "client_addr", "database", "backend_start")},
         ),
-        ("Blocked by", {"fields": ("blockers", "soft", "roots", "then")}),
+        ("Blocked by", {"fields": ("blockers", "soft", "roots", "blockers_as_of", "then")}),
         (
             "Statement",
             {"fields": ("statement", "query_truncated", "query_start", "transaction_start", "session_state")},
@@ -169,6 +169,20 @@ class LockActivityAdmin(TextAware):
     @admin.display(description="root blockers")
     def roots(self, row: LockActivity) -> str:
         return nodes_in_words(row.root_nodes)
+
+    @admin.display(description="blockers as of")
+    def blockers_as_of(self, row: LockActivity) -> SafeString | str:
+        if row.lock_granted:
+            return ""
+        if row.queue_position is None or row.queue_position == 1:
+            return words.moment(row.load_date)
+        return format_html(
+            "{}: of equivalent waiters in a queue only the first one's row is written again when its blockers"
+            " change. This one stood at place {} and keeps the blockers that it had then; the tree shows"
+            " those of any moment.",
+            words.moment(row.load_date),
+            row.queue_position,
+        )
 
     @admin.display(description="the tree then")
     def then(self, row: LockActivity) -> SafeString:

@@ -6,6 +6,8 @@
 -- p_unseen_since: nobody has looked since then. What is not there any more, or cannot be proven to be the same lock of the
 -- same transaction (and the same wait), ended somewhere between: its row ends with the last sight, ended_by is now.
 -- lock_engine.store_locks_seen is made of this text, for a look that was kept (store_kept.sql).
+-- A wait was cancelled only where the door did that, or what it waited for is still in the way (waits_not_served.sql); a failed transaction
+-- does not tell whether it failed in its wait or after it, so that is unknown.
 -- A row never ends before it began, and never begins before the one that it replaces ended, wherever the clock was set.
 CREATE OR REPLACE FUNCTION lock_engine.store_locks(
   p_now timestamptz, p_min_age interval, p_everything boolean, p_own_pids integer[], p_anyone_waits boolean,
@@ -223,7 +225,8 @@ BEGIN
     SELECT x.query, lock_engine.query_fingerprint(x.query) AS fingerprint
       FROM (SELECT DISTINCT s.query FROM timed t JOIN s ON s.pid = t.pid WHERE t.matters AND s.query IS NOT NULL) x),
   door AS MATERIALIZED (
-    SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
+    SELECT a.target_pid, a.target_backend_start, bool_or(a.action = 'terminate') AS terminated,
+           max(a.logged_at) FILTER (WHERE a.action = 'cancel') AS cancelled_at
       FROM lock_admin.action_log a
      WHERE a.step = 'signal' AND a.logged_at BETWEEN p_now - interval '10 minutes' AND p_now + interval '1 second'
      GROUP BY a.target_pid, a.target_backend_start),
@@ -237,7 +240,7 @@ BEGIN
              WHEN f.just_granted AND f.proven THEN 'granted'
              WHEN f.proven THEN NULL
              WHEN o.load_date < v_restarted THEN 'server restarted'
-             WHEN s.pid IS NULL AND 'terminate' = ANY (d.actions) THEN 'terminated'
+             WHEN s.pid IS NULL AND d.terminated THEN 'terminated'
              WHEN p_unseen_since IS NOT NULL THEN 'unknown'
              WHEN o.lock_pid = 0 THEN 'released'
              -- a worker ends with its part of the query, and whether it got its lock before nobody knows: the session lives
@@ -246,7 +249,10 @@ BEGIN
                THEN CASE WHEN o.lock_granted THEN 'released' ELSE 'unknown' END
              WHEN s.pid IS NULL THEN 'session gone'
              WHEN o.lock_granted THEN 'released'
-             WHEN s.state = 'idle in transaction (aborted)' OR 'cancel' = ANY (d.actions) THEN 'cancelled'
+             -- the statement that waited, not an earlier one of the session
+             WHEN d.cancelled_at >= o.query_start THEN 'cancelled'
+             -- asked once, and only where some wait is gone; before 'granted': PL/pgSQL may have caught the error
+             WHEN o.lock_activity_hk IN (SELECT n.hk FROM lock_engine.waits_not_served(NULL) AS n (hk)) THEN 'cancelled'
              -- the statement that waited goes on, or has ended without failing its transaction
              WHEN s.query_start = o.query_start AND s.state IN ('active', 'idle in transaction') THEN 'granted'
              ELSE 'unknown' END AS how

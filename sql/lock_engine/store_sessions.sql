@@ -41,7 +41,7 @@ BEGIN
       FROM unnest(p_blockers) g WHERE g.node <> ALL (p_apart)),
   o AS MATERIALIZED (
     SELECT x.blocking_session_hk, x.load_date, x.node, x.session_start_time, x.fingerprint, x.refresh_at,
-           x.transaction_start, x.session_pid
+           x.transaction_start, x.session_pid, x.blocking_since
       FROM lock_monitoring.blocking_session_s x WHERE x.load_end_date IS NULL),
   session AS MATERIALIZED (
     SELECT x.pid, x.backend_start, x.xact_start, x.client_addr, x.backend_type FROM lock_catalog.sessions x),
@@ -61,18 +61,19 @@ BEGIN
         (extract(epoch FROM coalesce(b.blocking_since, p_now)) * 1000000)::bigint) AS bk) k
      WHERE p.unchanged IS NOT TRUE),
   door AS MATERIALIZED (
-    SELECT a.target_pid, a.target_backend_start, array_agg(a.action) AS actions
+    SELECT a.target_pid, a.target_backend_start, bool_or(a.action = 'terminate') AS terminated,
+           max(a.logged_at) FILTER (WHERE a.action = 'cancel') AS cancelled_at
       FROM lock_admin.action_log a
      WHERE a.step = 'signal' AND a.logged_at BETWEEN p_now - interval '10 minutes' AND p_now + interval '1 second'
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
     SELECT o.*, CASE
              WHEN o.load_date < v_restarted THEN 'server restarted'
-             WHEN s.pid IS NULL AND 'terminate' = ANY (d.actions) THEN 'terminated'
+             WHEN s.pid IS NULL AND d.terminated THEN 'terminated'
              WHEN p_unseen_since IS NOT NULL THEN 'unknown'
              WHEN o.node < 0 THEN 'released'
              WHEN s.pid IS NULL THEN 'session gone'
-             WHEN 'cancel' = ANY (d.actions) THEN 'cancelled'
+             WHEN d.cancelled_at >= o.blocking_since THEN 'cancelled'
              WHEN s.xact_start IS NOT DISTINCT FROM o.transaction_start THEN 'waiters gone'
              ELSE 'released' END AS how
       FROM o

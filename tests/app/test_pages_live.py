@@ -15,6 +15,7 @@ from django.utils import timezone
 from lockmon.views import tree
 from lockmon.views.context import Rights
 from lockmon.views.nodes import Node
+from tests.conftest import Connect
 from tests.support import scenes
 from tests.support.people import browser, use_app_login
 from tests.support.sessions import Session
@@ -137,6 +138,32 @@ def test_a_page_shows_the_strict_policy_and_no_inline_code(vault_db: str) -> Non
         page = answer.content.decode()
         assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", page), path
         assert not re.search(r"<[^>]+\s(on[a-z]+|style)=|<style", page), path
+
+
+def test_a_row_in_a_queue_says_as_of_when_its_blockers_are(
+    vault_db: str, session: OpenSession, connect: Connect
+) -> None:
+    """Of equivalent waiters only the first one's row follows its blockers."""
+    vault = connect(vault_db)
+    holder, first, second = session(vault_db), session(vault_db), session(vault_db)
+    holder.run("SELECT pg_advisory_xact_lock(7)")
+    for waiter in (first, second):
+        waiter.start("SELECT pg_advisory_xact_lock(7)")
+        waiter.wait_blocked()
+    vault.execute("SELECT * FROM lock_monitoring.capture_lock_activity()")
+    client = browser("dba")
+    pages = []
+    for waiter in (first, second):
+        row = vault.execute(
+            "SELECT satellite_id FROM lock_monitoring.lock_activity_s"
+            " WHERE lock_pid = %s AND NOT lock_granted",
+            [waiter.pid],
+        ).fetchone()
+        assert row is not None
+        pages.append(client.get(f"/admin/lockmon/lockactivity/{row[0]}/change/").content.decode())
+    said = "stood at place 2 and keeps the blockers that it had then"
+    assert ["lockers as of" in page for page in pages] == [True, True]
+    assert [said in page for page in pages] == [False, True]
 
 
 def crowd(size: int, alike: bool) -> list[Node]:

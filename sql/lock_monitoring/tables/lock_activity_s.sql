@@ -98,7 +98,7 @@ COMMENT ON COLUMN lock_monitoring.lock_activity_s.fingerprint IS
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.refresh_at IS
     'Next moment at which an unchanged row gets a new version, on a geometric scale.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.resolution_action IS
-    'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';
+    'How it ended: granted, released, cancelled (a wait that ended without the lock: cancel, timeout, deadlock), terminated, session gone, server restarted, unknown.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.ended_by IS
     'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between resolution_timestamp (last sight) and this.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.lock_group IS
