@@ -183,7 +183,12 @@ class Exchange(HTTPMessageDelegate):
         if self._whole or not linger:
             self._end()
         else:
-            self._after(limits.LINGER_SECONDS, self._end)
+            self._linger()
+
+    def _linger(self) -> None:
+        """The answer is out, the request still arrives: whoever sends it has nothing more to wait for."""
+        self._server.house.turn(self._visitor, Doing.SENDING_BODY)
+        self._after(limits.LINGER_SECONDS, self._end)
 
     def _drop(self) -> None:
         self._cancel()
@@ -254,7 +259,7 @@ class Exchange(HTTPMessageDelegate):
             elif self._whole:
                 self._end()
             else:
-                self._after(limits.LINGER_SECONDS, self._end)
+                self._linger()
         except wsgi.GoneError:
             self._visitor.stream.close()
         except Exception:

@@ -17,6 +17,10 @@ ALL_CONNECTIONS = 192
 """Connections of all processes together: each may fill its buffer, which makes 9 MB."""
 LEAST_CONNECTIONS = 16
 """Connections of one process, however many there are; with more than 12 processes the sum grows."""
+ACCEPTED_AT_ONCE = 16
+"""Connections that are accepted before those who are connected have their turn again."""
+NO_ROOM_SECONDS = 0.05
+"""After so long a process that has no room for a new connection looks again."""
 
 HEAD_SECONDS = 10.0
 """From the beginning of a connection, or the end of the last answer, to the end of the next head."""

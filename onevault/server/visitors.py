@@ -23,21 +23,24 @@ class Doing(enum.Enum):
 
 class Visitor:
     """One connection. `since`: when it began what it does (monotonic seconds); `kept`: bytes of its body;
-    `read`: seconds for which it has read answers before the one that it reads now."""
+    `read`: seconds for which it has read answers before the one that it reads now; `heard`: what it had
+    sent when it was accepted has been read."""
 
     def __init__(self, stream: IOStream, address: str, port: int, now: float) -> None:
         self.stream, self.address, self.port = stream, address, port
         self.doing, self.since = Doing.SENDING_HEAD, now
         self.kept = 0
         self.read = 0.0
+        self.heard = False
 
 
 class House:
     """All connections of a process, and the bytes of their bodies.
 
-    There is always room for one more: whoever has been sending longest without an end goes first, then
+    There is nearly always room for one more: whoever has been sending longest without an end goes first, then
     whoever has been reading an answer for too long. A request that arrives at once is never the oldest, so
-    that a thousand slow ones do not keep it out. Used by the event loop's thread alone.
+    that a thousand slow ones do not keep it out; nor does anybody go before what he had sent has been read.
+    Used by the event loop's thread alone.
     """
 
     def __init__(
@@ -53,13 +56,19 @@ class House:
         self._forget_the_gone()
         return len(self._visitors)
 
-    def enter(self, stream: IOStream, address: str, port: int) -> Visitor | None:
-        """Let a new connection in; None, with the connection closed, where everybody waits for an answer."""
+    def has_room(self) -> bool:
+        """Whether a new connection can come in now; not while everybody waits for an answer, or reads one."""
         self._forget_the_gone()
-        if len(self._visitors) >= self.most_connections and not self._send_one_away():
-            self.turned_away["no room"] += 1
-            stream.close()
-            return None
+        return len(self._visitors) < self.most_connections or self._dispensable() is not None
+
+    def enter(self, stream: IOStream, address: str, port: int) -> Visitor:
+        """Let a new connection in, where there is room (`has_room`); RuntimeError where there is none."""
+        self._forget_the_gone()
+        if len(self._visitors) >= self.most_connections:
+            leaving = self._dispensable()
+            if leaving is None:
+                raise RuntimeError("no room: ask has_room() before a connection is accepted")
+            self._send_away(leaving)
         visitor = Visitor(stream, address, port, self.clock())
         self._visitors[visitor] = None
         return visitor
@@ -108,19 +117,16 @@ class House:
             self.release(visitor)
             del self._visitors[visitor]
 
-    def _send_one_away(self) -> bool:
+    def _dispensable(self) -> Visitor | None:
+        """Who goes next, where there is no free place."""
         sending = (Doing.SENDING_HEAD, Doing.SENDING_BODY)
-        if free := [one for one in self._visitors if one.doing in sending]:
-            self._send_away(min(free, key=lambda one: one.since))
-            return True
+        if free := [one for one in self._visitors if one.doing in sending and one.heard]:
+            return min(free, key=lambda one: one.since)
         # of all its answers together: one after the other, each read in time, would hold a place for ever
         slow = max(
             (one for one in self._visitors if one.doing is Doing.READING), key=self._reading, default=None
         )
-        if slow is None or self._reading(slow) <= limits.SLOW_READER_SECONDS:
-            return False
-        self._send_away(slow)
-        return True
+        return slow if slow is not None and self._reading(slow) > limits.SLOW_READER_SECONDS else None
 
     def _send_away(self, visitor: Visitor) -> None:
         self.turned_away["made room for others"] += 1

@@ -49,12 +49,14 @@ class Streaming(list[bytes]):
 
 
 class Place:
-    """A server in a thread of this process."""
+    """A server in a thread of this process; `listening`: the socket of others that it shares."""
 
-    def __init__(self, application: Application, **more: Any) -> None:
+    def __init__(self, application: Application, listening: socket.socket | None = None, **more: Any) -> None:
         self.application = application
-        self.port = 0
+        self.listening = listening or socket.create_server((HOST, 0))
+        self.port = int(self.listening.getsockname()[1])
         self.server: Server
+        self.loop: asyncio.AbstractEventLoop
         self._more: dict[str, Any] = {
             "threads": 2,
             "processes": 1,
@@ -66,10 +68,9 @@ class Place:
         assert self._up.wait(30)
 
     async def _run(self) -> None:
-        listening = socket.create_server((HOST, 0))
-        self.port = listening.getsockname()[1]
+        self.loop = asyncio.get_running_loop()
         self.server = Server(self.application, **self._more)
-        self.server.listen_on([listening])
+        self.server.listen_on([self.listening])
         self._up.set()
         while not self._stop.is_set():
             await asyncio.sleep(0.01)

@@ -175,7 +175,7 @@ def test_whoever_reads_a_little_all_the_time_makes_room_too(answers: int) -> Non
                 house.turn(one, Doing.SERVED)
             house.turn(one, Doing.READING)
     newcomer = house.enter(cast(IOStream, Stream()), HOST, 3)
-    assert newcomer is not None
+    assert len(house) == 2 and newcomer in house.present()
     assert readers[0] is not None and readers[0].stream.closed()
     assert readers[1] is not None and not readers[1].stream.closed()
 
