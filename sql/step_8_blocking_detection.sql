@@ -200,7 +200,9 @@ BEGIN;
 \ir lock_log/classify.sql
 \ir lock_log/split.sql
 \ir lock_log/readable_record.sql
+\ir lock_log/written_by_users.sql
 \ir lock_log/standing_of.sql
+\ir lock_log/may_be_event.sql
 \ir lock_log/take_common.sql
 \ir lock_log/take.sql
 \ir lock_log/missing_rights.sql
@@ -211,6 +213,7 @@ BEGIN;
 \ir lock_log/ingest.sql
 \ir lock_log/resume_position.sql
 \ir lock_log/lock_timeouts_between.sql
+\ir lock_log/claimed_between.sql
 \ir lock_engine/tables/deadlock_observation.sql
 \ir lock_engine/tables/deadlock_counter.sql
 \ir lock_engine/tables/deadlock_ledger.sql
@@ -228,6 +231,12 @@ BEGIN;
 \ir lock_engine/logged_participants.sql
 \ir lock_engine/merged_participants.sql
 \ir lock_engine/try_apart.sql
+\ir lock_engine/answers_wait.sql
+\ir lock_engine/is_answered.sql
+\ir lock_engine/caught_participants.sql
+\ir lock_engine/seen_cycle_of.sql
+\ir lock_engine/prove_claims.sql
+\ir lock_engine/claimed_deadlocks.sql
 \ir lock_engine/store_logged_deadlock.sql
 \ir lock_engine/store_logged_deadlocks.sql
 \ir lock_engine/settle_deadlock.sql

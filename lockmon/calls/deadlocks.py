@@ -93,7 +93,7 @@ class Ingested:
     """What lock_log.ingest() made of a piece of a log file. consumed: bytes that need not be sent again.
 
     foreign_zone: an abbreviation among the unreadable times that the given zone does not have then.
-    heads: of stderr, lines that have the prefix.
+    heads: of stderr, lines that have the prefix. claimed: of the records, those that the log only claims.
     """
 
     consumed: int
@@ -101,6 +101,7 @@ class Ingested:
     unreadable: int
     foreign_zone: str | None
     heads: int
+    claimed: int
 
 
 def look_for_deadlocks(cursor: Any) -> Look:
@@ -179,7 +180,7 @@ def ingest_log(
     log_line_prefix, time_zone: as the file was written; None: this server's settings.
     """
     cursor.execute(
-        "SELECT consumed, records, unreadable, foreign_zone, heads"
+        "SELECT consumed, records, unreadable, foreign_zone, heads, claimed"
         " FROM lock_log.ingest(%s, %s, %s, %s, %s, %s, %s)",
         [source, log_format, start, data, at_end, log_line_prefix, time_zone],
     )

@@ -39,6 +39,7 @@ class FileRead:
 
     foreign_zone: an abbreviation among its times that its time zone, as far as is known, does not have.
     heads: of stderr, lines that have the prefix, where there was anything about locks.
+    claimed: of the records, those that nothing proves (lock_log.event.standing).
     """
 
     log_format: str
@@ -48,6 +49,12 @@ class FileRead:
     unreadable: int
     foreign_zone: str | None = None
     heads: int = 0
+    claimed: int = 0
+
+    @property
+    def of_them(self) -> str:
+        """What follows "3 new records about locks" where nothing proves some of them."""
+        return f", {self.claimed} of them claimed," if self.claimed else ""
 
     @property
     def fits(self) -> bool:
@@ -58,6 +65,12 @@ class FileRead:
 def remarks(read: FileRead, prefix_way: str, zone_way: str) -> list[str]:
     """What did not fit the file, a sentence each; the ways: how to say its prefix and its zone there."""
     said = []
+    if read.claimed:
+        said.append(
+            "Claimed: whoever may run statements can write the same into a stderr log, so such records are"
+            " shown and counted nowhere until something else proves them; the csvlog or jsonlog of that"
+            " server proves itself."
+        )
     if not read.fits:
         lines = read.heads + read.unreadable
         said.append(
@@ -152,7 +165,7 @@ def read_stream(
     if stream.seek(0, 2) < start:
         start = 0
     position, size = start, PIECE
-    records = unreadable = heads = 0
+    records = unreadable = heads = claimed = 0
     foreign_zone = None
     while True:
         stream.seek(position)
@@ -165,6 +178,7 @@ def read_stream(
         records += taken.records
         unreadable += taken.unreadable
         heads += taken.heads
+        claimed += taken.claimed
         foreign_zone = foreign_zone or taken.foreign_zone
         position += taken.consumed
         if at_end:
@@ -177,4 +191,4 @@ def read_stream(
                 size *= 2
         else:
             size = PIECE
-    return FileRead(chosen, start, position - start, records, unreadable, foreign_zone, heads)
+    return FileRead(chosen, start, position - start, records, unreadable, foreign_zone, heads, claimed)

@@ -50,7 +50,7 @@ def told(name: str, read: FileRead, new: int) -> str:
     """Return what an import came to, in one sentence."""
     text = (
         f"{words.one_line(name, 80)} ({read.log_format}): {words.some(read.records, 'new record')} about"
-        f" locks in {read.read:,} bytes, {words.some(new, 'new deadlock')} in the history"
+        f" locks{read.of_them} in {read.read:,} bytes, {words.some(new, 'new deadlock')} in the history"
     )
     if read.start:
         text += f"; read on from byte {read.start:,}, where the last import of it ended"

@@ -18,7 +18,6 @@ DECLARE
   -- a cycle before this in the same transaction has its rows placed last of all, and ours with them
   v_own boolean := lock_engine.unplaced_since() IS NULL;
   v_new integer := 0;
-  v_taken integer := 0;
   v_failed text[] := '{}';
   v_part text;
   v_some record;
@@ -37,17 +36,21 @@ BEGIN
       BEGIN
         CASE v_part
           WHEN 'server log' THEN
-            v_taken := lock_log.read_server_log();
+            PERFORM lock_log.read_server_log();
           WHEN 'deadlock counters' THEN
             PERFORM lock_engine.count_deadlocks();
           WHEN 'logged deadlocks' THEN
-            IF (v_taken > 0 OR EXISTS (SELECT FROM lock_engine.part_state p WHERE p.part = v_part AND p.failures_in_a_row > 0))
-               AND EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled) THEN
-              PERFORM lock_engine.defer_keys(v_began);
-              SELECT x.* INTO v_some FROM lock_engine.store_logged_deadlocks() x;
-              v_new := v_new + v_some.stored;
-              IF v_some.failed THEN
-                v_failed := array_append(v_failed, v_part);
+            IF EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled) THEN
+              IF EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled AND e.standing = 'claimed') THEN
+                PERFORM lock_engine.prove_claims();
+              END IF;
+              IF EXISTS (SELECT FROM lock_log.event e WHERE NOT e.handled AND e.standing IS DISTINCT FROM 'claimed') THEN
+                PERFORM lock_engine.defer_keys(v_began);
+                SELECT x.* INTO v_some FROM lock_engine.store_logged_deadlocks() x;
+                v_new := v_new + v_some.stored;
+                IF v_some.failed THEN
+                  v_failed := array_append(v_failed, v_part);
+                END IF;
               END IF;
             END IF;
           WHEN 'deadlock ledger' THEN
@@ -75,13 +78,13 @@ BEGIN
           PERFORM lock_engine.part_failed(v_part, SQLSTATE, v_message);
       END;
     END LOOP;
+    IF EXISTS (SELECT FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
+      PERFORM lock_engine.part_ok(x.part) FROM unnest(c_parts) x (part) WHERE x.part <> ALL (v_failed);
+    END IF;
   EXCEPTION
     WHEN lock_not_available THEN
       RETURN NULL;
   END;
-  IF EXISTS (SELECT FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0) THEN
-    PERFORM lock_engine.part_ok(x.part) FROM unnest(c_parts) x (part) WHERE x.part <> ALL (v_failed);
-  END IF;
   IF v_own AND lock_engine.unplaced_since() IS NOT NULL THEN
     PERFORM lock_engine.place_rows();
   END IF;

@@ -10,6 +10,11 @@ DECLARE
   v_order text;
   v_key text;
 BEGIN
+  IF EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE x ? 'caught')
+     AND EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE NOT x ? 'blocked_by') THEN
+    RETURN 'Nothing can be concluded about the ring: the application caught the error, so that it is not in the log. Where it is a retry, '
+      'let the handler raise it again (RAISE) when it gives up, or watch: the loop sees rings while they live.';
+  END IF;
   WITH m AS (
     SELECT (x.e ->> 'pid') AS pid, x.e ->> 'blocked_by' AS blocked_by, x.e ->> 'wanted_mode' AS mode, x.e ->> 'lock_type' AS type,
            coalesce(x.e ->> 'table', lock_engine.statement_table(x.e ->> 'query')) AS table_name, x.e ->> 'table' AS sure_table,

@@ -45,7 +45,7 @@ BEGIN
                                         p_event.detail -> 'statements' ->> d.pid::text) AS text) q
     LEFT JOIN LATERAL (
       SELECT v.* FROM lock_log.event v
-       WHERE v.pid = d.pid AND v.kind IN ('waiting', 'deadlock_wait') AND v.object_text = d.object AND v.lock_mode = d.mode
+       WHERE v.pid = d.pid AND v.kind IN ('waiting', 'deadlock_wait') AND v.standing IS DISTINCT FROM 'claimed' AND v.object_text = d.object AND v.lock_mode = d.mode
          AND v.logged_at BETWEEN p_event.logged_at - interval '1 day' AND p_event.logged_at + interval '1 second'
        ORDER BY v.logged_at DESC, v.waited_ms DESC LIMIT 1) w ON true
     LEFT JOIN lock_catalog.sessions s ON s.pid = d.pid AND s.backend_start < p_event.logged_at AND s.database_name = p_event.database_name

@@ -24,6 +24,9 @@ DECLARE
   v_diff bytea;
   v_similar integer;
   v_today integer;
+  v_caught boolean := EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE x ? 'caught');
+  -- of a caught one the log has the victim's wait only; a look may have the ring
+  v_ring boolean := NOT EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE NOT x ? 'blocked_by');
   e jsonb;
   v_lock_bk text;
   v_lock_hk bytea;
@@ -50,6 +53,9 @@ BEGIN
   v_unknown := array_remove(ARRAY[
     CASE WHEN p_victim IS NULL THEN 'victim: nothing shows which session was ended' END,
     CASE WHEN cardinality(v_pids) < 2 THEN 'participants: the log has no DETAIL (log_error_verbosity)' END,
+    CASE WHEN v_caught AND NOT v_ring THEN 'ring: caught by the application, so that PostgreSQL logged only what the victim waited for and who held it' END,
+    CASE WHEN EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE x ? 'texts_claimed')
+         THEN 'who took part and their statements, for certain: stderr has them, in which whoever may run statements can write; the counter proves the deadlock alone' END,
     CASE WHEN v_closed IS NULL THEN 'duration: not known since when each one waited' END,
     (SELECT 'row: not shown for the wait' || CASE count(*) WHEN 1 THEN ' of ' ELSE 's of ' END || string_agg(x ->> 'pid', ', ')
        FROM jsonb_array_elements(p_participants) x WHERE x ->> 'lock_type' = 'transactionid' AND NOT x ? 'tuple' HAVING count(*) > 0),
@@ -86,7 +92,9 @@ BEGIN
   VALUES (v_hk, v_now, NULL, v_diff, p_at, v_id, v_pids,
     ARRAY(SELECT x ->> 'query' FROM jsonb_array_elements(p_participants) WITH ORDINALITY y(x, n) ORDER BY n),
     ARRAY(SELECT x ->> 'user' FROM jsonb_array_elements(p_participants) WITH ORDINALITY y(x, n) ORDER BY n),
-    p_victim, v_victim_query, 'statement of the victim cancelled',
+    p_victim, v_victim_query,
+    CASE WHEN NOT v_caught THEN 'statement of the victim cancelled' WHEN v_ring THEN 'caught by the application'
+         ELSE 'caught by the application; ring not logged' END,
     CASE WHEN v_closed IS NOT NULL THEN greatest(0, extract(epoch FROM p_at - v_closed) * 1000)::integer END,
     (SELECT array_agg(DISTINCT coalesce(x ->> 'table', lock_engine.statement_table(x ->> 'query')))
        FILTER (WHERE coalesce(x ->> 'table', lock_engine.statement_table(x ->> 'query')) IS NOT NULL) FROM jsonb_array_elements(p_participants) x),

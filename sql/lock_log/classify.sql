@@ -1,5 +1,5 @@
 -- What a record says about locks, NULL if nothing. The code decides where there is one; lines of log_lock_waits carry
--- 00000, so their words do. Records that a RAISE wrote are nobody's deadlock, whatever code they carry.
+-- 00000, so their words do. Who wrote it is not judged here (lock_log.standing_of).
 CREATE OR REPLACE FUNCTION lock_log.classify(
   p_sqlstate text, p_message text, p_detail text, p_context text, p_pid integer,
   OUT kind text, OUT lock_mode text, OUT object_text text, OUT waited_ms numeric, OUT detail jsonb)
@@ -10,9 +10,6 @@ AS $$
 DECLARE
   v_match text[];
 BEGIN
-  IF split_part(coalesce(p_context, ''), E'\n', 1) ~ '^PL/pgSQL.* RAISE$' THEN
-    RETURN;
-  END IF;
   IF p_sqlstate = '40P01' OR (p_sqlstate IS NULL AND p_message = 'deadlock detected') THEN
     detail := lock_log.parse_deadlock(p_detail);
     IF detail IS NULL AND p_message <> 'deadlock detected' AND p_detail IS NOT NULL THEN

@@ -1,7 +1,7 @@
 -- The way in for files that a client reads: a local path, an upload. For lock_admin_role, because it adds to the history.
 CREATE OR REPLACE FUNCTION lock_log.ingest(
   p_source text, p_format text, p_start bigint, p_data bytea, p_at_end boolean, p_log_line_prefix text DEFAULT NULL, p_time_zone text DEFAULT NULL,
-  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT foreign_zone text, OUT heads integer)
+  OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT foreign_zone text, OUT heads integer, OUT claimed integer)
 LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
@@ -10,6 +10,7 @@ AS $$
 DECLARE
   v_prefix text := coalesce(p_log_line_prefix, current_setting('log_line_prefix'));
   v_zone text := coalesce(p_time_zone, current_setting('log_timezone'));
+  v_last bigint := (SELECT max(e.event_id) FROM lock_log.event e);
   t record;
 BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
@@ -43,15 +44,18 @@ BEGIN
   END IF;
   -- whose they are may be locked, or not known yet
   PERFORM lock_engine.defer_keys(clock_timestamp());
+  PERFORM lock_engine.prove_claims();
   PERFORM lock_engine.store_logged_deadlocks();
   PERFORM lock_engine.place_rows();
+  claimed := (SELECT count(*) FROM lock_log.event e
+               WHERE e.event_id > coalesce(v_last, 0) AND e.source = 'file:' || p_source AND e.standing = 'claimed');
 END
 $$;
 COMMENT ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) IS
   'Takes a piece of a log file that begins at byte p_start of p_source. p_at_end: the file ends here. Returns the bytes '
   'consumed (send the rest again with what follows), records newly stored, records of no known form, and a zone''s abbreviation in them '
   'that p_time_zone (NULL: this server''s log_timezone) does not have at that moment; '
-  'heads: of stderr, the lines that have the prefix. Needs lock_admin_role.';
+  'heads: of stderr, the lines that have the prefix; claimed: how many of the new records the log only claims (lock_log.event.standing). Needs lock_admin_role.';
 ALTER FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) OWNER TO lock_vault_owner;
 REVOKE ALL ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) TO lock_admin_role;

@@ -79,7 +79,7 @@ BEGIN
         k.waited_ms, k.detail, r.statement, r.context,
         CASE WHEN k.kind = 'deadlock' THEN left(concat_ws(E'\n', r.severity || ': ' || r.message, 'DETAIL: ' || r.detail,
           'CONTEXT: ' || r.context, 'STATEMENT: ' || r.statement), 20000) END,
-        p_source, clock_timestamp(), k.kind <> 'deadlock', v_standing, CASE WHEN v_standing = 'proven' THEN 'code' END)
+        p_source, clock_timestamp(), NOT lock_log.may_be_event(k.kind, r.context), v_standing, CASE WHEN v_standing = 'proven' THEN 'code' END)
       -- what was only claimed and now stands where it proves itself is as it stands there
       ON CONFLICT (record_hash) DO UPDATE
         SET standing = EXCLUDED.standing, proof = EXCLUDED.proof, sqlstate = EXCLUDED.sqlstate, session_id = EXCLUDED.session_id,

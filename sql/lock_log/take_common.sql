@@ -50,7 +50,6 @@ BEGIN
                   OR f.at !~ '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^ ]+$' OR f.pid IS NULL OR f.at IS NULL OR f.code IS NULL
                   OR f.code = '40P01' THEN 'other'
              WHEN f.code NOT IN ('55P03', '57014') AND NOT (f.code = '00000' AND f.message LIKE 'process %') THEN NULL
-             WHEN split_part(coalesce(f.context, ''), E'\n', 1) ~ '^PL/pgSQL.* RAISE$' THEN NULL
              WHEN f.code = '55P03' THEN CASE WHEN f.message LIKE 'could not obtain lock%' THEN 'not_available' ELSE 'lock_timeout' END
              WHEN f.code = '57014' THEN 'cancelled'
              ELSE 'wait' END AS kind,
@@ -111,7 +110,8 @@ BEGIN
       waited_ms, detail, statement, context, source, stored_at, handled, standing, proof)
     SELECT g.record_hash, g.stored_kind, g.logged_at, g.pid::integer, g.session_id, g.code, g.user_name, g.database_name, g.application_name,
            g.client, g.lock_mode, o.lock_type, g.object_text, o.database_oid, o.relation_oid, o.page, o.tuple,
-           o.transactionid, g.waited_ms, g.stored_detail, g.statement, g.context, p_source, clock_timestamp(), true,
+           o.transactionid, g.waited_ms, g.stored_detail, g.statement, g.context, p_source, clock_timestamp(),
+           NOT lock_log.may_be_event(g.stored_kind, g.context),
            g.standing, CASE WHEN g.standing = 'proven' THEN 'code' END
       FROM (SELECT DISTINCT ON (h.record_hash) h.record_hash, g.*
               FROM g CROSS JOIN LATERAL (
@@ -123,7 +123,8 @@ BEGIN
     ON CONFLICT (record_hash) DO UPDATE
       SET standing = EXCLUDED.standing, proof = EXCLUDED.proof, sqlstate = EXCLUDED.sqlstate, session_id = EXCLUDED.session_id,
           user_name = EXCLUDED.user_name, database_name = EXCLUDED.database_name, application_name = EXCLUDED.application_name,
-          client = EXCLUDED.client, detail = EXCLUDED.detail, statement = EXCLUDED.statement, context = EXCLUDED.context
+          client = EXCLUDED.client, detail = EXCLUDED.detail, statement = EXCLUDED.statement, context = EXCLUDED.context,
+          handled = EXCLUDED.handled OR k.deadlock_event_hk IS NOT NULL
       WHERE k.standing = 'claimed' AND EXCLUDED.standing = 'proven'
     RETURNING 1)
   SELECT (SELECT count(*) FROM stored)::integer, (SELECT max(g.logged_at) FROM g),

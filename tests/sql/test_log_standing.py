@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from lockmon.install import install
 from tests.conftest import Connect
 from tests.sql.test_log_parser import DETAIL, Ingest, csv, ingest
 
@@ -81,3 +82,31 @@ def test_a_claimed_record_is_as_the_proven_one_says_once_that_is_read(
     assert {k: v for k, v in still.items() if k != "stored_at"} == {
         k: v for k, v in proven.items() if k != "stored_at"
     }
+
+
+def test_rows_of_an_earlier_release_count_unless_a_user_wrote_them(vault_db: str, connect: Connect) -> None:
+    dba = connect(vault_db)
+    dba.execute("ALTER TABLE lock_log.event DROP COLUMN standing, DROP COLUMN proof, DROP COLUMN there_at")
+    for number, context in enumerate([None, "PL/pgSQL function f() line 1 at RAISE"]):
+        dba.execute(
+            "INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, context, source, stored_at)"
+            " VALUES (%s, 'lock_timeout', '2026-11-22 03:12:41Z', %s, %s, 'server', now())",
+            [str(number), number, context],
+        )
+    dba.execute("ALTER TABLE lock_log.event DROP COLUMN ledger_id")
+    install(vault_db, again=True)
+    rows = dba.execute("SELECT pid, standing, proof FROM lock_log.event ORDER BY pid").fetchall()
+    assert rows == [(0, None, None), (1, "claimed", None)]
+    dba.execute(
+        "INSERT INTO lock_log.state (state_id, state, readable, since, last_read_at)"
+        " VALUES (1, 'log readable', true, now(), now()) ON CONFLICT DO NOTHING"
+    )
+    between = "SELECT lock_log.lock_timeouts_between('2026-11-22', '2026-11-23')"
+    assert dba.execute(between).fetchone() == (1,)
+    dba.execute("DELETE FROM lock_log.event WHERE pid = 0")
+    assert dba.execute(between).fetchone() == (None,), "there is one, perhaps: that is not none"
+    assert dba.execute(
+        "SELECT lock_log.claimed_between('lock_timeout', '2026-11-22', '2026-11-23')"
+    ).fetchone() == (1,)
+    dba.execute("DELETE FROM lock_log.event")
+    assert dba.execute(between).fetchone() == (0,)

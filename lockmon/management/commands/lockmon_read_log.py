@@ -44,7 +44,8 @@ class Command(VaultCommand):
         except LogFileError as error:
             raise CommandError(str(error), returncode=EXIT_ERROR) from error
         lines = [
-            f"{read.records} new records about locks in {read.read:,} bytes of {read.log_format}"
+            f"{read.records} new records about locks{read.of_them} in {read.read:,} bytes of"
+            f" {read.log_format}"
             f"{f', read on from byte {read.start:,}' if read.start else ''}."
         ]
         if read.unreadable:

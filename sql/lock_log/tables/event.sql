@@ -37,9 +37,19 @@ BEGIN
   END IF;
 END
 $standing$;
+DO $claims$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = 'lock_log.event'::pg_catalog.regclass AND a.attname = 'there_at' AND NOT a.attisdropped) THEN
+    ALTER TABLE lock_log.event ADD COLUMN there_at timestamptz, ADD COLUMN ledger_id bigint;
+  END IF;
+END
+$claims$;
 CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_unhandled ON lock_log.event (logged_at) WHERE NOT handled;
+CREATE INDEX IF NOT EXISTS idx_event_claimed ON lock_log.event (logged_at)
+  WHERE standing = 'claimed' AND deadlock_event_hk IS NULL AND kind IN ('deadlock', 'deadlock_wait');
 
 COMMENT ON TABLE lock_log.event IS
     'What the server log says about locks: deadlocks, waits, timeouts, cancelled waits. Nothing else of the log is kept.';
@@ -49,10 +59,14 @@ COMMENT ON COLUMN lock_log.event.record_hash IS 'Equal for the same record whate
 COMMENT ON COLUMN lock_log.event.waited_ms IS 'Milliseconds waited when the line was written (log_lock_waits); exact for acquired.';
 COMMENT ON COLUMN lock_log.event.detail IS
     'For a deadlock its edges and statements; for a wait the holders and the queue, as PostgreSQL wrote them.';
-COMMENT ON COLUMN lock_log.event.handled IS 'false: a deadlock that has not been merged into an event yet.';
+COMMENT ON COLUMN lock_log.event.handled IS 
+    'false: a deadlock (or a wait that ended in one) that has not been merged into an event yet, or a claimed one that waits for its proof.';
 COMMENT ON COLUMN lock_log.event.standing IS
     'proven, or claimed: whoever can run a statement could have written it. NULL: recorded by an earlier release, which did not tell; counts as proven.';
 COMMENT ON COLUMN lock_log.event.proof IS
     'What proves it: code (csvlog or jsonlog), sampling (a look saw the cycle), counter (its database counted it). NULL while it is claimed.';
+COMMENT ON COLUMN lock_log.event.there_at IS
+    'Of a claimed deadlock: when its session was last seen in the same transaction. The counter may not move before that ends.';
+COMMENT ON COLUMN lock_log.event.ledger_id IS 'The line of lock_engine.deadlock_ledger that proves it (proof counter).';
 GRANT SELECT ON lock_log.event TO lock_monitoring_role;
 GRANT SELECT, INSERT, UPDATE, DELETE ON lock_log.event TO lock_vault_owner;
