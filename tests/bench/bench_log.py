@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import resource
 import statistics
 import sys
@@ -32,7 +31,7 @@ from typing import Any
 import psycopg
 
 from tests.support import recordings, vaults
-from tests.support.log_render import DEFAULT, Record, Renderer
+from tests.support.log_render import DEFAULT, Record, Renderer, write_csv, write_json
 from tests.support.servers import Server, throwaway
 
 MB = 1024 * 1024
@@ -80,50 +79,16 @@ def as_stderr(made: list[Record], language: str) -> bytes:
     return Renderer(PREFIX, DEFAULT, recordings.load(language).words).text(made).encode()
 
 
-def as_csv(made: list[Record]) -> bytes:
-    """The records as csvlog."""
-    numbers = {3, 6, 10, 17, 20, 24, 25}
-
-    def field(number: int, value: str) -> str:
-        return value if number in numbers or not value else '"' + value.replace('"', '""') + '"'
-
-    lines = []
-    for record in made:
-        values = list(vars(record).values())
-        lines.append(",".join([values[0], *(field(i, v) for i, v in enumerate(values) if i)]) + "\n")
-    return "".join(lines).encode()
-
-
-def as_json(made: list[Record]) -> bytes:
-    """The records as jsonlog, of the keys that are read."""
-    lines = []
-    for r in made:
-        fields = {
-            name: getattr(r, ours)
-            for name, ours in (
-                ("timestamp", "at"), ("user", "user"), ("dbname", "database"), ("remote_host", "connection"),
-                ("session_id", "session"), ("ps", "ps"), ("session_start", "session_start"), ("vxid", "vxid"),
-                ("error_severity", "severity"), ("state_code", "sqlstate"), ("message", "message"),
-                ("detail", "detail"), ("hint", "hint"), ("context", "context"), ("statement", "statement"),
-                ("application_name", "application"), ("backend_type", "backend_type"),
-            )
-        } | {"pid": int(r.pid), "line_num": int(r.line), "txid": int(r.txid), "query_id": 0}  # fmt: skip
-        if r.sqlstate == "00000":
-            del fields["state_code"]
-        lines.append(json.dumps({k: v for k, v in fields.items() if v != ""}, ensure_ascii=False) + "\n")
-    return "".join(lines).encode()
-
-
 def logs(size: int) -> list[Log]:
     """What the table compares; the first is 1."""
     plain, wordy = records("en", PLAIN, 0, size), records("en", WORDY, 0, size)
     locks = records("en", PLAIN, 100, size)
     made = [
-        Log("csvlog, ordinary", "csvlog", as_csv(plain)),
-        Log("csvlog, words", "csvlog", as_csv(wordy)),
-        Log("csvlog, 1 % locks", "csvlog", as_csv(locks)),
-        Log("jsonlog, ordinary", "jsonlog", as_json(plain)),
-        Log("jsonlog, 1 % locks", "jsonlog", as_json(locks)),
+        Log("csvlog, ordinary", "csvlog", write_csv(plain)),
+        Log("csvlog, words", "csvlog", write_csv(wordy)),
+        Log("csvlog, 1 % locks", "csvlog", write_csv(locks)),
+        Log("jsonlog, ordinary", "jsonlog", write_json(plain)),
+        Log("jsonlog, 1 % locks", "jsonlog", write_json(locks)),
         Log("stderr, ordinary", "stderr", as_stderr(plain, "en"), PREFIX),
         Log("stderr, words", "stderr", as_stderr(wordy, "en"), PREFIX),
         Log("stderr, 1 % locks", "stderr", as_stderr(locks, "en"), PREFIX),
@@ -255,7 +220,7 @@ def whole_file(dsn: str, size: int) -> None:
 
     lock_records = records("en", PLAIN, 100, MB)
     for label, piece, form, prefix in (
-        ("csvlog", as_csv(lock_records), "csvlog", None),
+        ("csvlog", write_csv(lock_records), "csvlog", None),
         ("stderr", as_stderr(lock_records, "en"), "stderr", PREFIX),
     ):
         with tempfile.NamedTemporaryFile() as file, psycopg.connect(dsn) as connection:

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from tests.support import log_scenes, recordings
-from tests.support.log_play import DATABASE, Player, prepare
+from tests.support.log_play import DATABASE, Player, prepared
 from tests.support.log_render import DEFAULT, TERSE, VERBOSE, Renderer, read_csv
 from tests.support.poll import poll
 from tests.support.servers import Server
@@ -45,12 +45,11 @@ def test_what_was_recorded_is_rendered_letter_by_letter(language: str) -> None:
 @pytest.fixture(scope="module")
 def played(server: Server) -> Iterator[str]:
     """The database of the play on the server of the tests, whose settings are as before at the end."""
-    prepare(server)
-    yield DATABASE
+    with prepared(server):
+        yield DATABASE
     for name in ("log_line_prefix", "log_error_verbosity"):
         server.execute(f"ALTER SYSTEM RESET {name}")
     server.execute("SELECT pg_reload_conf()")
-    server.drop_database(DATABASE)
 
 
 def _file(server: Server, form: str) -> Path:

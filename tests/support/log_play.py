@@ -6,10 +6,11 @@ PATIENT ones never do. So what the log must hold is known beforehand, whatever t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,15 @@ def prepare(server: Server) -> None:
                 ).format(sql.Identifier(name))
             )
         connection.execute("CREATE SCHEMA seen")
+
+
+@contextlib.contextmanager
+def prepared(server: Server) -> Iterator[None]:
+    """As `prepare`, and gone at the end."""
+    try:
+        prepare(server)
+        yield
+    finally:
+        server.drop_database(DATABASE)
+        for user in USERS[:2]:
+            server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(user)).as_string())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -57,6 +58,40 @@ def read_csv(data: bytes) -> list[Record]:
     """The records of a csvlog of PostgreSQL 13 or later, in their order."""
     rows = csv.reader(io.StringIO(data.decode(), newline=""))
     return [Record(*(row + [""] * (26 - len(row)))) for row in rows]
+
+
+def write_csv(records: Iterable[Record]) -> bytes:
+    """The records as csvlog of PostgreSQL 14 or later; an empty text is none."""
+    bare = {3, 5, 6, 8, 9, 10, 11, 12, 17, 20, 24, 25}
+
+    def field(number: int, value: str) -> str:
+        return value if number in bare or not value else '"' + value.replace('"', '""') + '"'
+
+    lines = []
+    for record in records:
+        values = list(vars(record).values())
+        lines.append(",".join([values[0], *(field(i, v) for i, v in enumerate(values) if i)]) + "\n")
+    return "".join(lines).encode()
+
+
+def write_json(records: Iterable[Record]) -> bytes:
+    """The records as jsonlog, of the keys that are read."""
+    lines = []
+    for r in records:
+        fields = {
+            name: getattr(r, ours)
+            for name, ours in (
+                ("timestamp", "at"), ("user", "user"), ("dbname", "database"), ("remote_host", "connection"),
+                ("session_id", "session"), ("ps", "ps"), ("session_start", "session_start"), ("vxid", "vxid"),
+                ("error_severity", "severity"), ("state_code", "sqlstate"), ("message", "message"),
+                ("detail", "detail"), ("hint", "hint"), ("context", "context"), ("statement", "statement"),
+                ("application_name", "application"), ("backend_type", "backend_type"),
+            )
+        } | {"pid": int(r.pid), "line_num": int(r.line), "txid": int(r.txid), "query_id": 0}  # fmt: skip
+        if r.sqlstate == "00000":
+            del fields["state_code"]
+        lines.append(json.dumps({k: v for k, v in fields.items() if v != ""}, ensure_ascii=False) + "\n")
+    return "".join(lines).encode()
 
 
 class Renderer:
