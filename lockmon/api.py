@@ -24,7 +24,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from lockmon import vault, watched
-from lockmon.calls import catalog, deadlocks
+from lockmon.calls import catalog, claims, deadlocks
 from lockmon.groups import VIEW_PAGES, VIEW_QUERY_TEXT
 from lockmon.logins import token_failed
 from lockmon.management.vault_command import database_sentence, plain
@@ -195,6 +195,8 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
     with vault.cursor(alias) as cursor:
         found = deadlocks.list_deadlocks(cursor, since, limit(request))
         ledger = deadlocks.ledger(cursor)
+        claimed = claims.claimed_deadlocks(cursor, since, limit(request))
+        number = claims.claimed_count(cursor, since)
     shown = [
         {
             "deadlock_id": one.deadlock_id,
@@ -222,4 +224,28 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
         for line in ledger
     ]
     seen = coverage(alias, since, timezone.now())
-    return {"since": since, **seen, "deadlocks": shown, "ledger": accounts}
+    only_claimed = [
+        {
+            "happened_at": one.happened_at,
+            "pid": one.pid,
+            "other_pids": one.other_pids,
+            "user": one.user,
+            "application": one.application,
+            "database": one.database,
+            "waits_for_proof": one.waiting,
+            "why": one.why,
+            "query": one.query if see_text else words.hide_literals(one.query),
+        }
+        for one in claimed
+    ]
+    return {
+        "since": since,
+        **seen,
+        "deadlocks": shown,
+        "ledger": accounts,
+        "claimed": {
+            "count": min(number, claims.MOST),
+            "more": number > claims.MOST,
+            "deadlocks": only_claimed,
+        },
+    }

@@ -276,6 +276,15 @@ def log(alias: str) -> Iterator[Finding]:
         else _sentence(status.state),
         "" if status.readable else _sentence(status.what_to_do or "See docs/, reading the server log"),
     )
+    if status.readable and status.log_format == "stderr":
+        yield Finding(
+            "log",
+            "server log proves what it says",
+            WARNING,
+            "It is stderr, in which whoever may run statements can write: its deadlocks wait until a look or"
+            " the counter proves them, its lock timeouts and waits are not counted.",
+            "ALTER SYSTEM SET log_destination = 'stderr,csvlog'; SELECT pg_reload_conf();",
+        )
 
 
 def queue(alias: str) -> Iterator[Finding]:

@@ -16,6 +16,9 @@ from ..views.export import Column
 from . import filters
 from .rows import TextAware
 
+CLAIMED_TIMEOUTS = "lock_timeout_events: "
+"""How analyze_lock_waits() begins what it says of timeouts in `unknown`."""
+
 
 @admin.register(LockWaitAnalysis)
 class LockWaitAnalysisAdmin(TextAware):
@@ -121,6 +124,12 @@ class LockWaitAnalysisAdmin(TextAware):
 
     @admin.display(description="lock timeouts")
     def timeouts(self, row: LockWaitAnalysis) -> str:
+        told = next(
+            (text for text in row.unknown or () if text.startswith(CLAIMED_TIMEOUTS) and " claimed " in text),
+            "",
+        )
+        if row.lock_timeout_events is None and told:
+            return words.one_line(told.removeprefix(CLAIMED_TIMEOUTS), 60)
         return words.count(row.lock_timeout_events)
 
     @admin.display(description="most contended")

@@ -85,6 +85,7 @@ class DeadlockEventAdmin(TextAware):
         may = request.user.has_perm(CHANGE_SETTINGS)
         extra = {
             "import_url": reverse("admin:lockmon_log_import") if may else None,
+            "claimed_url": reverse("admin:lockmon_claimed"),
             "ledger": ledger_sentence() if self.has_view_permission(request) else None,
         }
         return super().changelist_view(request, {**extra, **(extra_context or {})})

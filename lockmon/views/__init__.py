@@ -16,7 +16,7 @@ Route = tuple[str, Callable[..., HttpResponse], str]
 
 def routes(site: AdminSite) -> list[Route]:
     """Return (path, view, name) of each page; names are reversed as ``admin:<name>``."""
-    from . import check, deadlock, episode, insight, live, overview, time_machine
+    from . import check, claimed, deadlock, episode, insight, live, overview, time_machine
 
     table: list[Route] = [
         ("monitor/overview/fragment/", overview.overview_fragment, "lockmon_overview_fragment"),
@@ -28,6 +28,7 @@ def routes(site: AdminSite) -> list[Route]:
         ("monitor/time/fragment/", time_machine.time_fragment, "lockmon_time_fragment"),
         ("monitor/episode/<str:key>/", episode.episode, "lockmon_episode"),
         ("monitor/deadlock/<str:key>/", deadlock.deadlock, "lockmon_deadlock"),
+        ("monitor/claimed-deadlocks/", claimed.claimed, "lockmon_claimed"),
         ("monitor/everything/", overview.everything, "lockmon_everything"),
         ("monitor/insight/", insight.insight, "lockmon_insight"),
         ("monitor/check/", check.check, "lockmon_check"),

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
-from ..calls import coverage, deadlocks, home
+from ..calls import claims, coverage, deadlocks, home
 from ..monitor import watchdog
 from . import words
 from .context import VAULT, unreachable
@@ -126,6 +126,7 @@ def ledger_sentence(alias: str = VAULT) -> str:
     """Return what PostgreSQL counted against what was captured, since the ledger began, as a sentence."""
     with connections[alias].cursor() as cursor:
         lines = tried(lambda: deadlocks.ledger(cursor), alias)
+        claimed = claims.in_words(tried(lambda: claims.claimed_count(cursor), alias) or 0)
     if lines is None:
         return "How many deadlocks were missed is unknown: the ledger cannot be read."
     begun = [line.first_window for line in lines if line.first_window is not None]
@@ -135,12 +136,13 @@ def ledger_sentence(alias: str = VAULT) -> str:
         for name in ("counted", "captured", "missed", "by_sampling", "by_log", "not_yet_settled")
     )
     if not counted:
-        return f"PostgreSQL has counted no deadlock{since}: none was missed."
-    return (
+        return f"PostgreSQL has counted no deadlock{since}: none was missed. {claimed}".rstrip()
+    text = (
         f"PostgreSQL has counted {words.some(counted, 'deadlock')}{since}: {captured:,} captured "
         f"({sampling:,} by sampling, {log:,} by the log), {missed:,} missed"
         + (f", {waiting:,} not settled yet." if waiting else ".")
     )
+    return f"{text} {claimed}".rstrip()
 
 
 def deadlocks_today(alias: str = VAULT) -> Deadlocks:

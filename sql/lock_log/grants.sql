@@ -17,5 +17,5 @@ BEGIN
 END
 $owners$;
 GRANT EXECUTE ON FUNCTION lock_log.lock_timeouts_between(timestamptz, timestamptz) TO lock_monitoring_role;
-GRANT EXECUTE ON FUNCTION lock_log.claimed_between(text, timestamptz, timestamptz) TO lock_monitoring_role;
+GRANT EXECUTE ON FUNCTION lock_log.claimed_between(text, timestamptz, timestamptz), lock_log.written_by_users(text) TO lock_monitoring_role;
 GRANT SELECT ON lock_log.event TO lock_door_owner;

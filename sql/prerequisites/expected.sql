@@ -312,6 +312,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('grant', 'lock_log.resume_position(text,bytea)', ARRAY['lock_admin_role']),
 ('grant', 'lock_log.server_file(text)', ARRAY['lock_vault_owner']),
 ('grant', 'lock_log.status()', ARRAY['lock_monitoring_role']),
+('grant', 'lock_log.written_by_users(text)', ARRAY['lock_monitoring_role']),
 ('grant', 'lock_monitoring.analyze_lock_waits(bytea,integer)', ARRAY['lock_monitoring_role']),
 ('grant', 'lock_monitoring.auto_resolve_blocking(bytea,integer,boolean)', ARRAY['lock_admin_role']),
 ('grant', 'lock_monitoring.capture_lock_activity(bytea)', ARRAY['lock_monitoring_role']),

@@ -56,6 +56,7 @@ SILENT_ADDRESSES = [
     (r"^$|^admin/(login|logout|password_change.*|autocomplete|jsi18n)/$", NO_TIME),
     (r"^(healthz|readyz)$", NOW_ONLY),
     (r"^api/tree$", NOW_ONLY),
+    (r"^admin/monitor/claimed-deadlocks/$", "it lists what a log says, whoever watched"),
     (r"^admin/monitor/(overview/fragment|live|live/fragment|waiters|session)/$", NOW_ONLY),
     (r"^admin/monitor/everything/$", "it is a list of links"),
     (r"^admin/lockmon/.*/(add|copy|delete|rules|mode|switch|snooze|test)/$", NO_TIME),

@@ -96,6 +96,7 @@ def pages_of_people(server: Server, dsn: str, session: OpenSession) -> list[str]
         f"/admin/lockmon/alertevent/{event[0]}/change/",
         f"/admin/lockmon/alertevent/act/acknowledge/?keys={event[0]}",
         "/admin/lockmon/deadlockevent/import-log/",
+        "/admin/monitor/claimed-deadlocks/",
         "/admin/django_q/schedule/",
         "/admin/password_change/",
     ]

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from lockmon import vault, watched
+from lockmon.calls import claims
 from lockmon.calls import deadlocks as calls
 from lockmon.management.vault_command import EXIT_ERROR, EXIT_FOUND, VaultCommand, positive, tenant_key
 from lockmon.watched_words import sentence
@@ -40,6 +41,8 @@ class Command(VaultCommand):
             stored = calls.list_deadlocks(cursor, None, limit) if limit else []
             ledger = calls.ledger(cursor)
             log = calls.log_status(cursor)
+            claimed = claims.claimed_deadlocks(cursor, None, limit) if limit else []
+            number = claims.claimed_count(cursor)
             begun = [one.happened_at for one in stored] + [
                 line.first_window for line in ledger if line.first_window is not None
             ]
@@ -59,10 +62,11 @@ class Command(VaultCommand):
             )
         if limit:
             lines += ledger_lines(ledger)
+            lines += claim_lines(claimed, number)
             state = f"{log.state[:1].upper()}{log.state[1:]}."
             lines.append(" ".join(filter(None, (state, log.what_to_do))))
             lines += filter(None, [sentence(seen)])
-        self.emit(options, [now, *stored, *ledger, log, seen], lines)
+        self.emit(options, [now, *stored, *ledger, *claimed, log, seen], lines)
         return EXIT_FOUND if options["fail_on_new"] and now.detected else 0
 
     def _show(self, alias: str, options: dict[str, Any]) -> int:
@@ -84,6 +88,17 @@ def ledger_lines(ledger: Sequence[calls.LedgerLine]) -> list[str]:
         f" (sampling {line.by_sampling}, log {line.by_log}), {line.missed} missed"
         + (f", {line.not_yet_settled} not settled yet" if line.not_yet_settled else "")
         for line in ledger
+    ]
+
+
+def claim_lines(claimed: Sequence[claims.Claim], number: int) -> list[str]:
+    """What the log only claims: how many, and the latest of them with the reason."""
+    if not number:
+        return []
+    return [claims.in_words(number)] + [
+        f"{timezone.localtime(one.happened_at):%Y-%m-%d %H:%M:%S}  claimed by pid {one.pid}"
+        f"{f' ({one.user})' if one.user else ''}: {one.why}"
+        for one in claimed
     ]
 
 
@@ -109,7 +124,7 @@ def graph_lines(event: calls.DeadlockRecord) -> list[str]:
                 f" on {member.get('wanted', 'an unknown object')}"
             )
             lines.append("    v")
-    if event.participants and event.participants[0].get("blocked_by"):
+    if event.participants and all(member.get("blocked_by") for member in event.participants):
         lines.append(f"  {event.participants[0].get('pid')} (again)")
     if event.suggestion:
         lines.append(f"Mend: {event.suggestion}")

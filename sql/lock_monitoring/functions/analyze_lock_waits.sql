@@ -31,6 +31,7 @@ DECLARE
   v_ends timestamptz[];
   v_before double precision[];
   v_timeouts integer;
+  v_claimed integer;
   v_unknown text[] := ARRAY['lock_escalation_events: PostgreSQL does not escalate locks',
                             'intent_lock_conflicts: PostgreSQL has no intent locks',
                             'forecast_next_period: two periods do not carry a forecast'];
@@ -142,8 +143,11 @@ BEGIN
     v_unknown := v_unknown || 'lock_timeout_events: the server log does not say which tenant'::text;
   ELSE
     v_timeouts := lock_log.lock_timeouts_between(v_start, v_end);
+    v_claimed := lock_log.claimed_between('lock_timeout', v_start, v_end);
   END IF;
-  IF p_tenant_hk IS NULL AND v_timeouts IS NULL THEN
+  IF v_claimed > 0 THEN
+    v_unknown := v_unknown || format('lock_timeout_events: %s claimed in the log, not counted', v_claimed);
+  ELSIF p_tenant_hk IS NULL AND v_timeouts IS NULL THEN
     v_unknown := v_unknown || 'lock_timeout_events: only the server log has them, and it was not read'::text;
   END IF;
   IF v_share_before = 0 THEN

@@ -1,0 +1,63 @@
+"""Typed calls about what a log only claims: shown as claimed, counted nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+MOST = 1000
+"""Whoever can write one can write thousands: more than so many are not counted."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A deadlock that the log claims and nothing proves.
+
+    caught: the log has its victim's wait alone. waiting: it may still be proven. why: why it is only claimed,
+    and what would prove it. query: the victim's statement, whole.
+    """
+
+    happened_at: datetime
+    pid: int
+    other_pids: tuple[int, ...]
+    user: str | None
+    database: str | None
+    application: str | None
+    client: str | None
+    caught: bool
+    waiting: bool
+    why: str
+    query: str | None
+
+
+def claimed_deadlocks(cursor: Any, since: datetime | None, limit: int) -> list[Claim]:
+    """lock_engine.claimed_deadlocks(): the latest first, since a moment or as far as they are kept."""
+    cursor.execute(
+        "SELECT logged_at, pid, other_pids, user_name, database_name, application_name, client, caught,"
+        " waits_for_proof, why, statement"
+        " FROM lock_engine.claimed_deadlocks(coalesce(%s, '-infinity'::timestamptz), 'infinity', %s)",
+        [since, limit],
+    )
+    return [Claim(row[0], row[1], tuple(row[2] or ()), *row[3:]) for row in cursor.fetchall()]
+
+
+def claimed_count(cursor: Any, since: datetime | None = None) -> int:
+    """How many deadlocks since a moment are only claimed; at most MOST + 1."""
+    cursor.execute(
+        "SELECT count(*) FROM lock_engine.claimed_deadlocks("
+        "coalesce(%s, '-infinity'::timestamptz), 'infinity', %s)",
+        [since, MOST + 1],
+    )
+    return int(cursor.fetchone()[0])
+
+
+def in_words(number: int) -> str:
+    """Return "3 more are claimed in the log ...", or nothing where there is none."""
+    if not number:
+        return ""
+    many = f"More than {MOST:,}" if number > MOST else f"{number:,}"
+    return (
+        f"{many} more {'is' if number == 1 else 'are'} claimed in the log and not counted: nothing proves"
+        f" that PostgreSQL wrote {'it' if number == 1 else 'them'}."
+    )
