@@ -20,6 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 from onevault.embedded import account as accounts
+from tests.support import log_waits
 from tests.support.log_play import DATABASE, Player, prepare
 from tests.support.log_scenes import SCENES
 from tests.support.poll import poll
@@ -80,6 +81,7 @@ def record(server: Server, language: str, catalog: Path | None) -> None:
     player = Player(server, DATABASE, files["csv"])
     for scene in SCENES:
         player.play(scene)
+    player.play(log_waits.autovacuum)
     player.close()
     # the server's end writes the last lines of all three
     server.cluster.stop()

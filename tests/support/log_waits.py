@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.log_play import PATIENT, QUICK, STREET, WIDE, Player
+from tests.support.log_play import PATIENT, QUICK, STREET, WIDE, Fact, Player
 from tests.support.poll import poll
 from tests.support.sessions import Session
 
@@ -153,3 +153,46 @@ def rearranged(player: Player) -> None:
             one.result()
         one.run("ROLLBACK")
     player.wait_logged(d1, 3 if "waiting" in [fact.kind for fact in player.facts[-2:]] else 2)
+
+
+def autovacuum(player: Player) -> None:
+    """Who wants a table that autovacuum is at has it cancelled: a record of a process without a session."""
+    table = "kept_2024"
+    player.admin.execute(
+        f"CREATE TABLE {table} WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,"
+        " autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)"
+        " AS SELECT g AS id, repeat('x', 1000) AS note FROM generate_series(1, 2000) g"
+    )
+    player.admin.execute(f"DELETE FROM {table} WHERE id % 2 = 0")
+    player.admin.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    player.admin.execute("SELECT pg_reload_conf()")
+    row = poll(
+        lambda: player.admin.execute(
+            "SELECT a.pid, l.relation FROM pg_stat_activity a JOIN pg_locks l USING (pid)"
+            " WHERE a.backend_type = 'autovacuum worker' AND l.relation = %s::regclass",
+            [table],
+        ).fetchone(),
+        20,
+        "autovacuum at the table",
+    )
+    waiter = player.session(QUICK)
+    want = f"LOCK TABLE {table}"
+    waiter.start(want)
+    waiter.result()
+    player.admin.execute("ALTER SYSTEM RESET autovacuum_naptime")
+    player.admin.execute("SELECT pg_reload_conf()")
+    player.wait_logged(waiter, 2)
+    waiter.run("ROLLBACK")
+    columns = {
+        "lock_type": "relation",
+        "relation_oid": row[1],
+        "database_oid": player.oid["database"],
+        "statement": want,
+    }
+    player.add("waiting", waiter, "AccessExclusiveLock", **columns)
+    player.add("acquired", waiter, "AccessExclusiveLock", **columns)
+    cancelled = {"lock_mode": None, "user_name": None, "database_name": None, "statement": None}
+    player.facts.append(
+        Fact("autovacuum_cancelled", row[0], cancelled | {"sqlstate": "57014"}, relation=table)
+    )
+    player.admin.execute(f"DROP TABLE {table}")
