@@ -319,6 +319,8 @@ def heartbeat(alias: str) -> Iterator[Finding]:
     """Is somebody watching, and is there somebody to take over?"""
     state = watchdog.examine(alias)
     remedy = "" if state.watching else "manage.py qcluster, or manage.py lockmon_monitor under a supervisor."
+    if remedy and state.status is not None and state.status.leader_pid is not None:
+        remedy = "The lines that the sentence names: another loop could only stand by."
     if state.without:
         remedy = (
             "SELECT * FROM lock_engine.part_state WHERE failures_in_a_row > 0; mend what last_error names."

@@ -127,10 +127,11 @@ def heartbeat(cursor: Cursor) -> list[Sample]:
     """The loop's own figures: age of its heartbeat, cost of a look and of a cycle, whether it skips."""
     return _samples(
         cursor,
-        "SELECT f.name, f.value FROM lock_engine.heartbeat h CROSS JOIN LATERAL (VALUES"
+        "SELECT f.name, f.value FROM lock_engine.heartbeat h"
+        " CROSS JOIN lock_engine.monitor_status s CROSS JOIN LATERAL (VALUES"
         " ('heartbeat_age', date_part('epoch', clock_timestamp() - h.beat_at)),"
         " ('look', h.look_ms / 1000.0), ('cycle', h.cycle_ms / 1000.0),"
-        " ('skipping', (h.skipping_since IS NOT NULL)::integer)) AS f(name, value)",
+        " ('skipping', (s.skipping_since IS NOT NULL)::integer)) AS f(name, value)",
         1,
     )
 

@@ -89,6 +89,7 @@ class Watch:
         self._last_cycle_steady = float("-inf")
         self._cycle_ms: float | None = None
         self._beat_at = float("-inf")
+        self._introduced = False
         self._next_tick = time.monotonic()
         self._book_retry = 0.0
         self._facts = CycleFacts()
@@ -160,6 +161,9 @@ class Watch:
             time.monotonic() - self._last_cycle_steady
             >= self._options.full_interval - self._options.tick / 20
         )
+        if not self._introduced:
+            # before the first cycle, which may take long: pages say whose the lock is
+            self._write_heartbeat()
         if waiting:
             # before the cycle, which may take longer than a deadlock lives
             self._look_for_deadlocks()
@@ -379,15 +383,8 @@ class Watch:
         if self._said_behind and not self.behind:
             self._beat_at = float("-inf")
         if now - self._beat_at >= self._options.full_interval - self._options.tick / 20:
-            began = time.perf_counter()
             self._beat_at = now
-            try:
-                self._beat()
-            except psycopg.Error as error:
-                self._part_failed("heartbeat", error, "the heartbeat could not be stored")
-            else:
-                self._part_worked("heartbeat")
-            self._ledger.other_statement(time.perf_counter() - began)
+            self._write_heartbeat()
         if self._ledger.period_seconds >= self._options.coverage_period and now >= self._book_retry:
             try:
                 with self._connection.cursor() as cursor:
@@ -397,6 +394,17 @@ class Watch:
                 self._part_failed("coverage", error, "the coverage could not be stored")
             else:
                 self._part_worked("coverage")
+
+    def _write_heartbeat(self) -> None:
+        began = time.perf_counter()
+        self._introduced = True
+        try:
+            self._beat()
+        except psycopg.Error as error:
+            self._part_failed("heartbeat", error, "the heartbeat could not be stored")
+        else:
+            self._part_worked("heartbeat")
+        self._ledger.other_statement(time.perf_counter() - began)
 
     def _beat(self) -> None:
         self._said_behind = bool(self.behind)

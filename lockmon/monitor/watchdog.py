@@ -90,6 +90,11 @@ def headline_of(
         return False, told
     if status.state == "never started":
         return False, f"Not watching: the loop was never started. {START}"
+    if status.leader_pid is not None and (age is None or age > STALE_SECONDS):
+        if told := _skipping(_reports(alias, now), status):
+            stored = "None was ever stored" if age is None else f"The last was stored {duration(age)} ago"
+            return False, f"{told} {stored}, {gaps}."
+        return False, _leads_and_does_not_look(status, age)
     if status.state == "not watching" or age is None or age > STALE_SECONDS:
         reason = one_line(_last_reason(alias), 300) or "no loop is running"
         return False, (
@@ -103,9 +108,32 @@ def headline_of(
         )
     if told := _skipping(_reports(alias, now), status):
         return False, f"{told} Last look {duration(age)} ago, {gaps}."
+    if status.first_look_at is None:
+        return False, "Not watching yet: a loop has begun, and its first cycle has not been stored."
     look = "" if status.look_ms is None else f", {float(status.look_ms):.1f} ms each"
     behind = f"; {one_line(status.skipped_because, 300)}" if status.skipped_because else ""
     return True, f"Watching{parts.without(failing)}{behind}. Last look {duration(age)} ago{look}, {gaps}."
+
+
+def _leads_and_does_not_look(status: coverage.MonitorStatus, age: float | None) -> str:
+    """Return what is wrong with a loop that holds the leader's place: a second one could only stand by."""
+    pid = status.leader_pid
+    if status.watching_since is None:
+        before = (
+            "Nobody has looked before."
+            if age is None
+            else f"The last look was at {_at(status.last_look_at)}; {duration(age)} are missing."
+        )
+        return (
+            f"Not watching yet: server process {pid} has the loop's place and has not looked. {before} "
+            f"If this lasts, pg_stat_activity says what pid {pid} does."
+        )
+    loop = f"the loop on {one_line(status.leader_host, 80)}, process {status.leader_process},"
+    return (
+        f"Not watching since {_at(status.last_look_at)}: {loop} keeps its place (server process {pid}) and "
+        f"does not look: it is frozen, or its host or its connection is gone. {duration(age)} are missing. "
+        f"End it, or its session: SELECT pg_terminate_backend({pid}). Then another loop can watch."
+    )
 
 
 def without_vault(alias: str, failure: str, now: datetime | None = None) -> tuple[bool, str]:

@@ -103,8 +103,9 @@ def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:
     busy = None if status.busy_ms_today is None else float(status.busy_ms_today) / 1000
     gap = None if status.largest_gap_ms_today is None else float(status.largest_gap_ms_today) / 1000
     host = words.one_line(status.leader_host, 80) or "unknown"
+    nobody = "nobody watches" if status.leader_pid is None else "not yet: a loop begins"
     return [
-        ("Watching since", words.moment(status.watching_since)),
+        ("Watching since", words.moment(status.watching_since) if status.watching_since else nobody),
         (
             "Loop",
             f"{host}, process {status.leader_process or 'unknown'}",

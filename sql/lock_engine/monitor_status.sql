@@ -1,6 +1,7 @@
 -- The monitor's own state for pages, health checks and alerts, one row always. The last look is the latest of
 -- what the loop has stored and, while it stores nothing, the start of its session's last statement; a new leader's first
--- statement is no look.
+-- statement is no look. What the heartbeat says is the leader's own only where this session has written it: until a new
+-- leader has, nothing of the one before (what was in its way, its host) is shown as the present.
 CREATE OR REPLACE VIEW lock_engine.monitor_status AS
 WITH moment AS (
   SELECT clock_timestamp() AS now, date_trunc('day', clock_timestamp()) AS today
@@ -21,7 +22,7 @@ WITH moment AS (
    CROSS JOIN LATERAL lock_engine.watch_bounds(m.now) b
    CROSS JOIN LATERAL lock_engine.unwatched_spans(greatest(m.today, least(b.known_from, m.now)), m.now) u
 )
-SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 'skipping'
+SELECT CASE WHEN l.own AND h.skipping_since IS NOT NULL THEN 'skipping'
             WHEN o.leader_pid IS NOT NULL THEN 'watching'
             WHEN h.heartbeat_id IS NULL THEN 'never started'
             ELSE 'not watching' END AS state,
@@ -30,12 +31,12 @@ SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 
        h.last_cycle_at,
        h.look_ms, h.cycle_ms, h.look_by,
        o.leader_pid,
-       CASE WHEN o.leader_pid = h.leader_pid THEN h.leader_host END AS leader_host,
-       CASE WHEN o.leader_pid = h.leader_pid THEN h.leader_process END AS leader_process,
-       CASE WHEN o.leader_pid = h.leader_pid THEN h.watching_since END AS watching_since,
+       CASE WHEN l.own THEN h.leader_host END AS leader_host,
+       CASE WHEN l.own THEN h.leader_process END AS leader_process,
+       CASE WHEN l.own THEN h.watching_since END AS watching_since,
        o.standby_pid,
-       CASE WHEN o.leader_pid IS NOT NULL THEN h.skipping_since END AS skipping_since,
-       CASE WHEN o.leader_pid IS NOT NULL THEN h.skipped_because END AS skipped_because,
+       CASE WHEN l.own THEN h.skipping_since END AS skipping_since,
+       CASE WHEN l.own THEN h.skipped_because END AS skipped_because,
        g.gaps AS gaps_today, g.gap_seconds AS gap_seconds_today,
        c.looks AS looks_today, c.cycles_run AS cycles_run_today, c.cycles_skipped AS cycles_skipped_today,
        c.cycles_failed AS cycles_failed_today, c.largest_gap_ms AS largest_gap_ms_today, c.busy_ms AS busy_ms_today,
@@ -50,10 +51,14 @@ SELECT CASE WHEN o.leader_pid IS NOT NULL AND h.skipping_since IS NOT NULL THEN 
   LEFT JOIN lock_engine.heartbeat h ON h.heartbeat_id = 1
   LEFT JOIN lock_engine.watch_state w ON w.watch_state_id = 1
   LEFT JOIN lock_catalog.sessions s ON s.pid = CASE WHEN o.leader_pid = h.leader_pid THEN o.leader_pid END
- CROSS JOIN LATERAL (SELECT greatest(h.last_look_at, w.last_look_at, s.query_start) AS last_look_at) l;
+ CROSS JOIN LATERAL (SELECT o.leader_pid = h.leader_pid AS own,
+                            greatest(h.last_look_at, w.last_look_at, s.query_start) AS last_look_at) l;
 COMMENT ON VIEW lock_engine.monitor_status IS
   'One row: is the loop watching, since when, when it looked last, what it skips and why, and its coverage of today.';
-COMMENT ON COLUMN lock_engine.monitor_status.state IS 'watching, skipping (looks, but cannot store), not watching, never started.';
+COMMENT ON COLUMN lock_engine.monitor_status.state IS
+  'watching (a loop leads; last_look_age_seconds says whether it looks), skipping (looks, but cannot store), not watching, never started.';
+COMMENT ON COLUMN lock_engine.monitor_status.watching_since IS
+  'Since when the loop that leads now watches; NULL: nobody leads, or its first look is still to come.';
 COMMENT ON COLUMN lock_engine.monitor_status.gap_seconds_today IS
   'Seconds of today, since the first look of this vault, in which nobody watched.';
 COMMENT ON COLUMN lock_engine.monitor_status.failing_parts IS

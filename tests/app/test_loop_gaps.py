@@ -15,6 +15,7 @@ from django.db import connections
 from lockmon import watched
 from lockmon.calls.watched import UnwatchedSpan
 from lockmon.monitor.options import LoopOptions
+from lockmon.monitor.presence import HELD_UP
 from tests.conftest import OpenSession
 from tests.support.loops import rows, running_loop, start_process, status, until_watching
 from tests.support.poll import poll
@@ -60,15 +61,23 @@ def gaps(dsn: str) -> list[UnwatchedSpan]:
         return watched.unwatched(cursor, *row)
 
 
-def seen_for(dsn: str, seconds: float) -> None:
-    """Wait until the loop has watched for so long."""
+def seen_for(dsn: str, seconds: float) -> datetime:
+    """Wait until the loop has watched for so long; its last look."""
     since = now(dsn)
 
-    def reached() -> bool:
+    def reached() -> datetime | None:
         last = status(dsn).last_look_at
-        return last is not None and last > since + timedelta(seconds=seconds)
+        return last if last is not None and last > since + timedelta(seconds=seconds) else None
 
-    poll(reached, 30, "looks of the loop")
+    last = poll(reached, 30, "looks of the loop")
+    assert last is not None
+    return last
+
+
+def reason(dsn: str, span_start: datetime) -> str:
+    """Why it was not watched from then on; empty where it was. Other gaps are true where the machine has no
+    time for the loop."""
+    return next((gap.reason for gap in gaps(dsn) if gap.span_start == span_start), "")
 
 
 def after(moment: datetime, dsn: str) -> UnwatchedSpan:
@@ -92,7 +101,7 @@ def test_kill_9_of_everything_leaves_a_gap_that_is_right_to_a_second(
     processes += [start_process(vault_db, web), start_process(vault_db, web)]
     until_watching(vault_db)
     poll(lambda: status(vault_db).standby_pid, 20, "a standby")
-    seen_for(vault_db, 1)
+    seen = seen_for(vault_db, 1)
     for process in processes:
         process.kill()
     killed = now(vault_db)
@@ -104,18 +113,12 @@ def test_kill_9_of_everything_leaves_a_gap_that_is_right_to_a_second(
     processes.append(start_process(vault_db, web))
     gap = after(killed, vault_db)
     watching = until_watching(vault_db)
-    assert killed - TO_WITHIN <= gap.span_start <= killed
+    assert seen - TO_WITHIN <= gap.span_start <= killed
     assert began < gap.span_end <= now(vault_db)
+    # to within what this host's clock and the server's may differ
     assert watching.watching_since is not None
-    assert abs(gap.span_end - watching.watching_since) < TO_WITHIN
-    poll(
-        lambda: (
-            (gap.span_start, "no loop was running")
-            in [(one.span_start, one.reason) for one in gaps(vault_db)]
-        ),
-        5,
-        "the gap's reason",
-    )
+    assert began - TO_WITHIN < watching.watching_since < gap.span_end + TO_WITHIN
+    poll(lambda: reason(vault_db, gap.span_start) == "no loop was running", 5, "the gap's reason")
     assert not_watched(vault_db, killed + timedelta(seconds=2))
 
 
@@ -130,35 +133,36 @@ def test_a_standby_that_takes_over_does_not_take_its_own_question_for_the_last_l
 ) -> None:
     processes += [start_process(vault_db, web)]
     leader = until_watching(vault_db).leader_pid
-    # stands by, but asks for the lock only every few seconds
-    with running_loop(LoopOptions(standby_poll=4.0)):
+    # stands by, and does not ask for the lock again so soon
+    with running_loop(LoopOptions(standby_poll=10.0)):
         poll(lambda: status(vault_db).standby_pid, 10, "a standby")
-        seen_for(vault_db, 1)
+        seen = seen_for(vault_db, 1)
         processes[0].kill()
         killed = now(vault_db)
-        poll(lambda: status(vault_db).leader_pid not in (None, leader), 10, "the standby leading")
+        poll(lambda: status(vault_db).leader_pid not in (None, leader), 30, "the standby leading")
         taken = now(vault_db)
         if taken - killed < timedelta(seconds=1.5):
             pytest.fail("the standby asked too soon for this test to show anything")
         gap = after(killed, vault_db)
-        assert killed - TO_WITHIN <= gap.span_start <= killed
+        assert seen - TO_WITHIN <= gap.span_start <= killed
         assert gap.span_end >= taken - TO_WITHIN
-        poll(lambda: "took over" in gaps(vault_db)[0].reason, 5, "the reason")
+        poll(lambda: "took over" in reason(vault_db, gap.span_start), 5, "the reason")
 
 
 def test_a_frozen_loop_leaves_a_gap(vault_db: str, web: str, processes: list[Process]) -> None:
     processes += [start_process(vault_db, web)]
     until_watching(vault_db)
-    seen_for(vault_db, 1)
+    seen = seen_for(vault_db, 1)
     processes[0].send_signal(signal.SIGSTOP)
     frozen = now(vault_db)
     poll(lambda: now(vault_db) > frozen + timedelta(seconds=4), 10, "some seconds")
+    thawing = now(vault_db)
     processes[0].send_signal(signal.SIGCONT)
-    thawed = now(vault_db)
+    first = seen_for(vault_db, 0)
     gap = after(frozen, vault_db)
-    assert frozen - TO_WITHIN <= gap.span_start <= frozen
-    assert thawed - timedelta(milliseconds=50) <= gap.span_end <= thawed + TO_WITHIN
-    poll(lambda: "held up" in gaps(vault_db)[0].reason, 5, "the reason")
+    assert seen - TO_WITHIN <= gap.span_start <= frozen
+    assert thawing <= gap.span_end <= first + TO_WITHIN
+    poll(lambda: "held up" in reason(vault_db, gap.span_start), 5, "the reason")
 
 
 def test_looks_that_cannot_be_stored_are_watched_time_once_they_are(
@@ -166,19 +170,19 @@ def test_looks_that_cannot_be_stored_are_watched_time_once_they_are(
 ) -> None:
     with running_loop(LoopOptions(full_interval=1.0)):
         until_watching(vault_db)
-        seen_for(vault_db, 1)
+        seen = seen_for(vault_db, 1)
         culprit = session(vault_db, application_name="culprit")
         busy = session(vault_db)
         culprit.run("LOCK TABLE lock_monitoring.lock_activity_s IN ACCESS EXCLUSIVE MODE")
         locked = now(vault_db)
         busy.run("SELECT pg_advisory_lock(78, 1)")
         poll(lambda: now(vault_db) > locked + timedelta(seconds=7), 15, "some seconds")
-        (open_gap,) = gaps(vault_db)
+        open_gap = gaps(vault_db)[-1]
         assert open_gap.reason == "nobody has looked since"
         # the last cycle before the lock, at most a full interval and a tick earlier
-        assert locked - timedelta(seconds=1) <= open_gap.span_start <= locked + timedelta(seconds=3)
+        assert seen - timedelta(seconds=1) <= open_gap.span_start <= locked + timedelta(seconds=3)
         culprit.run("ROLLBACK")
-        poll(lambda: not gaps(vault_db), 10, "what was kept in memory in the vault")
+        poll(lambda: not reason(vault_db, open_gap.span_start), 10, "what was kept in memory in the vault")
         assert not not_watched(vault_db, locked + timedelta(seconds=4))
 
 
@@ -199,11 +203,10 @@ def test_cycles_that_fail_each_time_are_not_watching(vault_db: str) -> None:
             broken = now(vault_db)
             dba.execute("SELECT pg_advisory_lock(78, 2)")
             poll(lambda: now(vault_db) > broken + timedelta(seconds=6), 15, "some seconds")
-            (open_gap,) = gaps(vault_db)
-            assert open_gap.reason == "nobody has looked since"
+            assert gaps(vault_db)[-1].reason == "nobody has looked since"
             dba.execute("DROP TRIGGER no_more ON lock_monitoring.lock_activity_s")
             gap = after(broken + timedelta(seconds=3), vault_db)
-            poll(lambda: "no_more" in gaps(vault_db)[0].reason, 5, "the reason")
+            poll(lambda: "no_more" in reason(vault_db, gap.span_start), 5, "the reason")
             assert gap.span_end > broken + timedelta(seconds=6)
 
 
@@ -215,18 +218,18 @@ def test_a_cycle_called_from_elsewhere_promises_nothing_for_the_loop(
     until_watching(vault_db)
     seen_for(vault_db, 1)
     rows(vault_db, "SELECT * FROM lock_monitoring.run_lock_monitoring()")
-    seen_for(vault_db, 1)
+    seen = seen_for(vault_db, 1)
     processes[0].kill()
     killed = now(vault_db)
     poll(lambda: now(vault_db) > killed + timedelta(seconds=3), 10, "some seconds")
     rows(vault_db, "SELECT * FROM lock_monitoring.run_lock_monitoring()")
     gap = after(killed, vault_db)
-    assert killed - TO_WITHIN <= gap.span_start <= killed
+    assert seen - TO_WITHIN <= gap.span_start <= killed
     assert killed + timedelta(seconds=3) <= gap.span_end
     # from here on nobody leads: what is called by hand or cron is watched as cron is
     rows(vault_db, "SELECT pg_sleep(2)")
     rows(vault_db, "SELECT * FROM lock_monitoring.run_lock_monitoring()")
-    assert len(gaps(vault_db)) == 1
+    assert [one.span_start for one in gaps(vault_db)][-1] == gap.span_start
 
 
 def test_a_clock_set_forward_is_a_gap_and_set_back_the_time_that_came_twice(vault_db: str) -> None:
@@ -234,14 +237,16 @@ def test_a_clock_set_forward_is_a_gap_and_set_back_the_time_that_came_twice(vaul
     with running_loop():
         until_watching(vault_db)
         seen_for(vault_db, 1)
+        began = now(vault_db)
         rows(
             vault_db,
             "UPDATE lock_engine.watch_state SET first_look_at = first_look_at - interval '2 hours',"
             " last_look_at = last_look_at - interval '1 hour' RETURNING 1",
         )
         gap = after(now(vault_db) - timedelta(minutes=30), vault_db)
-        assert timedelta(minutes=59) < gap.span_end - gap.span_start <= timedelta(hours=1, seconds=2)
         before = now(vault_db)
+        longest = timedelta(hours=1, seconds=2) + (before - began)
+        assert timedelta(minutes=59) < gap.span_end - gap.span_start <= longest
         rows(
             vault_db,
             "UPDATE lock_engine.watch_state SET last_look_at = last_look_at + interval '1 hour' RETURNING 1",
@@ -260,7 +265,8 @@ def test_a_clock_set_forward_is_a_gap_and_set_back_the_time_that_came_twice(vaul
         assert isinstance(twice["gap_start"], datetime)
         assert isinstance(twice["gap_end"], datetime)
         assert before <= twice["gap_start"] <= now(vault_db)
-        assert timedelta(minutes=59) < twice["gap_end"] - twice["gap_start"] < timedelta(hours=1, seconds=2)
+        longest = timedelta(hours=1, seconds=2) + (now(vault_db) - before)
+        assert timedelta(minutes=59) < twice["gap_end"] - twice["gap_start"] < longest
         seen_for(vault_db, 1)
 
 
@@ -290,16 +296,17 @@ def status_version(dsn: str) -> int:
 
 
 def test_the_record_of_a_living_loop_is_never_old(vault_db: str) -> None:
-    """What a kill at this very moment would leave is at most about half a second behind."""
+    """What a kill at this very moment would leave is at most about half a second behind what it has done."""
     with running_loop():
         until_watching(vault_db)
         seen_for(vault_db, 2)
         question = (
-            "SELECT date_part('epoch', clock_timestamp() - last_look_at) AS age FROM lock_engine.watch_state"
+            "SELECT date_part('epoch', s.last_look_at - w.last_look_at) AS age"
+            "  FROM lock_engine.monitor_status s, lock_engine.watch_state w"
         )
         ages = []
         until = time.monotonic() + 4
         while time.monotonic() < until:
             ages.append(float(str(rows(vault_db, question)[0]["age"])))
         assert sorted(ages)[len(ages) // 2] < 0.6
-        assert gaps(vault_db) == []
+        assert {gap.reason for gap in gaps(vault_db)} <= {HELD_UP}

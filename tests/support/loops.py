@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -90,11 +91,18 @@ def status(dsn: str) -> coverage.MonitorStatus:
 
 
 def until_watching(dsn: str, deadline: float = 20) -> coverage.MonitorStatus:
-    """Wait until a loop watches and has looked; its status."""
+    """Wait until the loop that leads now has stored a look of its own; its status, with all that it says of
+    itself."""
 
     def found() -> coverage.MonitorStatus | None:
         now = status(dsn)
-        return now if now.state == "watching" and now.last_look_at else None
+        if now.state != "watching" or now.watching_since is None:
+            return None
+        (stored,) = rows(dsn, "SELECT looker_pid, last_look_at FROM lock_engine.watch_state")
+        last = stored["last_look_at"]
+        if stored["looker_pid"] != now.leader_pid or not isinstance(last, datetime):
+            return None
+        return now if last > now.watching_since else None
 
     seen = poll(found, deadline, "a watching loop")
     assert seen is not None
