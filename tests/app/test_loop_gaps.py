@@ -308,5 +308,5 @@ def test_the_record_of_a_living_loop_is_never_old(vault_db: str) -> None:
         until = time.monotonic() + 4
         while time.monotonic() < until:
             ages.append(float(str(rows(vault_db, question)[0]["age"])))
-        assert sorted(ages)[len(ages) // 2] < 0.6
+        assert sorted(ages)[len(ages) * 3 // 4] < 0.6
         assert {gap.reason for gap in gaps(vault_db)} <= {HELD_UP}
