@@ -196,7 +196,7 @@ def test_a_claim_waits_while_its_session_idles_in_the_failed_transaction(
     # an hour later
     monitor.execute(
         "UPDATE lock_log.event"
-        " SET stored_at = stored_at - interval '1 hour', there_at = now() - interval '6 s'"
+        " SET stored_at = stored_at - interval '1 hour', there_at = now() - interval '11 minutes'"
     )
     assert claims(monitor) == [(victim, False, True)] and collect(monitor) == []
     assert ledger(monitor) is None or monitor.info.server_version < 150000
