@@ -39,7 +39,11 @@ BEGIN
     UPDATE lock_log.event e SET there_at = v_now
       FROM pg_stat_activity s
      WHERE NOT e.handled AND e.standing = 'claimed' AND coalesce(e.there_at, e.logged_at) < v_now - interval '5 seconds'
-       AND s.pid = e.pid AND s.backend_start <= e.logged_at + interval '1 second' AND s.xact_start <= e.logged_at + interval '1 second';
+       AND s.pid = e.pid AND s.backend_start <= e.logged_at + interval '1 second'
+       -- a transaction that failed has no beginning any more
+       AND (s.xact_start <= e.logged_at + interval '1 second'
+            OR s.state = 'idle in transaction (aborted)'
+               AND (s.state_change <= e.logged_at + interval '5 seconds' OR e.there_at > v_now - interval '15 seconds'));
   END IF;
 
   SELECT min(e.logged_at) INTO v_oldest FROM lock_log.event e
