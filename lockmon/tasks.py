@@ -19,8 +19,9 @@ from django.db import DatabaseError
 
 from lockmon import errors, vault
 from lockmon.calls import vault as vault_calls
+from lockmon.logfiles import LogFileError
 from lockmon.monitor.cluster import ClusterWatch
-from lockmon.monitor.logs import LogFileError, newest, read_file
+from lockmon.monitor.logs import newest, read_file
 from lockmon.monitor.loop import run_loop
 from lockmon.monitor.state import pulse
 from lockmon.report.making import make
@@ -105,18 +106,24 @@ def follow_log(alias: str = "vault") -> str:
     failed."""
     if not settings.LOCKMON_LOCAL_LOG:
         return "LOCKMON_LOCAL_LOG is not set: there is no log to follow."
+    taken, faults = [], []
     try:
-        taken = [
-            read_file(path, lambda: vault.admin_transaction(alias))
-            for path in newest(settings.LOCKMON_LOCAL_LOG)
-        ]
+        paths = newest(settings.LOCKMON_LOCAL_LOG)
     except LogFileError as error:
-        log.warning("LOCKMON_LOCAL_LOG: %s", error)
-        return str(error)
-    return (
+        paths, faults = [], [str(error)]
+    for path in paths:
+        try:
+            taken.append(read_file(path, lambda: vault.admin_transaction(alias), follows=True))
+        except LogFileError as error:
+            # right after a rotation the new file is empty; the one before is read all the same
+            faults.append(str(error))
+    for fault in faults:
+        log.warning("LOCKMON_LOCAL_LOG: %s", fault)
+    read = (
         f"{sum(one.records for one in taken)} new records about locks"
         f" in {sum(one.read for one in taken):,} bytes."
     )
+    return " ".join(([read] if taken else []) + faults)
 
 
 @told

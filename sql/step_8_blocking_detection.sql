@@ -210,6 +210,8 @@ BEGIN;
 \ir lock_log/first_position.sql
 \ir lock_log/read_server_log.sql
 \ir lock_log/status.sql
+\ir lock_log/require_prefix.sql
+\ir lock_log/prefix_fit.sql
 \ir lock_log/ingest.sql
 \ir lock_log/resume_position.sql
 \ir lock_log/lock_timeouts_between.sql

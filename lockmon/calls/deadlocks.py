@@ -187,6 +187,25 @@ def ingest_log(
     return Ingested(*cursor.fetchone())
 
 
+def prefix_fit(cursor: Any, sample: bytes, log_line_prefix: str | None) -> tuple[int, int]:
+    """lock_log.prefix_fit(): lines of the beginning of a log of stderr that have the prefix (None: this
+    server's), and lines that look like the beginning of a record.
+
+    An error of the database where the prefix lacks the time or the process.
+    """
+    # characters count for nothing here, and the vault's encoding may lack some
+    text = sample.decode("utf-8", "replace").replace("\x00", "?").encode("ascii", "replace").decode()
+    cursor.execute("SELECT fitting, heads FROM lock_log.prefix_fit(%s, %s)", [text, log_line_prefix])
+    fitting, heads = cursor.fetchone()
+    return int(fitting), int(heads)
+
+
+def server_time_zone(cursor: Any) -> str:
+    """The log_timezone of the vault's server."""
+    cursor.execute("SELECT pg_catalog.current_setting('log_timezone')")
+    return str(cursor.fetchone()[0])
+
+
 def resume_position(cursor: Any, source: str, head: bytes) -> int:
     """lock_log.resume_position(): byte at which to go on reading source, 0 if its beginning is not what was
     read."""

@@ -12,13 +12,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from .. import errors, vault
 from ..groups import CHANGE_SETTINGS, VIEW_QUERY_TEXT
+from ..logfiles import LogFileError
 from ..models import DeadlockEvent
-from ..monitor.logs import FileRead, LogFileError, read_stream, remarks
+from ..monitor.log_pieces import FileRead
+from ..monitor.logs import Ways, read_stream, remarks
 from ..uploads import limit_bytes, was_too_large
 from . import words
 from .context import VAULT, needs, page, unreachable
 
 TITLE = "Import a server log"
+WAYS = Ways("in the field log_line_prefix", "in the field log_timezone")
+UNPACKED_TIMES = 16
+"""A compressed file may come to so many times the limit of uploads."""
 
 
 class LogForm(forms.Form):
@@ -27,6 +32,7 @@ class LogForm(forms.Form):
     file = forms.FileField(
         label="Log file",
         allow_empty_file=True,
+        help_text="Also gzip, syslog, and what containers and managed services export.",
         error_messages={"required": "Choose a file.", "missing": "Choose a file."},
     )
     log_line_prefix = forms.CharField(
@@ -49,14 +55,14 @@ class LogForm(forms.Form):
 def told(name: str, read: FileRead, new: int) -> str:
     """Return what an import came to, in one sentence."""
     text = (
-        f"{words.one_line(name, 80)} ({read.log_format}): {words.some(read.records, 'new record')} about"
+        f"{words.one_line(name, 80)} ({read.form}): {words.some(read.records, 'new record')} about"
         f" locks{read.of_them} in {read.read:,} bytes, {words.some(new, 'new deadlock')} in the history"
     )
     if read.start:
         text += f"; read on from byte {read.start:,}, where the last import of it ended"
     if read.unreadable:
         text += f"; {words.some(read.unreadable, 'record')} could not be read: cut short, or of another form"
-    return " ".join([f"{text}.", *remarks(read, "in the field log_line_prefix", "in the field log_timezone")])
+    return " ".join([f"{text}.", *remarks(read, WAYS)])
 
 
 def _deadlocks() -> int:
@@ -76,6 +82,8 @@ def _import(form: LogForm, see_text: bool) -> str | None:
             None,
             prefix,
             form.cleaned_data["time_zone"] or None,
+            ways=WAYS,
+            unpacked_limit=UNPACKED_TIMES * limit_bytes(),
         )
     except LogFileError as error:
         form.add_error("file", str(error))

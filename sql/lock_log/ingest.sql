@@ -17,10 +17,7 @@ BEGIN
   IF p_format NOT IN ('csvlog', 'jsonlog', 'stderr') THEN
     RAISE EXCEPTION 'Log format "%" is unknown: it is csvlog, jsonlog or stderr.', p_format USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  IF p_format = 'stderr' AND (v_prefix !~ '%-?\d*p' OR v_prefix !~ '%-?\d*[mtn]') THEN
-    RAISE EXCEPTION 'Log line prefix "%" lacks the time (%%m) or the process (%%p): say the one the file was written with.', v_prefix
-      USING ERRCODE = 'invalid_parameter_value';
-  END IF;
+  IF p_format = 'stderr' THEN PERFORM lock_log.require_prefix(v_prefix); END IF;
   BEGIN
     PERFORM clock_timestamp() AT TIME ZONE v_zone;
   EXCEPTION WHEN data_exception THEN
