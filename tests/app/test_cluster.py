@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.support.loops import ROOT, rows, status, url
+from tests.support.loops import ROOT, rows, status, until_nobody_watches, until_watching, url
 from tests.support.poll import poll
 from tests.support.servers import Server
 
@@ -64,17 +64,16 @@ def second_watch(web_db: str) -> None:
 def test_the_schedule_starts_it_a_kill_is_outlived_and_the_cluster_stops(
     vault_db: str, web_db: str, cluster: subprocess.Popen[bytes]
 ) -> None:
-    poll(lambda: status(vault_db).state == "watching", 60, "the schedule starting the loop")
+    before = until_watching(vault_db, 60)
     second_watch(web_db)
     poll(lambda: status(vault_db).standby_pid, 60, "the schedule starting a standby")
-    before = status(vault_db)
     assert before.leader_process
     os.kill(before.leader_process, signal.SIGKILL)
     poll(lambda: status(vault_db).leader_pid not in (None, before.leader_pid), 10, "the standby leading")
     # Ctrl-C reaches the cluster, and the workers ignore it: the loop must notice by itself
     cluster.send_signal(signal.SIGINT)
     cluster.wait(60)
-    assert status(vault_db).state == "not watching"
+    until_nobody_watches(vault_db)
     assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
 
 
@@ -82,9 +81,9 @@ def test_the_schedule_starts_it_a_kill_is_outlived_and_the_cluster_stops(
 def test_sigterm_to_the_whole_group_closes_the_books(
     vault_db: str, web_db: str, cluster: subprocess.Popen[bytes]
 ) -> None:
-    poll(lambda: status(vault_db).state == "watching", 60, "the schedule starting the loop")
+    until_watching(vault_db, 60)
     # as a supervisor does; django-q's own processes may need a SIGKILL after it, the loop's books do not
     # wait for that
     os.killpg(cluster.pid, signal.SIGTERM)
     poll(lambda: rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), 5, "the last period")
-    poll(lambda: status(vault_db).state == "not watching", 5, "the loop's end")
+    until_nobody_watches(vault_db)

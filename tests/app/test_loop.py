@@ -19,6 +19,7 @@ from tests.support.loops import (
     running_loop,
     start_process,
     status,
+    until_nobody_watches,
     until_skipping,
     until_watching,
 )
@@ -49,7 +50,7 @@ def test_the_loop_looks_each_tick_and_says_so(vault_db: str) -> None:
             another_look(vault_db)
         assert status(vault_db).leader_pid == first.leader_pid
         assert loop.finish() == "Stopped."
-    assert status(vault_db).state == "not watching"
+    until_nobody_watches(vault_db)
     assert rows(vault_db, "SELECT looks, cycles_run FROM lock_engine.coverage")
 
 
@@ -131,11 +132,12 @@ def test_a_cut_connection_is_opened_again_and_the_gap_recorded(vault_db: str) ->
         leader = until_watching(vault_db).leader_pid
         rows(vault_db, f"SELECT pg_terminate_backend({leader})")
         poll(lambda: status(vault_db).leader_pid not in (None, leader), 5, "the loop on a new connection")
-        poll(lambda: rows(vault_db, "SELECT 1 FROM lock_engine.coverage_gap"), 5, "the gap")
-        (gap,) = rows(vault_db, "SELECT reason, gap_end - gap_start AS lasted FROM lock_engine.coverage_gap")
         # which of the two depends on whether the server's last words were read before its end was noticed
-        reason = str(gap["reason"])
-        assert "ended by an administrator" in reason or "the server closed the connection" in reason
+        gap = (
+            "SELECT 1 FROM lock_engine.coverage_gap WHERE reason LIKE '%ended by an administrator%'"
+            " OR reason LIKE '%the server closed the connection%'"
+        )
+        poll(lambda: rows(vault_db, gap), 5, "the gap")
 
 
 def test_a_locked_table_of_its_own_is_skipped_named_and_outlived(vault_db: str, session: OpenSession) -> None:
@@ -150,7 +152,7 @@ def test_a_locked_table_of_its_own_is_skipped_named_and_outlived(vault_db: str, 
         skipping = until_skipping(vault_db)
         assert f"pid {culprit.pid}" in str(skipping.skipped_because)
         assert "lock_activity_s" in str(skipping.skipped_because)
-        assert float(skipping.last_look_age_seconds or 99) < 1.0
+        poll(lambda: float(status(vault_db).last_look_age_seconds or 99) < 1.0, 5, "a look just now")
         looks = skipping.last_look_at
         poll(lambda: (found := status(vault_db).last_look_at) and looks and found > looks, 3, "further looks")
         culprit.run("ROLLBACK")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lockmon.metrics import FAMILIES
-from tests.support.loops import ROOT, status, url
+from tests.support.loops import ROOT, status, until_watching, url
 from tests.support.poll import poll
 from tests.support.production import PREFIX, answer, shell_lines, unit
 from tests.support.servers import Server, free_port
@@ -83,7 +83,7 @@ def test_the_units_bring_up_a_monitor_that_the_doctor_passes(
         subprocess.run([server.program("pgbench"), "-i", "-q", vault_db], check=True, capture_output=True)
         load = [server.program("pgbench"), "-n", "-c", "4", "-R", "100", "-T", "600", vault_db]
         with subprocess.Popen(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as pgbench:
-            poll(lambda: status(vault_db).state == "watching", 60, "a watching loop")
+            until_watching(vault_db, 60)
             poll(lambda: status(vault_db).standby_pid, 120, "a standby")
 
             def no_failure() -> bool:

@@ -14,7 +14,7 @@ from lockmon.models import MonitorState
 from lockmon.monitor import state, watchdog
 from lockmon.schedules import ensure_schedules
 from lockmon.views import heart
-from tests.support.loops import running_loop, until_watching
+from tests.support.loops import running_loop, until_nobody_watches, until_watching
 from tests.support.poll import poll
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -93,6 +93,7 @@ def test_the_pages_and_the_watchdog_say_the_same(vault_db: str) -> None:
     with running_loop():
         until_watching(vault_db)
         assert same().startswith("Watching. Last look ")
+    until_nobody_watches(vault_db)
     assert same().startswith("Not watching since ")
     now = datetime.now(UTC)
     state.store(

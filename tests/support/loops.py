@@ -109,6 +109,11 @@ def until_watching(dsn: str, deadline: float = 20) -> coverage.MonitorStatus:
     return seen
 
 
+def until_nobody_watches(dsn: str) -> None:
+    """Wait until the server has noticed that the loop has gone: its session ends after its client."""
+    poll(lambda: status(dsn).state == "not watching", 5, "the end of the loop's session")
+
+
 def until_skipping(dsn: str, deadline: float = 10) -> coverage.MonitorStatus:
     """Wait until the loop says what keeps it from storing; its status."""
 
