@@ -1,15 +1,15 @@
-"""What reading a log costs in processor time of the session that reads, as a multiple of csvlog's.
+"""What reading a log costs in processor time of the session that reads, as a multiple of an earlier csvlog's.
 
     python -m tests.bench.bench_log [--megabytes 4] [--rounds 5] [--import-megabytes 60] [--seconds 30]
 
-First a table: a MB of ordinary csvlog is 1; ordinary stderr lines; the same with words like "acquired_at"
-in their statements; with 1 % of records about locks, in English and in other languages; csvlog and jsonlog
-with them. All are read in turn, by lock_log.ingest() in pieces of 1 MB, and each reading is rolled back; the
-ratio is that of the medians. To reach: ordinary stderr at most 0.5, with 1 % of lock records at most 1.5, in
-every language. Then a cycle each second beside 1 MB/s of ordinary stderr lines that a server writes: it reads
-the log for at most a third of a second. Last the command's reading of a file of --import-megabytes with 1 %
-of lock records: seconds, and the most memory that server session and client had. Linux only. Which
-PostgreSQL: LOCKMON_PG_BIN.
+First a table: a MB of ordinary csvlog, read by release candidate 1, is 1; ordinary stderr lines; the same
+with words like "acquired_at" in their statements; with 1 % of records about locks, in English and in other
+languages; csvlog and jsonlog with them. All are read in turn, by lock_log.ingest() in pieces of 1 MB, and
+each reading is rolled back; the ratio is that of the medians. To reach: ordinary stderr at most 0.5, with 1 %
+of lock records at most 1.5, in every language.
+Then a cycle each second beside 1 MB/s of ordinary stderr lines that a server writes: it reads the log for at
+most a third of a second. Last the command's reading of a file of --import-megabytes with 1 % of lock records:
+seconds, and the most memory that server session and client had. Linux only. Which PostgreSQL: LOCKMON_PG_BIN.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support import recordings, vaults
+from tests.support import recordings, releases, vaults
 from tests.support.log_render import DEFAULT, Record, Renderer, write_csv, write_json
 from tests.support.servers import Server, throwaway
 
@@ -44,22 +44,23 @@ BEGINNING = datetime(2026, 11, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Log:
-    """A text to read. prefix None: no stderr."""
+    """A text to read. prefix None: no stderr. earlier: by the reader of release candidate 1."""
 
     label: str
     form: str
     data: bytes
     prefix: str | None = None
+    earlier: bool = False
 
 
 def records(language: str, statement: str, locks: int, size: int) -> list[Record]:
-    """Ordinary records of statements that took long, of about so many bytes of csvlog; one in `locks` (0:
+    """Ordinary records of statements that took long, of at least so many bytes; one in `locks` (0:
     none) is one about locks, as recorded in this language."""
     recorded = recordings.load(language)
     about = [record for record in recorded.records if "Lock" in record.message or record.sqlstate == "40P01"]
     like = next(record for record in recorded.records if record.statement)
     made: list[Record] = []
-    for number in range(size // 400):
+    for number in range(size // 150):
         at = (BEGINNING + timedelta(milliseconds=11 * number)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
         if locks and number % locks == 0:
             made.append(replace(about[number // locks % len(about)], at=at))
@@ -84,6 +85,7 @@ def logs(size: int) -> list[Log]:
     plain, wordy = records("en", PLAIN, 0, size), records("en", WORDY, 0, size)
     locks = records("en", PLAIN, 100, size)
     made = [
+        Log("csvlog, ordinary, rc1", "csvlog", write_csv(plain), earlier=True),
         Log("csvlog, ordinary", "csvlog", write_csv(plain)),
         Log("csvlog, words", "csvlog", write_csv(wordy)),
         Log("csvlog, 1 % locks", "csvlog", write_csv(locks)),
@@ -93,7 +95,7 @@ def logs(size: int) -> list[Log]:
         Log("stderr, words", "stderr", as_stderr(wordy, "en"), PREFIX),
         Log("stderr, 1 % locks", "stderr", as_stderr(locks, "en"), PREFIX),
     ]
-    for language in ("de", "ja", "ru"):
+    for language in ("de", "ja", "uk"):
         foreign, plainly = records(language, PLAIN, 100, size), records(language, PLAIN, 0, size)
         made.append(Log(f"stderr {language}, ordinary", "stderr", as_stderr(plainly, language), PREFIX))
         made.append(Log(f"stderr {language}, 1 % locks", "stderr", as_stderr(foreign, language), PREFIX))
@@ -122,7 +124,8 @@ def read(connection: psycopg.Connection[Any], log: Log) -> int:
     while start < len(log.data):
         piece = log.data[start : start + MB]
         row = connection.execute(
-            "SELECT consumed, records FROM lock_log.ingest('bench', %s, %s, %b, %s, %s, 'UTC')",
+            "SELECT consumed, records FROM lock_log.ingest('bench', %s, %s, %b, %s, %s"
+            + (")" if log.earlier else ", 'UTC')"),
             [log.form, start, piece, start + len(piece) == len(log.data), log.prefix],
         ).fetchone()
         assert row is not None
@@ -133,14 +136,15 @@ def read(connection: psycopg.Connection[Any], log: Log) -> int:
     return taken
 
 
-def table(dsn: str, size: int, rounds: int) -> None:
-    """Print what a MB of each kind costs."""
+def table(dsn: str, earlier: str, size: int, rounds: int) -> None:
+    """Print what a MB of each kind costs; `earlier` is the database of release candidate 1."""
     made = logs(size)
     spent: dict[str, list[float]] = {log.label: [] for log in made}
     taken = {}
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(dsn) as present, psycopg.connect(earlier) as past:
         for _ in range(rounds + 1):
             for log in made:
+                connection = past if log.earlier else present
                 before = processor_time(connection.info.backend_pid)
                 taken[log.label] = read(connection, log)
                 used = processor_time(connection.info.backend_pid) - before
@@ -224,6 +228,9 @@ def whole_file(dsn: str, size: int) -> None:
         ("stderr", as_stderr(lock_records, "en"), "stderr", PREFIX),
     ):
         with tempfile.NamedTemporaryFile() as file, psycopg.connect(dsn) as connection:
+            # the second file holds the same records, which would not be stored again
+            connection.execute("TRUNCATE lock_log.event, lock_log.source")
+            connection.commit()
             for _ in range(max(1, size // len(piece))):
                 file.write(piece)
             file.flush()
@@ -264,7 +271,8 @@ def main() -> int:
         dsn = server.dsn(server.create_database())
         vaults.install(dsn)
         print(f"PostgreSQL {server.version}")
-        table(dsn, int(options.megabytes * MB), options.rounds)
+        earlier = server.dsn(releases.restore(server, "rc1"))
+        table(dsn, earlier, int(options.megabytes * MB), options.rounds)
         whole_file(dsn, int(options.import_megabytes * MB))
     beside(options.seconds)
     return 0

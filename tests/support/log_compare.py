@@ -143,6 +143,7 @@ def _held(true: Row, others: list[Row], record: Record, shape: Shape) -> Row | N
     Names whose end the line leaves in doubt are left out.
     """
     held = dict(true)
+    shape = shape.of(record)
     if not {"m", "n"} & set(shape.letters):
         held["logged_at"] = true["logged_at"].replace(microsecond=0)
     for letter, column in (

@@ -34,6 +34,10 @@ class Shape:
     prefix: str
     verbosity: str
 
+    def of(self, record: Record) -> Shape:
+        """As it is for this record: where a process has no session the prefix ends at %q."""
+        return self if record.connection else Shape(self.prefix.split("%q")[0], self.verbosity)
+
     @property
     def letters(self) -> str:
         """The escapes in it."""
