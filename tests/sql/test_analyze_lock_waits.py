@@ -120,6 +120,10 @@ def test_true_wait_times_and_the_share_of_time_somebody_waited(stored: Stored) -
 
 
 def test_a_wait_counts_with_the_part_that_lies_in_the_period(stored: Stored) -> None:
+    # the period ends with the minute, which must not end meanwhile
+    poll(
+        lambda: stored.value("SELECT date_part('second', clock_timestamp()) < 45"), 20, "a minute's beginning"
+    )
     end = stored.value("SELECT date_trunc('minute', clock_timestamp()) + interval '1 minute'")
     now = stored.value("SELECT clock_timestamp()")
     border = 60 - (end - now).total_seconds() / 60
