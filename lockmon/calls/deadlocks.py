@@ -170,13 +170,14 @@ def ingest_log(
     log_format: str,
     start: int,
     data: bytes,
-    at_end: bool,
+    at_end: bool | None,
     log_line_prefix: str | None = None,
     time_zone: str | None = None,
 ) -> Ingested:
     """lock_log.ingest(): parse a piece of a log file that begins at byte start of source.
 
-    Needs lock_admin_role. at_end: the file ends here, so that a last record without newline counts too.
+    Needs lock_admin_role. at_end: the file ends here, so that a last line without its end counts too;
+    None: it ends here for now, and such a line is left; False: it goes on.
     log_line_prefix, time_zone: as the file was written; None: this server's settings.
     """
     cursor.execute(

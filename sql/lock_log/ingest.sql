@@ -28,7 +28,7 @@ BEGIN
     RAISE EXCEPTION 'Nothing to read.' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   PERFORM pg_advisory_xact_lock(460, 5);
-  SELECT * INTO t FROM lock_log.take('file:' || p_source, p_format, p_data, p_at_end, v_prefix, v_zone, NULL);
+  SELECT * INTO t FROM lock_log.take('file:' || p_source, p_format, p_start, p_data, CASE WHEN p_at_end THEN 'whole' WHEN NOT p_at_end THEN 'more' ELSE 'still' END, ARRAY[v_prefix], v_zone, NULL);
   consumed := t.consumed; records := t.records; unreadable := t.unreadable; foreign_zone := t.foreign_zone;
   heads := t.heads;
   IF p_start = 0 THEN
@@ -49,7 +49,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) IS
-  'Takes a piece of a log file that begins at byte p_start of p_source. p_at_end: the file ends here. Returns the bytes '
+  'Takes a piece of a log file that begins at byte p_start of p_source. p_at_end: the file ends here; NULL: for now, a line '
+  'without its end is left; false: it goes on. Returns the bytes '
   'consumed (send the rest again with what follows), records newly stored, records of no known form, and a zone''s abbreviation in them '
   'that p_time_zone (NULL: this server''s log_timezone) does not have at that moment; '
   'heads: of stderr, the lines that have the prefix; claimed: how many of the new records the log only claims (lock_log.event.standing). Needs lock_admin_role.';

@@ -33,7 +33,7 @@ BEGIN
     v_edges := v_edges || jsonb_build_array(jsonb_build_object(
       'pid', v_match[1]::integer, 'mode', v_mode, 'blocker', v_match[3]::integer,
       'object', coalesce(substring(v_match[2] FROM 'Lock on (.*); blocked by process $'),
-                         btrim(replace(v_match[2], v_mode, ''), ' ;,'))));
+                         lock_log.object_in_english(replace(v_match[2], v_mode, ' ')), btrim(replace(v_match[2], v_mode, ''), ' ;,'))));
     v_closed := v_match[3]::integer = v_pids[1];
     v_next := v_next + 1;
   END LOOP;

@@ -13,7 +13,14 @@ DECLARE
     THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END || ']');
   v_numbers bigint[] := ARRAY(SELECT m[1]::bigint FROM regexp_matches(CASE WHEN NOT v_named THEN p_text END, '(\d{1,18})', 'g') m);
   v_count integer := cardinality(v_numbers);
+  v_row text[];
 BEGIN
+  v_row := regexp_match(p_text, '^tuple \((\d{1,9}),(\d{1,5})\) in relation "');
+  IF v_row IS NOT NULL THEN
+    -- the row that was worked on; which of its locks was waited for is not said
+    page := v_row[1]::integer; tuple := v_row[2]::integer;
+    RETURN;
+  END IF;
   lock_type := CASE
     WHEN v_named THEN CASE WHEN p_text ~ '^relation "' THEN 'relation' WHEN p_text ~ '^row in relation "' THEN 'tuple' END
     WHEN p_text ~ '\[\d+,\d+,\d+,\d+\]' THEN 'advisory'

@@ -12,6 +12,7 @@ DECLARE
   c_largest_record constant bigint := 8 * 1024 * 1024;
   c_unfit constant text := 'log not readable: log_line_prefix does not fit';
   c_budget constant interval := interval '300 ms';
+  c_old_prefix constant interval := interval '10 minutes';
   s lock_log.state;
   f record;
   t record;
@@ -35,6 +36,9 @@ DECLARE
   v_enough boolean;
   v_was_read boolean;
   v_fits boolean;
+  v_before text;
+  v_still boolean := false;
+  v_settled boolean := true;
 BEGIN
   SELECT * INTO s FROM lock_log.state WHERE state_id = 1;
   -- what a DBA has changed is looked at now, not in a minute
@@ -43,7 +47,9 @@ BEGIN
   END IF;
   BEGIN
     v_prefix := current_setting('log_line_prefix');
-    v_enough := v_prefix ~ '%-?\d*p' AND v_prefix ~ '%-?\d*[mtn]';
+    v_enough := lock_log.prefix_suffices(v_prefix);
+    -- some processes go on with the prefix of before a change until they have read it
+    v_before := CASE WHEN s.prefix <> v_prefix THEN s.prefix WHEN s.prefix_until > v_began THEN s.prefix_before END;
     v_was_read := s.readable OR s.state LIKE c_unfit || '%';
     SELECT * INTO f FROM lock_log.server_file();
     IF s.log_format <> f.log_format AND s.file_name IS NOT NULL THEN
@@ -68,7 +74,10 @@ BEGIN
       RETURN 0;
     END IF;
     IF NOT v_leaving AND v_was_read AND f.file_name = s.file_name AND f.file_size = s.file_size AND f.modified_at = s.modified_at THEN
-      RETURN 0;
+      IF s.settled THEN
+        RETURN 0;
+      END IF;
+      v_still := true;
     END IF;
     IF f.log_format = 'stderr' AND NOT v_enough THEN
       PERFORM lock_log.set_unreadable(
@@ -113,8 +122,10 @@ BEGIN
       LOOP
         v_chunk := lock_log.read_server_file(s.file_name, v_position, v_length);
         EXIT WHEN v_chunk IS NULL OR length(v_chunk) = 0;
-        SELECT * INTO t FROM lock_log.take('server', f.log_format, v_chunk,
-          length(v_chunk) < v_length AND v_file.file_name <> f.file_name, v_prefix, current_setting('log_timezone'), v_since);
+        SELECT * INTO t FROM lock_log.take('server', f.log_format, v_position, v_chunk,
+          CASE WHEN length(v_chunk) = v_length THEN 'more' WHEN v_file.file_name <> f.file_name THEN 'whole' WHEN v_still OR v_leaving THEN 'still' ELSE 'now' END,
+          array_remove(ARRAY[v_prefix, v_before], NULL), current_setting('log_timezone'), v_since);
+        v_settled := f.log_format <> 'stderr' OR v_still OR t.consumed = length(v_chunk);
         v_taken := v_taken + t.records;
         v_unreadable := v_unreadable + t.unreadable;
         v_heads := v_heads + t.heads;
@@ -144,11 +155,12 @@ BEGIN
                    WHEN v_heads = 0 AND v_unreadable = 0 THEN coalesce(s.readable OR s.state NOT LIKE c_unfit || '%', true)
                    ELSE v_unreadable < 2 OR v_unreadable <= v_heads END;
     INSERT INTO lock_log.state AS x (state_id, state, readable, since, file_name, log_format, position, file_size, modified_at,
-      head_length, head_hash, last_read_at, last_record_at, records_taken, records_unreadable, skipped_bytes)
+      head_length, head_hash, last_read_at, last_record_at, records_taken, records_unreadable, skipped_bytes, settled, prefix, prefix_before, prefix_until)
     VALUES (1, CASE WHEN v_fits THEN 'log readable' ELSE c_unfit || format(': log_line_prefix is "%s", and %s of %s lines that look like a record begin with it',
                                    lock_catalog.readable(v_prefix), v_heads, v_heads + v_unreadable) END, v_fits, v_began, s.file_name, f.log_format, v_position,
       CASE WHEN v_finished THEN f.file_size END, CASE WHEN v_finished THEN f.modified_at ELSE s.modified_at END,
-      s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped)
+      s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped, v_settled, v_prefix, v_before,
+      CASE WHEN s.prefix <> v_prefix THEN v_began + c_old_prefix ELSE s.prefix_until END)
     ON CONFLICT (state_id) DO UPDATE
        SET state = CASE WHEN NOT v_fits AND v_heads + v_unreadable = 0 THEN x.state ELSE EXCLUDED.state END, readable = EXCLUDED.readable,
            what_to_do = CASE WHEN NOT v_fits THEN 'The file was begun with another prefix, or holds what is not PostgreSQL''s: see log_line_prefix, or ALTER SYSTEM SET '
@@ -160,7 +172,8 @@ BEGIN
            last_record_at = coalesce(EXCLUDED.last_record_at, x.last_record_at),
            records_taken = x.records_taken + EXCLUDED.records_taken,
            records_unreadable = x.records_unreadable + EXCLUDED.records_unreadable,
-           skipped_bytes = x.skipped_bytes + EXCLUDED.skipped_bytes;
+           skipped_bytes = x.skipped_bytes + EXCLUDED.skipped_bytes, settled = EXCLUDED.settled, prefix = EXCLUDED.prefix,
+           prefix_before = EXCLUDED.prefix_before, prefix_until = EXCLUDED.prefix_until;
     IF v_leaving AND v_finished THEN
       -- from here on the new one, with a minute of what both hold: a record is taken once
       UPDATE lock_log.state x SET file_name = NULL, log_format = NULL, position = NULL, head_length = NULL, head_hash = NULL WHERE x.state_id = 1;

@@ -5,7 +5,7 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF p_log_line_prefix !~ '%-?\d*p' OR p_log_line_prefix !~ '%-?\d*[mtn]' THEN
+  IF NOT lock_log.prefix_suffices(p_log_line_prefix) THEN
     RAISE EXCEPTION 'Log line prefix "%" lacks the time (%%m) or the process (%%p): say the one the file was written with.', p_log_line_prefix
       USING ERRCODE = 'invalid_parameter_value';
   END IF;

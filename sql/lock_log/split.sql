@@ -1,16 +1,15 @@
 -- Cuts a piece of log into records and keeps those that may be about locks. csvlog: a record ends at a line end with an
 -- even number of quotes so far. A record that does not begin as one shows that an earlier one was cut short (a crash):
--- then reading goes on at the next line that does. jsonlog: a line each. stderr: continuation lines begin with a tab.
+-- then reading goes on at the next line that does. jsonlog: a line each.
 CREATE OR REPLACE FUNCTION lock_log.split(
-  p_format text, p_text text, p_whole boolean, p_pattern text,
-  OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
+  p_format text, p_text text, p_whole boolean, OUT rest integer, OUT records text[], OUT unreadable integer)
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
-  c_wanted constant text := '40P01|55P03|57014|still waiting for|acquired|failed to acquire|deadlock|lock timeout|obtain lock|due to user request|due to statement timeout';
+  c_wanted constant text := lock_log.worth_reading('csvlog');
   c_csv constant text := '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^,"\s]+,';
   v_lines text[] := string_to_array(p_text, E'\n');
   v_last integer := cardinality(v_lines);
@@ -22,7 +21,6 @@ DECLARE
 BEGIN
   records := '{}';
   unreadable := 0;
-  heads := 0;
   rest := 0;
   -- the last element is what follows the last line end: nothing, or a line not yet complete
   IF NOT p_whole OR v_lines[v_last] = '' THEN
@@ -40,27 +38,6 @@ BEGIN
     RETURN;
   END IF;
 
-  IF p_format = 'stderr' THEN
-    WITH l AS (
-      SELECT x.line, x.n, x.line LIKE E'\t%' AS goes_on, CASE WHEN x.line NOT LIKE E'\t%' THEN regexp_match(x.line, p_pattern) END AS parts
-        -- on Windows PostgreSQL ends lines with both
-        FROM (SELECT rtrim(y.line, E'\r') AS line, y.n FROM unnest(v_lines[1:v_last]) WITH ORDINALITY y(line, n)) x),
-    h AS (
-      -- the last group but one is the severity; a line that neither goes on (a tab) nor has the prefix is of no record: with what
-      -- goes on from it it ends the one before
-      SELECT l.line, l.n, l.goes_on, l.parts IS NOT NULL AS fits, NOT l.goes_on AND coalesce(l.parts[cardinality(l.parts) - 1]
-               !~ '^(DETAIL|HINT|QUERY|CONTEXT|STATEMENT|LOCATION|BACKTRACE)$', true) AS main
-        FROM l),
-    r AS (SELECT h.*, count(*) FILTER (WHERE h.main) OVER (ORDER BY h.n) AS record FROM h),
-    g AS (
-      SELECT r.record, bool_and(r.fits OR NOT r.main) AS fits, string_agg(r.line, E'\n' ORDER BY r.n) AS text
-        FROM r WHERE r.record > 0 GROUP BY r.record)
-    SELECT coalesce((SELECT array_agg(g.text ORDER BY g.record) FROM g WHERE g.fits AND g.text ~ c_wanted), '{}'),
-           count(*) FILTER (WHERE r.fits), count(*) FILTER (WHERE r.main AND NOT r.fits AND r.line ~ '\S: {2}\S')
-      INTO records, heads, unreadable FROM r;
-    RETURN;
-  END IF;
-
   LOOP
     WITH l AS (
       SELECT x.line, x.n + v_from - 1 AS n,
@@ -75,7 +52,10 @@ BEGIN
     SELECT bad.first, (SELECT max(g.first) FROM g WHERE g.record < bad.record),
            (SELECT max(g.first) FROM g WHERE g.quotes % 2 = 1 AND g.record = (SELECT max(x.record) FROM g x)),
            (SELECT array_agg(g.text ORDER BY g.record) FROM g
-             WHERE g.text ~ c_wanted AND g.quotes % 2 = 0 AND (bad.record IS NULL OR g.record < bad.record - 1))
+             WHERE g.text ~ c_wanted AND g.quotes % 2 = 0
+               -- the one before what is none may have been cut short and hold others: it counts if it has as many fields as one has
+               AND (bad.record IS NULL OR g.record < bad.record - 1 OR g.record = bad.record - 1
+                    AND (SELECT count(*) FROM regexp_matches(g.text, '(?:^|,)(?:"(?:[^"]|"")*"|[^",]*)', 'g')) IN (23, 24, 26)))
       INTO v_bad, v_before, v_open, v_some FROM bad;
     records := records || coalesce(v_some, '{}');
     EXIT WHEN v_bad IS NULL;
@@ -90,6 +70,6 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION lock_log.split(text, text, boolean, text) IS
+COMMENT ON FUNCTION lock_log.split(text, text, boolean) IS
   'Records that may be about locks, how many characters at the end belong to a record not yet complete, and how many records '
-  'were cut short or are of no known form. heads: of stderr, how many lines have the prefix. p_whole: nothing follows this piece.';
+  'were cut short or are of no known form. p_whole: nothing follows this piece.';

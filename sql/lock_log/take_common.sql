@@ -4,7 +4,7 @@
 -- whatever is not of the form. Any doubt about one record fails the statement, and then all of them are left.
 CREATE OR REPLACE FUNCTION lock_log.take_common(
   p_source text, p_format text, p_records text[], p_time_zone text, p_since timestamptz,
-  OUT records integer, OUT last_record_at timestamptz, OUT others text[])
+  OUT records integer, OUT first_record_at timestamptz, OUT last_record_at timestamptz, OUT others text[])
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -49,18 +49,21 @@ BEGIN
              WHEN f.whole IS NOT TRUE OR f.message IS NULL OR f.pid !~ '^\d{1,9}$' OR f.code !~ '^[0-9A-Z]{5}$'
                   OR f.at !~ '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^ ]+$' OR f.pid IS NULL OR f.at IS NULL OR f.code IS NULL
                   OR f.code = '40P01' THEN 'other'
-             WHEN f.code NOT IN ('55P03', '57014') AND NOT (f.code = '00000' AND f.message LIKE 'process %') THEN NULL
-             WHEN f.code = '55P03' THEN CASE WHEN f.message LIKE 'could not obtain lock%' THEN 'not_available' ELSE 'lock_timeout' END
-             WHEN f.code = '57014' THEN 'cancelled'
-             ELSE 'wait' END AS kind,
-           -- a cancelled statement is of interest only if it waited for a lock: its context says so, or an earlier record
-           f.code = '57014' AND coalesce(f.context, '') !~ '^while (updating|locking|deleting|inserting|rechecking)' AS ask
+             WHEN f.code = '00000' THEN
+               CASE WHEN f.message LIKE 'process %' THEN 'wait' WHEN lock_log.says(f.message, 'modes') THEN 'other' END
+             WHEN f.code = '55P03' AND f.message LIKE 'could not obtain lock on %' THEN 'not_available'
+             WHEN f.code = '55P03' AND f.message = 'canceling statement due to lock timeout' THEN 'lock_timeout'
+             WHEN f.code = '57014' AND f.message IN ('canceling statement due to user request', 'canceling statement due to statement timeout') THEN 'cancelled'
+             -- in another language, or rare
+             WHEN f.code IN ('55P03', '57014') OR f.code = '40001' AND lock_log.begins(lock_log.escaped(f.message), 'recovery_conflict') THEN 'other' END AS kind,
+           CASE WHEN f.code IN ('55P03', '57014') THEN lock_log.row_in_context(f.context) END AS row_worked_on
       FROM f),
   left_over AS MATERIALIZED (
     SELECT p.n, p.raw, p.pid FROM p WHERE p.kind = 'other'),
   k AS MATERIALIZED (
     SELECT p.*, p.ask AND EXISTS (SELECT FROM left_over x WHERE x.n < p.n AND (x.pid = p.pid OR x.pid IS NULL)) AS left_too
-      FROM p WHERE p.kind <> 'other'),
+      -- a cancelled statement is of interest only if it waited for a lock: its context says so, or an earlier record
+      FROM (SELECT p.*, p.code = '57014' AND p.row_worked_on IS NULL AS ask FROM p WHERE p.kind <> 'other') p),
   -- few minutes in a piece of log, so that the time zone is looked up a few times only
   minute AS MATERIALIZED (
     SELECT m.start, m.zone, lock_log.parse_time(m.start || ':00' || m.zone, p_time_zone) AS began
@@ -68,7 +71,7 @@ BEGIN
   e AS MATERIALIZED (
     SELECT k.*, minute.began + make_interval(secs => substr(k.at, 18, 6)::double precision) AS logged_at, w.m AS words,
            CASE k.kind WHEN 'wait' THEN w.m[4]
-                       WHEN 'not_available' THEN substring(k.message FROM '^could not obtain lock on (.*)$') END AS object_text
+                       WHEN 'not_available' THEN substring(k.message FROM '^could not obtain lock on (.*)$') ELSE k.row_worked_on END AS object_text
       FROM k
       JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
       LEFT JOIN LATERAL lock_log.wait_words(CASE k.kind WHEN 'wait' THEN k.message END) w(m) ON true
@@ -84,7 +87,7 @@ BEGIN
      WHERE v.pid = ANY (ARRAY(SELECT e.pid::integer FROM e WHERE e.ask))
        AND v.logged_at >= (SELECT min(e.logged_at) FROM e WHERE e.ask) - interval '1 day'
     UNION ALL
-    SELECT e.pid::integer, e.session_id, e.kind = 'wait' AND e.words[2] = 'still waiting for', e.logged_at, e.n
+    SELECT e.pid::integer, e.session_id, e.kind = 'wait' AND e.words[2] = 'waiting', e.logged_at, e.n
       FROM e WHERE e.logged_at >= p_since OR p_since IS NULL),
   waited AS MATERIALIZED (
     SELECT x.n
@@ -98,7 +101,7 @@ BEGIN
               FROM known) x
      WHERE x.last_wait > coalesce(x.last_other, '-infinity') AND x.last_wait >= x.logged_at - interval '1 day'),
   g AS MATERIALIZED (
-    SELECT e.*, CASE e.kind WHEN 'wait' THEN lock_log.wait_kind(e.words[2]) ELSE e.kind END AS stored_kind,
+    SELECT e.*, CASE e.kind WHEN 'wait' THEN e.words[2] ELSE e.kind END AS stored_kind,
            e.words[3] AS lock_mode, e.words[5]::numeric AS waited_ms,
            CASE e.kind WHEN 'wait' THEN lock_log.wait_detail(e.detail) END AS stored_detail,
            lock_log.standing_of(p_format, e.code, e.context) AS standing
@@ -107,16 +110,15 @@ BEGIN
   stored AS (
     INSERT INTO lock_log.event AS k (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
       application_name, client, lock_mode, lock_type, object_text, database_oid, relation_oid, page, tuple, transactionid,
-      waited_ms, detail, statement, context, source, stored_at, handled, standing, proof)
+      waited_ms, detail, statement, context, source, stored_at, handled, standing, proof, whole_seconds)
     SELECT g.record_hash, g.stored_kind, g.logged_at, g.pid::integer, g.session_id, g.code, g.user_name, g.database_name, g.application_name,
            g.client, g.lock_mode, o.lock_type, g.object_text, o.database_oid, o.relation_oid, o.page, o.tuple,
            o.transactionid, g.waited_ms, g.stored_detail, g.statement, g.context, p_source, clock_timestamp(),
            NOT lock_log.may_be_event(g.stored_kind, g.context),
-           g.standing, CASE WHEN g.standing = 'proven' THEN 'code' END
+           g.standing, CASE WHEN g.standing = 'proven' THEN 'code' END, false
       FROM (SELECT DISTINCT ON (h.record_hash) h.record_hash, g.*
               FROM g CROSS JOIN LATERAL (
-                SELECT md5(concat_ws('|', g.stored_kind, g.pid::integer, floor(extract(epoch FROM g.logged_at) * 1000)::bigint, g.lock_mode,
-                                     g.object_text, g.waited_ms)) AS record_hash) h
+                SELECT lock_log.record_hash(g.stored_kind, g.pid::integer, g.logged_at, g.lock_mode, g.object_text, g.waited_ms) AS record_hash) h
              ORDER BY h.record_hash, g.n) g LEFT JOIN o ON o.object_text = g.object_text
      ORDER BY g.n
     -- what was only claimed and now stands where it proves itself is as it stands there
@@ -127,13 +129,13 @@ BEGIN
           handled = EXCLUDED.handled OR k.deadlock_event_hk IS NOT NULL
       WHERE k.standing = 'claimed' AND EXCLUDED.standing = 'proven'
     RETURNING 1)
-  SELECT (SELECT count(*) FROM stored)::integer, (SELECT max(g.logged_at) FROM g),
+  SELECT (SELECT count(*) FROM stored)::integer, (SELECT min(g.logged_at) FROM g), (SELECT max(g.logged_at) FROM g),
          (SELECT array_agg(x.raw ORDER BY x.n) FROM (SELECT l.n, l.raw FROM left_over l
                                                       UNION ALL SELECT k.n, k.raw FROM k WHERE k.left_too
                                                       -- a time that is none, or of another zone: it is counted there
                                                       UNION ALL SELECT k.n, k.raw FROM k JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
                                                        WHERE NOT k.left_too AND minute.began IS NULL) x)
-    INTO records, last_record_at, others;
+    INTO records, first_record_at, last_record_at, others;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
   records := 0; last_record_at := NULL; others := p_records;
 END

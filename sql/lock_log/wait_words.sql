@@ -1,5 +1,5 @@
--- A line of log_lock_waits carries no code of its own, so its words decide. Cut by position: a regular expression with
--- groups takes ten times as long, and a convoy writes hundreds of these lines a second.
+-- A line of log_lock_waits carries no code of its own, so its words decide. Cut by position where it is in English: a regular
+-- expression with groups takes ten times as long, and a convoy writes hundreds of these lines a second.
 CREATE OR REPLACE FUNCTION lock_log.wait_words(p_message text)
 RETURNS text[]
 LANGUAGE plpgsql
@@ -17,7 +17,7 @@ DECLARE
 BEGIN
   IF p_message NOT LIKE 'process %' OR split_part(v_end, ' ', 1) <> 'sm' OR split_part(v_end, ' ', 3) <> 'retfa'
      OR v_waited !~ '^\d+\.\d+$' THEN
-    RETURN NULL;
+    RETURN CASE WHEN lock_log.says(p_message, 'modes') THEN lock_log.wait_in_words(p_message) END;
   END IF;
   v_pid := split_part(p_message, ' ', 2);
   v_rest := substr(p_message, 10 + length(v_pid));
@@ -34,8 +34,14 @@ BEGIN
   IF v_pid !~ '^\d+$' OR v_happened IS NULL OR v_mode !~ '^[A-Za-z]+Lock$' OR v_rest NOT LIKE ' on _%' OR v_object = '' THEN
     RETURN NULL;
   END IF;
-  RETURN ARRAY[v_pid, v_happened, v_mode, regexp_replace(v_object, ' by rearranging queue order$', ''), v_waited];
+  IF v_object ~ '[^ -~]' THEN
+    -- a catalog may have the object's words and not the sentence's
+    v_object := coalesce(lock_log.object_in_english(v_object), v_object);
+  END IF;
+  RETURN ARRAY[v_pid,
+    CASE v_happened WHEN 'still waiting for' THEN 'waiting' WHEN 'acquired' THEN 'acquired' WHEN 'avoided deadlock for' THEN 'rearranged'
+      WHEN 'failed to acquire' THEN 'failed_wait' ELSE 'deadlock_wait' END, v_mode, regexp_replace(v_object, ' by rearranging queue order$', ''), v_waited];
 END
 $$;
 COMMENT ON FUNCTION lock_log.wait_words(text) IS
-  'Process, what happened, lock mode, object and milliseconds of a log_lock_waits message; NULL if it is none.';
+  'Process, kind (see lock_log.event.kind), lock mode, object in English and milliseconds of a log_lock_waits message of any language; NULL if it is none.';

@@ -201,7 +201,7 @@ def test_a_statement_written_to_look_like_log_text_changes_nothing(ingest: Inges
     assert set(event["detail"]["statements"]) == {"11", "12"}
 
 
-def test_a_raised_exception_with_the_code_is_no_deadlock(ingest: Ingest) -> None:
+def test_a_raised_exception_with_the_code_only_claims_to_be_a_deadlock(ingest: Ingest) -> None:
     context = "PL/pgSQL function inline_code_block line 1 at RAISE"
     text = csv("deadlock detected", code="40P01", severity="ERROR", detail=DETAIL, context=context)
     text += csv("process 11 acquired ShareLock on transaction 5 after 99999.000 ms", context=context)
@@ -327,7 +327,7 @@ def test_records_taken_together_are_stored_as_one_at_a_time(ingest: Ingest, vaul
         csv("process 99 acquired ShareLock on transaction 5 after 1.0 ms", pid=21),
         csv("canceling statement due to lock timeout", code="55P03", pid=22, severity="ERROR"),
         csv('could not obtain lock on relation "a"', code="55P03", pid=23, severity="ERROR"),
-        csv("canceling statement", code="57014", pid=24, context="while locking tuple (0,1) in relation a"),
+        csv("canceling statement", code="57014", pid=24, context='while locking tuple (0,1) in relation "a"'),
         csv("canceling statement", code="57014", pid=25),
         csv("nothing", code="55P03", pid=26, context="PL/pgSQL function f() line 1 at RAISE"),
         csv("deadlock detected", code="40P01", detail=DETAIL),

@@ -120,7 +120,7 @@ def test_only_log_files_of_this_server_can_be_read(vault_db: str, connect: Conne
         "SELECT * FROM lock_log.server_file()",
         "SELECT * FROM lock_log.later_files('', 'csvlog', '-infinity')",
         "SELECT lock_log.read_server_log()",
-        "SELECT lock_log.take('x', 'csvlog', 'x', true, '', NULL, NULL)",
+        "SELECT lock_log.take('x', 'csvlog', 0, 'x', 'whole', '{}', NULL, NULL)",
         "INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, source, stored_at)"
         " VALUES ('x', 'deadlock', now(), 1, 'x', now())",
         "SELECT lock_engine.store_deadlock(NULL, now(), 1, '[]', '{}', 'x', NULL, NULL)",
@@ -215,23 +215,27 @@ def test_a_first_reading_begins_no_further_back_than_it_must(
 
 def test_a_prefix_that_does_not_fit_is_the_state_until_one_does() -> None:
     """It was "log readable", and each deadlock of it missed."""
-    with throwaway({"log_destination": "stderr", "log_line_prefix": "%m [%p] %b "}) as alone:
+    with throwaway({"log_destination": "stderr", "log_line_prefix": "%m [%p] "}) as alone:
         name = alone.create_database()
         vaults.install(alone.dsn(name))
         with psycopg.connect(alone.dsn(name), autocommit=True) as monitor:
             monitor.execute("SELECT lock_engine.collect_deadlocks()")
             arena = Arena(alone.dsn(name), 1, 2)
+            file = alone.log_directory / str(one(monitor, "SELECT file_name FROM lock_log.state"))
 
             def state() -> Any:
                 monitor.execute("SELECT lock_engine.collect_deadlocks()")
                 return monitor.execute("SELECT state, readable, what_to_do FROM lock_log.status()").fetchone()
 
-            lock_timeout(monitor, arena)
+            with file.open("a") as log:
+                log.write("db_1  | 2026-11-22 03:12:41 ERROR:  deadlock detected\n" * 200)
             said, _, remedy = poll(lambda: not (found := state())[1] and found, 10, "the misfit")
             assert said.startswith(
                 'log not readable: log_line_prefix does not fit: log_line_prefix is "%m [%p]'
             )
             assert "log_destination" in remedy
+            settled = "SELECT settled FROM lock_log.state"
+            poll(lambda: one(monitor, settled) or not state(), 10, "the end of it")
             before = one(monitor, "SELECT xmin FROM lock_log.state")
             assert state()[0] == said, "nothing new says nothing else"
             assert one(monitor, "SELECT xmin FROM lock_log.state") == before, "and writes nothing"
@@ -280,7 +284,7 @@ def test_a_better_format_is_read_from_the_next_call_on_and_the_old_one_to_its_en
 
 def test_the_advice_heals_with_the_next_call() -> None:
     """It was not tried for a minute, and then in the format that could not be read, for ever."""
-    with throwaway({"log_destination": "stderr", "log_line_prefix": "%t-%c-"}) as alone:
+    with throwaway({"log_destination": "stderr", "log_line_prefix": "%t-%u-"}) as alone:
         name = alone.create_database()
         vaults.install(alone.dsn(name))
         with psycopg.connect(alone.dsn(name), autocommit=True) as monitor:

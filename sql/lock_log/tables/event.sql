@@ -45,6 +45,8 @@ BEGIN
   END IF;
 END
 $claims$;
+ALTER TABLE lock_log.event ADD COLUMN IF NOT EXISTS whole_seconds boolean, ADD COLUMN IF NOT EXISTS at_byte bigint;
+CREATE INDEX IF NOT EXISTS idx_event_whole_seconds ON lock_log.event (logged_at) WHERE whole_seconds;
 CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_unhandled ON lock_log.event (logged_at) WHERE NOT handled;
@@ -54,13 +56,17 @@ CREATE INDEX IF NOT EXISTS idx_event_claimed ON lock_log.event (logged_at)
 COMMENT ON TABLE lock_log.event IS
     'What the server log says about locks: deadlocks, waits, timeouts, cancelled waits. Nothing else of the log is kept.';
 COMMENT ON COLUMN lock_log.event.kind IS
-    'deadlock, waiting, acquired, deadlock_wait, failed_wait, rearranged, lock_timeout, not_available (NOWAIT), cancelled.';
+    'deadlock, waiting, acquired, deadlock_wait, failed_wait, rearranged, lock_timeout, not_available (NOWAIT), lock_failure (the same, with who held '
+    'it: log_lock_failures), cancelled, autovacuum_cancelled, recovery_conflict.';
 COMMENT ON COLUMN lock_log.event.record_hash IS 'Equal for the same record whatever file and format it was read from.';
 COMMENT ON COLUMN lock_log.event.waited_ms IS 'Milliseconds waited when the line was written (log_lock_waits); exact for acquired.';
 COMMENT ON COLUMN lock_log.event.detail IS
     'For a deadlock its edges and statements; for a wait the holders and the queue, as PostgreSQL wrote them.';
 COMMENT ON COLUMN lock_log.event.handled IS 
     'false: a deadlock (or a wait that ended in one) that has not been merged into an event yet, or a claimed one that waits for its proof.';
+COMMENT ON COLUMN lock_log.event.whole_seconds IS
+    'true: its log has no milliseconds, logged_at is the beginning of the second (NULL: not told by an earlier release).';
+COMMENT ON COLUMN lock_log.event.at_byte IS 'Of such a record: the byte of its file at which it begins, which tells it from its likes.';
 COMMENT ON COLUMN lock_log.event.standing IS
     'proven, or claimed: whoever can run a statement could have written it. NULL: recorded by an earlier release, which did not tell; counts as proven.';
 COMMENT ON COLUMN lock_log.event.proof IS

@@ -19,9 +19,15 @@ CREATE TABLE IF NOT EXISTS lock_log.state (
     skipped_bytes      bigint NOT NULL DEFAULT 0
 );
 
+ALTER TABLE lock_log.state ADD COLUMN IF NOT EXISTS settled boolean NOT NULL DEFAULT true, ADD COLUMN IF NOT EXISTS prefix text,
+  ADD COLUMN IF NOT EXISTS prefix_before text, ADD COLUMN IF NOT EXISTS prefix_until timestamptz;
 COMMENT ON TABLE lock_log.state IS 'How far the server log has been read, one row.';
 COMMENT ON COLUMN lock_log.state.position IS 'Bytes of file_name that have been read.';
 COMMENT ON COLUMN lock_log.state.head_hash IS
     'MD5 of the first head_length bytes: a file of the same name with another beginning is another file.';
+COMMENT ON COLUMN lock_log.state.settled IS
+    'false: what stood at the end of a stderr log may go on; if nothing has come until the next call, it is taken as it is.';
+COMMENT ON COLUMN lock_log.state.prefix_before IS
+    'The log_line_prefix before it was changed, which some processes may still write until prefix_until.';
 COMMENT ON COLUMN lock_log.state.retry_at IS 'While the log cannot be read: not tried again before this.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON lock_log.state TO lock_vault_owner;

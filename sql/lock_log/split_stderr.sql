@@ -1,0 +1,201 @@
+-- Cuts a piece of a stderr log (bytea's escapes) into records and keeps those that may be about locks. What may be is found in the
+-- whole piece first, by lock modes and codes, which are the same in all languages, and by words; the prefix is looked at around
+-- those places only, because it takes a hundred times as long, and in a sample (the gauge).
+-- A record is one line with the prefix and a severity, then lines of the same process that begin with the prefix and another label
+-- (DETAIL, CONTEXT, STATEMENT), each of them with what goes on from it (a tab). Lines of other processes may stand between where
+-- nobody put them in order (no logging collector), so a record's lines are found by process. A line that neither has the prefix
+-- nor goes on is of no record.
+-- p_prefixes: the log_line_prefix, and one that some processes may still write (it was changed).
+-- p_tail: 'more' (the piece was cut), 'now' (here the file ends for now), 'still' (as before, and nothing has come since), 'whole'
+-- (nothing follows). At the first two a record that may go on is left for the next piece.
+CREATE OR REPLACE FUNCTION lock_log.split_stderr(
+  p_text text, p_tail text, p_prefixes text[], OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
+LANGUAGE plpgsql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+  -- this many lines of others may stand between two lines of a record
+  c_between constant integer := 64;
+  c_sample constant integer := 50;
+  v_pattern record;
+  v_lines text[] := string_to_array(p_text, E'\n');
+  v_last integer := cardinality(v_lines);
+  v_owners integer[];
+  v_owner integer;
+  v_used boolean[];
+  v_main integer;
+  v_j integer;
+  v_line text;
+  v_head record;
+  v_next record;
+  v_record jsonb;
+  v_part text;
+  v_pid text;
+  v_found text;
+  v_from integer;
+  v_text text;
+  v_mine boolean;
+  v_foreign integer;
+  v_windows boolean;
+  v_counted integer := 1;
+  v_bytes bigint := 0;
+  v_words text[];
+  v_word text;
+  v_left text;
+  v_open integer;
+BEGIN
+  records := '{}';
+  rest := 0;
+  unreadable := 0;
+  heads := 0;
+  IF p_text = '' THEN
+    RETURN;
+  END IF;
+  -- the last element is what follows the last line end: nothing, or a line not yet complete
+  IF p_tail <> 'whole' OR v_lines[v_last] = '' THEN
+    rest := length(v_lines[v_last]);
+    v_last := v_last - 1;
+  END IF;
+  SELECT array_agg(p.pattern ORDER BY x.n) AS patterns, jsonb_agg(to_jsonb(p.names) ORDER BY x.n) AS names
+    INTO v_pattern FROM unnest(p_prefixes) WITH ORDINALITY x(prefix, n) CROSS JOIN LATERAL lock_log.prefix_pattern(x.prefix) p;
+
+  -- lines with a place to look at, by the line that they go on from
+  IF p_text ~ lock_log.worth_reading('stderr') THEN
+    v_words := lock_log.words('modes') || lock_log.words('codes');
+    v_left := p_text;
+    LOOP
+      v_word := substring(v_left FROM lock_log.worth_reading('stderr'));
+      EXIT WHEN v_word IS NULL;
+      v_words := array_append(v_words, v_word);
+      v_left := replace(v_left, v_word, '');
+    END LOOP;
+    v_owners := ARRAY(
+      SELECT DISTINCT l.owner
+        FROM (SELECT x.line, max(x.n) FILTER (WHERE left(x.line, 1) <> E'\t') OVER (ORDER BY x.n) AS owner
+                FROM unnest(v_lines[1:v_last]) WITH ORDINALITY x(line, n)) l
+       WHERE l.owner IS NOT NULL AND EXISTS (SELECT FROM unnest(v_words) w WHERE strpos(l.line, w) > 0)
+       ORDER BY 1);
+  END IF;
+  -- the gauge: of the lines that look like the head of a record, as many as have the prefix
+  SELECT count(*) FILTER (WHERE g.fits), count(*) FILTER (WHERE NOT g.fits AND g.line ~ '\S: {2}\S') INTO heads, unreadable
+    FROM (SELECT x.line, x.line ~ ANY (v_pattern.patterns) AS fits
+            FROM unnest(v_lines[1:v_last]) WITH ORDINALITY x(line, n)
+           WHERE (x.n <= c_sample OR x.n > v_last - c_sample OR x.n = ANY (v_owners)) AND left(x.line, 1) <> E'\t') g;
+
+  v_used := array_fill(false, ARRAY[greatest(v_last, 1)]);
+  FOREACH v_owner IN ARRAY coalesce(v_owners, '{}') LOOP
+    CONTINUE WHEN v_used[v_owner];
+    SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_owner], E'\r'), v_pattern.patterns, v_pattern.names) h;
+    CONTINUE WHEN v_head.head IS NULL;
+    v_main := v_owner;
+    v_pid := v_head.head ->> 'pid';
+    -- as it stands in the line
+    v_found := CASE WHEN v_head.head ? 'hex' THEN '.' || to_hex(v_pid::integer) ELSE v_pid END;
+    IF v_head.part IS DISTINCT FROM 'message' THEN
+      -- a label of a language that is not known is a record's beginning where no line of the same process and moment is before it
+      v_j := v_owner - 1;
+      v_foreign := 0;
+      WHILE v_j >= 1 AND v_foreign <= c_between LOOP
+        v_line := v_lines[v_j];
+        IF left(v_line, 1) <> E'\t' THEN
+          IF strpos(v_line, v_found) > 0 THEN
+            SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_line, E'\r'), v_pattern.patterns, v_pattern.names) h;
+            IF v_next.head ->> 'pid' = v_pid THEN
+              EXIT WHEN v_head.part IS NULL AND v_next.head -> 'time' <> v_head.head -> 'time';
+              v_main := v_j;
+              EXIT WHEN v_next.part = 'message';
+            END IF;
+          END IF;
+          v_foreign := v_foreign + 1;
+        END IF;
+        v_j := v_j - 1;
+      END LOOP;
+      CONTINUE WHEN v_used[v_main];
+      SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_main], E'\r'), v_pattern.patterns, v_pattern.names) h;
+      -- what it belongs to was before this piece
+      CONTINUE WHEN v_head.part <> 'message';
+    END IF;
+
+    v_windows := right(v_lines[v_main], 1) = E'\r';
+    v_bytes := v_bytes + CASE WHEN v_main > v_counted THEN length(decode(array_to_string(v_lines[v_counted:v_main - 1], E'\n') || E'\n', 'escape')) ELSE 0 END;
+    v_counted := greatest(v_main, v_counted);
+    v_record := v_head.head || jsonb_build_object('message', rtrim(v_head.head ->> 'text', E'\r'), 'at', v_bytes);
+    v_used[v_main] := true;
+    v_part := 'message';
+    v_mine := true;
+    v_foreign := 0;
+    v_open := v_main;
+    v_j := v_main + 1;
+    WHILE v_j <= v_last LOOP
+      IF left(v_lines[v_j], 1) = E'\t' THEN
+        v_from := v_j;
+        WHILE v_j < v_last AND left(v_lines[v_j + 1], 1) = E'\t' LOOP
+          v_j := v_j + 1;
+        END LOOP;
+        IF v_mine THEN
+          v_text := E'\n' || array_to_string(v_lines[v_from:v_j], E'\n');
+          IF v_windows THEN
+            v_text := replace(v_text || E'\n', E'\r\n', E'\n');
+            v_text := left(v_text, -1);
+          END IF;
+          v_record := jsonb_set(v_record, ARRAY[v_part], to_jsonb((v_record ->> v_part) || replace(v_text, E'\n\t', E'\n')));
+        END IF;
+      ELSE
+        v_mine := false;
+        IF strpos(v_lines[v_j], v_found) > 0 THEN
+          v_line := CASE WHEN v_windows AND right(v_lines[v_j], 1) = E'\r' THEN left(v_lines[v_j], -1) ELSE v_lines[v_j] END;
+          SELECT h.* INTO v_next FROM lock_log.line_head(v_line, v_pattern.patterns, v_pattern.names) h;
+          IF v_next.head ->> 'pid' = v_pid THEN
+            IF v_next.part = 'message' OR v_next.part IS NULL AND v_next.head -> 'time' <> v_head.head -> 'time' THEN
+              v_open := NULL;
+              EXIT;
+            END IF;
+            v_mine := true;
+            v_used[v_j] := true;
+            v_foreign := 0;
+            -- an edge of a ring is a DETAIL in whatever language
+            v_part := coalesce(v_next.part, CASE WHEN lock_log.says(v_next.head ->> 'text', 'modes') THEN 'detail' ELSE 'aside' END);
+            v_record := v_record || jsonb_build_object(v_part, v_next.head ->> 'text');
+          END IF;
+        END IF;
+        IF NOT v_mine THEN
+          v_foreign := v_foreign + 1;
+          EXIT WHEN v_foreign > c_between;
+        END IF;
+      END IF;
+      v_j := v_j + 1;
+    END LOOP;
+    IF v_open IS NULL OR p_tail IN ('still', 'whole') OR v_foreign > (CASE p_tail WHEN 'more' THEN c_between ELSE 0 END) THEN
+      records := array_append(records, v_record::text);
+    ELSE
+      EXIT;
+    END IF;
+    v_open := NULL;
+  END LOOP;
+
+  -- what stands at the end may go on in any case: its next line may be what shows that it is about locks
+  IF v_open IS NULL AND p_tail IN ('now', 'more') THEN
+    v_j := v_last;
+    WHILE v_j > greatest(0, v_last - 1000) LOOP
+      IF left(v_lines[v_j], 1) <> E'\t' THEN
+        SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_lines[v_j], E'\r'), v_pattern.patterns, v_pattern.names) h;
+        EXIT WHEN v_next.head IS NULL;
+        IF v_next.part IS NULL OR v_next.part = 'message' THEN
+          v_open := v_j;
+          EXIT;
+        END IF;
+      END IF;
+      v_j := v_j - 1;
+    END LOOP;
+  END IF;
+  IF v_open IS NOT NULL THEN
+    rest := rest + length(array_to_string(v_lines[v_open:v_last], E'\n')) + 1;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION lock_log.split_stderr(text, text, text[]) IS
+  'Records of a piece of a stderr log that may be about locks (JSON of the prefix''s fields, message, detail, context and statement, each as '
+  'bytea''s escapes; at: the byte of the piece), and how many characters at the end are left for the next piece; heads: of the lines that were looked at, how many have the '
+  'prefix, unreadable: how many look like the beginning of a record and have not.';
