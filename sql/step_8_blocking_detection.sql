@@ -226,6 +226,7 @@ BEGIN;
 \ir lock_log/require_prefix.sql
 \ir lock_log/prefix_fit.sql
 \ir lock_log/ingest.sql
+\ir lock_log/own_file.sql
 \ir lock_log/resume_position.sql
 \ir lock_log/lock_timeouts_between.sql
 \ir lock_log/claimed_between.sql

@@ -207,6 +207,13 @@ def server_time_zone(cursor: Any) -> str:
     return str(cursor.fetchone()[0])
 
 
+def own_file(cursor: Any, source: str) -> int:
+    """lock_log.own_file(): the file of this name is the vault server's own log; claims that wait for proof
+    now. Needs lock_admin_role."""
+    cursor.execute("SELECT lock_log.own_file(%s)", [source])
+    return int(cursor.fetchone()[0])
+
+
 def resume_position(cursor: Any, source: str, head: bytes) -> int:
     """lock_log.resume_position(): byte at which to go on reading source, 0 if its beginning is not what was
     read."""

@@ -13,14 +13,15 @@ BEGIN
     AND p_error.logged_at BETWEEN date_trunc('second', p_wait.logged_at) AND p_wait.logged_at + interval '10 minutes'
     -- times of whole seconds may be of a format that has no others
     AND (p_error.logged_at >= p_wait.logged_at OR p_error.logged_at = date_trunc('second', p_error.logged_at))
-    -- what is only claimed answers nothing that is proven
-    AND (p_error.standing IS DISTINCT FROM 'claimed' OR p_wait.standing = 'claimed')
+    -- what is only claimed answers nothing that proves itself, and what a user is known to have written answers nothing
+    AND (p_error.standing IS DISTINCT FROM 'claimed'
+         OR p_wait.proof IS DISTINCT FROM 'code' AND p_wait.standing IS NOT NULL AND NOT lock_log.written_by_users(p_error.context))
     AND (p_error.logged_at <= p_wait.logged_at + interval '1 second'
          OR p_error.detail -> 'edges' @> jsonb_build_array(jsonb_build_object('pid', p_wait.pid, 'mode', p_wait.lock_mode, 'object', p_wait.object_text)))
     AND NOT EXISTS (
       SELECT FROM lock_log.event x
        WHERE x.pid = p_wait.pid AND x.kind = 'deadlock_wait' AND x.event_id <> p_wait.event_id
-         AND x.standing IS NOT DISTINCT FROM p_wait.standing
+         AND (x.standing IS DISTINCT FROM 'claimed' OR p_wait.proof IS DISTINCT FROM 'code')
          AND x.logged_at > p_wait.logged_at AND x.logged_at <= p_error.logged_at);
 END
 $$;

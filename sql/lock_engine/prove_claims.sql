@@ -22,9 +22,20 @@ DECLARE
 BEGIN
   IF EXISTS (SELECT FROM lock_engine.deadlock_observation) THEN
     UPDATE lock_log.event e SET standing = 'proven', proof = 'sampling'
-     WHERE NOT e.handled AND e.standing = 'claimed' AND lock_engine.seen_cycle_of(e) IS NOT NULL;
+     WHERE NOT e.handled AND e.standing = 'claimed'
+       AND e.pid IN (SELECT unnest(o.all_pids) FROM lock_engine.deadlock_observation o) AND lock_engine.seen_cycle_of(e) IS NOT NULL;
     GET DIAGNOSTICS v_proven = ROW_COUNT;
   END IF;
+
+  -- the error of a wait that is proven and is an event already: a handler raised it again
+  UPDATE lock_log.event e SET standing = 'proven', proof = x.proof
+    FROM lock_log.event x
+   WHERE NOT e.handled AND e.standing = 'claimed' AND e.kind = 'deadlock' AND x.pid = e.pid AND x.kind = 'deadlock_wait'
+     AND x.deadlock_event_hk IS NOT NULL AND x.proof IN ('counter', 'sampling')
+     AND x.logged_at BETWEEN e.logged_at - interval '10 minutes' AND e.logged_at + interval '1 second'
+     AND lock_engine.answers_wait(e, x);
+  GET DIAGNOSTICS v_some = ROW_COUNT;
+  v_proven := v_proven + v_some;
 
   -- a file from elsewhere is of another server, as far as can be known: our counters say nothing of it
   UPDATE lock_log.event e SET handled = true WHERE NOT e.handled AND e.standing = 'claimed' AND e.source LIKE 'file:%';

@@ -10,6 +10,8 @@ AS $$
 DECLARE
   v_prefix text := coalesce(p_log_line_prefix, current_setting('log_line_prefix'));
   v_zone text := coalesce(p_time_zone, current_setting('log_timezone'));
+  -- lock_log.own_file() may have said so
+  v_source text := CASE WHEN EXISTS (SELECT FROM lock_log.source s WHERE s.source = p_source AND s.own_server) THEN 'own:' ELSE 'file:' END || p_source;
   v_last bigint := (SELECT max(e.event_id) FROM lock_log.event e);
   t record;
 BEGIN
@@ -28,7 +30,7 @@ BEGIN
     RAISE EXCEPTION 'Nothing to read.' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   PERFORM pg_advisory_xact_lock(460, 5);
-  SELECT * INTO t FROM lock_log.take('file:' || p_source, p_format, p_start, p_data, CASE WHEN p_at_end THEN 'whole' WHEN NOT p_at_end THEN 'more' ELSE 'still' END, ARRAY[v_prefix], v_zone, NULL);
+  SELECT * INTO t FROM lock_log.take(v_source, p_format, p_start, p_data, CASE WHEN p_at_end THEN 'whole' WHEN NOT p_at_end THEN 'more' ELSE 'still' END, ARRAY[v_prefix], v_zone, NULL);
   consumed := t.consumed; records := t.records; unreadable := t.unreadable; foreign_zone := t.foreign_zone;
   heads := t.heads;
   IF p_start = 0 THEN
@@ -45,7 +47,7 @@ BEGIN
   PERFORM lock_engine.store_logged_deadlocks();
   PERFORM lock_engine.place_rows();
   claimed := (SELECT count(*) FROM lock_log.event e
-               WHERE e.event_id > coalesce(v_last, 0) AND e.source = 'file:' || p_source AND e.standing = 'claimed');
+               WHERE e.event_id > coalesce(v_last, 0) AND e.source = v_source AND e.standing = 'claimed');
 END
 $$;
 COMMENT ON FUNCTION lock_log.ingest(text, text, bigint, bytea, boolean, text, text) IS

@@ -304,6 +304,36 @@ def test_stderr_from_elsewhere_is_never_proven(monitor: psycopg.Connection[Any],
     assert claims(monitor) == [(11, False, False)] and collect(monitor) == []
 
 
+def test_the_own_servers_file_read_late_is_proven_by_what_was_missed(
+    alone: Server, monitor: psycopg.Connection[Any], arena: Arena
+) -> None:
+    monitor.execute(
+        "UPDATE lock_log.state SET state = 'log not readable: for the test', readable = false,"
+        " retry_at = 'infinity'"
+    )
+    victim, _ = ring(arena)
+    poll(lambda: counted(monitor) == 1, 20, "the count")
+    monitor.execute("UPDATE lock_engine.deadlock_ledger SET window_end = window_end - interval '20 seconds'")
+    collect(monitor)
+    assert ledger(monitor) == (1, 0, 0, 0, 1)
+    monitor.execute("UPDATE lock_engine.deadlock_ledger SET window_end = window_end + interval '20 seconds'")
+
+    [path] = alone.log_directory.glob("*.log")
+    lines = path.read_bytes().splitlines(keepends=True)
+    first = next(n for n, line in enumerate(lines) if b"[%d]" % victim in line and b"deadlock" in line)
+    piece = b"".join(lines[first:])
+    taken = "SELECT claimed FROM lock_log.ingest('own.log', 'stderr', 0, %s, true, '%%m [%%p] ')"
+    row = monitor.execute(taken, [piece]).fetchone()
+    assert row is not None and row[0] >= 1
+    old = "SELECT bool_and(stored_at < now() - interval '3 seconds') FROM lock_log.event"
+    poll(lambda: (collect(monitor), monitor.execute(old).fetchone())[1] == (True,), 20, "the moment")
+    assert collect(monitor) == [], "it may be anybody's file"
+    assert monitor.execute("SELECT lock_log.own_file('own.log') > 0").fetchone() == (True,)
+    [event] = poll(lambda: collect(monitor), 20, "the event")
+    assert event["deadlock_victim_pid"] == victim
+    assert ledger(monitor) == (1, 1, 0, 1, 0)
+
+
 CAUGHT = "DO $$ BEGIN {}; EXCEPTION WHEN deadlock_detected THEN {}; END $$"
 
 
@@ -396,3 +426,14 @@ def test_a_caught_deadlock_that_a_look_saw_has_its_ring(any_format: str, caught_
         assert event["sources"] == ["log", "sampling"]
         assert event["deadlock_resolution"] == "caught by the application"
         assert {edge["to"] for edge in event["deadlock_graph"]["edges"]} == set(pids)
+
+
+def test_an_error_of_the_applications_own_does_not_hide_the_caught_one(
+    any_format: str, caught_arena: Arena
+) -> None:
+    """A handler that tells of the deadlock in its own words, with its code."""
+    with psycopg.connect(any_format, autocommit=True) as monitor:
+        pids = lose_quietly(caught_arena, "RAISE EXCEPTION 'try again' USING ERRCODE = '40P01'")
+        [event] = poll(lambda: of_pids(monitor, pids), 20, "the event")
+        assert event["deadlock_resolution"] == "caught by the application; ring not logged"
+        assert "try again" not in str(event["log_excerpt"])
