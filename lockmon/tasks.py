@@ -19,6 +19,7 @@ from django.db import DatabaseError
 
 from lockmon import errors, vault
 from lockmon.calls import vault as vault_calls
+from lockmon.calls.deadlocks import own_file
 from lockmon.logfiles import LogFileError
 from lockmon.monitor.cluster import ClusterWatch
 from lockmon.monitor.logs import newest, read_file
@@ -114,6 +115,9 @@ def follow_log(alias: str = "vault") -> str:
     for path in paths:
         try:
             taken.append(read_file(path, lambda: vault.admin_transaction(alias), follows=True))
+            # the setting names the log of the vault's own server
+            with vault.admin_transaction(alias) as cursor:
+                own_file(cursor, str(path.resolve()))
         except LogFileError as error:
             # right after a rotation the new file is empty; the one before is read all the same
             faults.append(str(error))

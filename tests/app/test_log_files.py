@@ -134,3 +134,30 @@ def test_commands_import_list_show_and_export(vault_db: str, tmp_path: Path) -> 
     assert one[0]["graph"]["edges"][0] | {"to": 12} == one[0]["graph"]["edges"][0]
     with pytest.raises(CommandError, match="There is no deadlock nonsense"):
         run("lockmon_deadlocks", "--show", "nonsense")
+
+
+def test_only_the_own_servers_file_may_be_proven_by_its_counters(vault_db: str, tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    edge = "Process {} waits for ShareLock on transaction {}; blocked by process {}."
+    path.write_text(
+        "2026-11-20 03:11:00.000 UTC [11] ERROR:  deadlock detected\n"
+        f"2026-11-20 03:11:00.000 UTC [11] DETAIL:  {edge.format(11, 733, 12)}\n"
+        f"\t{edge.format(12, 734, 11)}\n"
+        "2026-11-20 03:11:00.000 UTC [11] STATEMENT:  UPDATE a SET n = 1\n"
+        "2026-11-20 03:11:09.000 UTC [12] LOG:  checkpoint starting: time\n"
+    )
+
+    def run(*arguments: str) -> str:
+        out = StringIO()
+        call_command("lockmon_read_log", str(path), "--prefix", "%m [%p] ", *arguments, stdout=out)
+        return out.getvalue()
+
+    assert "1 new records about locks, 1 of them claimed, in " in run()
+    waiting = "1 claimed deadlock may now be proven by the counters."
+    assert waiting in run("--own-server")
+    assert waiting not in run("--own-server"), "it is said once"
+    with psycopg.connect(vault_db) as connection:
+        rows = connection.execute(
+            "SELECT waits_for_proof FROM lock_engine.claimed_deadlocks('-infinity', 'infinity')"
+        ).fetchall()
+    assert rows == [(True,)]

@@ -15,12 +15,13 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as ProgressBar
 
 from lockmon import vault
+from lockmon.calls.deadlocks import own_file
 from lockmon.logfiles import LogFileError
 from lockmon.logfiles.opening import KINDS
 from lockmon.management.vault_command import EXIT_ERROR, VaultCommand
 from lockmon.monitor.log_pieces import FileRead
 from lockmon.monitor.logs import Progress, Ways, read_file, remarks
-from lockmon.views.words import visible
+from lockmon.views.words import some, visible
 
 WAYS = Ways("--prefix", "--time-zone NAME")
 
@@ -45,6 +46,12 @@ class Command(VaultCommand):
             help="log_timezone of the file's server, for example Asia/Kolkata (default: the vault server's)",
         )
 
+        parser.add_argument(
+            "--own-server",
+            action="store_true",
+            help="the files are the log of the vault's own server: its counters may prove what stderr claims",
+        )
+
     def work(self, alias: str, **options: Any) -> int:
         done: list[FileRead] = []
         said: list[str] = []
@@ -66,7 +73,16 @@ class Command(VaultCommand):
                 faults.append(str(error))
                 continue
             done.append(read)
-            said += [f"{name}: {line}" if several else line for line in told(read)]
+            lines = told(read)
+            if options["own_server"]:
+                with vault.admin_transaction(alias) as cursor:
+                    waiting = own_file(cursor, str(Path(name).resolve()))
+                lines += (
+                    [f"{some(waiting, 'claimed deadlock')} may now be proven by the counters."]
+                    if waiting
+                    else []
+                )
+            said += [f"{name}: {line}" if several else line for line in lines]
         self.emit(options, done, said)
         if faults:
             raise CommandError(" ".join(faults), returncode=EXIT_ERROR)
