@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from lockmon.logfiles import LogFileError
@@ -87,8 +88,9 @@ def lines(reader: Reader, name: str, counted: Counted) -> Iterator[bytes]:
     """
     times: list[str] = []
     for entry in _entries(reader, counted):
-        found = [bytes(line) for line in _lines_of(entry)]
-        if not _structured(entry) and found and len(times) < 200:
+        found = list(_lines_of(entry))
+        # what has fields is a record of its own, wherever it stands
+        if len(times) < 200 and found and _structured(entry) is None:
             times.append(_time_of(entry))
             ordered = [time for time in times if time]
             if len(ordered) > 1 and ordered[-1] < ordered[0]:
@@ -184,15 +186,17 @@ def _is_known(entry: Any) -> bool:
 def _structured(entry: Any) -> dict[str, Any] | None:
     """PostgreSQL's fields, by names without case and underscores, where an entry has them."""
     for candidate in _inside(entry):
-        fields = {
-            re.sub(r"(_[sdgt])?$", "", key).replace("_", "").lower(): value
-            for key, value in candidate.items()
-        }
+        fields = {_plain(key): value for key, value in candidate.items()}
         named = fields.keys()
         of_a_process = "message" in named and {"processid", "pid"} & named
         if of_a_process and {"errorseverity", "errorlevel", "sqlstatecode"} & named:
             return fields
     return None
+
+
+@lru_cache(maxsize=1000)
+def _plain(key: str) -> str:
+    return re.sub(r"_[sdgt]$", "", key).replace("_", "").lower()
 
 
 def _inside(entry: Any) -> Iterator[dict[str, Any]]:

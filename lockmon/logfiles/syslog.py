@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from lockmon.logfiles.kinds import STDERR_HEAD
 from lockmon.logfiles.streams import Counted, Reader, lines
@@ -169,6 +170,7 @@ def _is_postgres(line: Line) -> bool:
     return b"postgres" in line.ident or b"postmaster" in line.ident or _PART.match(line.text) is not None
 
 
+@lru_cache(maxsize=1000)
 def _moment(text: bytes, newest: datetime, zone: tzinfo) -> datetime | None:
     word = text.decode("ascii", "replace")
     try:

@@ -220,7 +220,9 @@ def read_stream(
     size = stream.seek(0, 2)
     reading.begin(stream, start)
     quiet = not follows or modified is None or time.time() - modified > QUIET_SECONDS
-    while reading.piece(quiet):
+    more = True
+    while more:
+        more = reading.piece(quiet)
         place = stream.tell()
         if progress is not None:
             progress(min(place, size), size)
