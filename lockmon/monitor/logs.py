@@ -70,7 +70,8 @@ def remarks(read: FileRead, ways: Ways) -> list[str]:
         )
     if read.waiting:
         said.append(
-            f"Its last {read.waiting:,} bytes begin a record without its end: they are read with the rest."
+            f"Its last {read.waiting:,} bytes begin a record without its end, or without a line end:"
+            " they are read with the rest."
         )
     if read.replaced:
         said.append(
@@ -243,7 +244,8 @@ def read_stream(
         raise LogFileError(f"{source} was not read. {' '.join(remarks(read, ways))}")
     if not read.start and not read.read and not follows:
         raise LogFileError(
-            f"{source} holds the beginning of one record, without its end: read it when it is whole."
+            f"{source} holds the beginning of one record, without its end: read it when it is whole (a last"
+            " line needs a line end)."
         )
     return read
 

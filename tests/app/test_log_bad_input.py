@@ -52,6 +52,12 @@ BAD = {
     "utf-16": (ONE.decode().encode("utf-16"), "is in UTF-16"),
     "utf-16 without a mark": (ONE.decode().encode("utf-16-le"), "is in UTF-16"),
     "half a record": (RECORD.format(second=1, pid=11).encode()[:200], "the beginning of one record"),
+    "half a record of stderr": (STDERR[:70], "the beginning of one record"),
+    "half a line of stderr": (STDERR[:50], "the beginning of one record"),
+    "half a record of jsonlog": (
+        b'{"timestamp":"2026-11-22 03:12:41.500 UTC","pid":11,"error_severity":"ERR',
+        "the beginning of one record",
+    ),
     "truncated gzip": (gzip.compress(ONE * 50)[:-20], "is cut short: its compressed data has no end"),
     "damaged gzip": (gzip.compress(ONE)[:10] + b"\xff" * 300, "is damaged: it cannot be unpacked"),
     "damaged at its end": (gzip.compress(ONE)[:-8] + b"\x00" * 8, "is damaged: it cannot be unpacked"),
