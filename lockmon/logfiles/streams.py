@@ -34,7 +34,7 @@ class Counted:
 
 
 def lines(reader: Reader, counted: Counted, keep_tail: bool) -> Iterator[bytes]:
-    """Lines without their ends. keep_tail: whether what follows the last line end is a line, too."""
+    """Lines without their line feeds. keep_tail: whether what follows the last line end is a line, too."""
     parts: list[bytes] = []
     size = 0
     passing_over = False
@@ -44,7 +44,7 @@ def lines(reader: Reader, counted: Counted, keep_tail: bool) -> Iterator[bytes]:
             if passing_over or size + len(piece) > LARGEST_RECORD:
                 counted.too_long += 1
             else:
-                yield b"".join([*parts, piece]).removesuffix(b"\r")
+                yield b"".join([*parts, piece])
             parts, size, passing_over = [], 0, False
         size += len(tail)
         if size > LARGEST_RECORD:

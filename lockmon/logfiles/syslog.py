@@ -24,6 +24,7 @@ _LINE = re.compile(
 )
 _PART = re.compile(rb"^(?:\[[A-Z_]+\] )?\[(\d+)-(\d+)\] ?")
 _OWN_TIME = re.compile(rb"^\W{0,3}(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d{10}\.\d{3})")
+_ESCAPED = ((b"#012#011", b"\n\t"), (b"#012", b"\n\t"), (b"#011", b"\t"), (b"#015", b"\r"))
 _LONG_PART = 600
 """Bytes of a part from which the next may go on within its line; PostgreSQL cuts at a blank before 900."""
 _MOST_OPEN = 500
@@ -133,7 +134,7 @@ def records(source: Iterable[Line], own_time: bool) -> Iterator[bytes]:
         found = _PART.match(line.text)
         # control characters are escaped on their way through a syslog daemon
         text = line.text[found.end() if found else 0 :]
-        for escaped, plain in ((b"#012#011", b"\n\t"), (b"#012", b"\n\t"), (b"#011", b"\t")):
+        for escaped, plain in _ESCAPED:
             text = text.replace(escaped, plain)
         number, part = (found[1], int(found[2])) if found else (b"", 0)
         open_one = pending.get(line.pid)

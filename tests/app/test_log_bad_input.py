@@ -28,6 +28,8 @@ from tests.support.people import browser, use_app_login
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
+RECORDED = Path(__file__).parents[1] / "data" / "log"
+RECORDED_PREFIX = "%m [%p] "
 NGINX = b'10.0.0.7 - - [20/Nov/2026:03:12:01 +0000] "GET /a HTTP/1.1" 200 612 "-" "curl/8.5.0"\n' * 50
 NGINX_ERROR = b"2026/11/20 03:12:01 [error] 12#12: *1 open() failed (2: No such file), client: 10.0.0.7\n" * 9
 MYSQL = (
@@ -305,3 +307,36 @@ def test_unpacking_gives_what_was_packed() -> None:
         while part := reader.read(size):
             found.append(part)
         assert b"".join(found) == ONE + STDERR
+
+
+LANGUAGES = sorted(path.stem for path in RECORDED.glob("*.log"))
+
+
+def test_what_servers_wrote_in_twelve_languages_is_known(vault_db: str, tmp_path: Path) -> None:
+    """By the prefix: plain, in Kubernetes' lines, in syslog; with another prefix it is said that it is
+    another."""
+    assert len(LANGUAGES) == 12
+    for language in LANGUAGES:
+        text = (RECORDED / f"{language}.log").read_bytes()
+        lines = text.removesuffix(b"\n").split(b"\n")
+        cri = b"".join(b"2026-11-22T03:12:41.123Z stderr F " + line + b"\n" for line in lines)
+        syslog = b"".join(
+            b"Nov 22 03:12:41 db1 postgres[%d]: %s\n"
+            % (7, line.replace(b"\t", b"#011").replace(b"\r", b"#015"))
+            for line in lines
+        )
+        found = []
+        for content in (text, cri, syslog):
+            path = tmp_path / "server.log"
+            path.write_bytes(content)
+            with psycopg.connect(vault_db, autocommit=True) as connection:
+                connection.execute("TRUNCATE lock_log.event, lock_log.source")
+                assert "could not be read" not in run("--prefix", RECORDED_PREFIX, str(path)), language
+                found.append(
+                    connection.execute(
+                        "SELECT kind, pid, logged_at, statement FROM lock_log.event ORDER BY 3, 1, 2, 4"
+                    ).fetchall()
+                )
+        assert len(found[0]) > 5 and found[0] == found[1] == found[2], language
+        said = refused("--prefix", "%m [%p] %u ", str(path))
+        assert "The log_line_prefix does not fit: of" in said, language
