@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,8 +12,8 @@ import pytest
 from tests.conftest import Connect
 from tests.support import log_forgery, recordings
 from tests.support.log_compare import read
+from tests.support.log_play import log_files, settled
 from tests.support.log_render import DEFAULT, TERSE, VERBOSE, Renderer, write_csv, write_json
-from tests.support.poll import poll
 from tests.support.servers import Server
 
 PREFIXES = ("%m [%p] ", "%m [%p] %q%u@%d ", "%t [%p] %e %a ", "%m [%p] %q%a ")
@@ -51,22 +50,15 @@ def forger(server: Server) -> Iterator[str]:
 def test_what_a_real_server_logs_for_an_ordinary_user(
     server: Server, vault: psycopg.Connection[Any], vault_db: str, forger: str, connect: Connect
 ) -> None:
-    forms = ["csvlog", "stderr"] + ["jsonlog"] * (server.version >= 15)
-    files = {}
-    for form in forms:
-        row = vault.execute("SELECT pg_current_logfile(%s)", [form]).fetchone()
-        assert row is not None
-        files[form] = server.cluster.data / Path(row[0])
-    before = {form: path.stat().st_size for form, path in files.items()}
+    files = log_files(server)
+    before = settled(server, files)
     session = connect(vault_db, user=forger)
     log_forgery.write(session, random.Random(16), 60)
-    mark = f"the forger {session.info.backend_pid} has ended"
-    session.execute(f"DO $$ BEGIN RAISE LOG '{mark}'; END $$")
+    after = settled(server, files)
     prefix = vault.execute("SHOW log_line_prefix").fetchone()
     assert prefix is not None
     for form, path in files.items():
-        poll(lambda path=path: mark in path.read_text(errors="replace"), 10, "the end of it in the log")  # type: ignore[misc]
-        data = path.read_bytes()[before[form] :]
+        data = path.read_bytes()[before[form] : after[form]]
         assert data.count(b"40P01" if form != "stderr" else b"deadlock detected") > 5
         rows, _, _ = read(vault, form, data, prefix[0] if form == "stderr" else None)
         proven = [

@@ -81,18 +81,32 @@ def against_clients(rows: list[Row], recorded: Recorded) -> list[str]:
     """What is missing, too much or wrong in the events of a csvlog, by what the clients got."""
     problems: list[str] = []
     found = keyed(rows, problems)
+    unclear = _said_of_both(recorded)
     for fact in recorded.facts:
         key = (fact.kind, fact.pid, fact.columns["lock_mode"])
         row = found.pop(key, None)
         if row is None:
             problems.append(f"missing: {key}, {fact.columns['statement']!r}")
             continue
-        wrong = {
-            name: (row[name], value) for name, value in fact.columns.items() if row[name] != value
-        } | dict(_wrong_detail(row, fact))
+        true = fact.columns | ({"lock_type": None} if fact.pid in unclear else {})
+        wrong = {name: (row[name], value) for name, value in true.items() if row[name] != value} | dict(
+            _wrong_detail(row, fact)
+        )
         if wrong:
             problems.append(f"{key} (stored, true): {wrong}")
     return problems + [f"too much: {key}" for key in found]
+
+
+def _said_of_both(recorded: Recorded) -> set[int]:
+    """Processes refused by NOWAIT in a language that says the same of a table and of a row in it."""
+    types = {
+        str(fact.pid): fact.columns["lock_type"] for fact in recorded.facts if fact.kind == "not_available"
+    }
+    said: dict[str, set[str]] = {}
+    for record in recorded.records:
+        if record.pid in types and record.sqlstate == "55P03":
+            said.setdefault(record.message, set()).add(record.pid)
+    return {int(pid) for pids in said.values() if len({types[pid] for pid in pids}) > 1 for pid in pids}
 
 
 def _wrong_detail(row: Row, fact: Fact) -> Iterator[tuple[str, Any]]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,31 @@ def prepared(server: Server) -> Iterator[None]:
         server.drop_database(DATABASE)
         for user in USERS[:2]:
             server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(user)).as_string())
+
+
+_marks = itertools.count(1)
+
+
+def log_files(server: Server) -> dict[str, Path]:
+    """The files that the server writes its log to, by format."""
+    found = {}
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        for form in ("csvlog", "stderr", "jsonlog")[: 3 if server.version >= 15 else 2]:
+            row = connection.execute("SELECT pg_current_logfile(%s)", [form]).fetchone()
+            assert row is not None
+            found[form] = server.cluster.data / row[0]
+    return found
+
+
+def settled(server: Server, files: Mapping[str, Path]) -> dict[str, int]:
+    """How long each file is once everything is in it that the server has logged so far."""
+    mark = f"all until here: {next(_marks)} of {os.getpid()}".encode()
+    server.execute(f"DO $$ BEGIN RAISE LOG '{mark.decode()}'; END $$")
+
+    def written(path: Path) -> bool:
+        # the record's message and its statement
+        text = path.read_bytes()
+        return text.count(mark) >= 2 and text.endswith(b"\n")
+
+    poll(lambda: all(written(path) for path in files.values()), 10, "the mark in every file")
+    return {form: path.stat().st_size for form, path in files.items()}

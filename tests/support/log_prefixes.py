@@ -85,6 +85,9 @@ def generate(chance: random.Random) -> Shape:
         shuffled = "".join(chance.sample(letters, len(letters)))
     last = max(shuffled.index(letters[0]), shuffled.index(letters[1]))
     session_from = chance.randint(last + 1, len(shuffled)) if chance.random() < 0.5 else -1
+    if shuffled[session_from - 1] in "aubdihr":
+        # a name directly before the severity is guesswork
+        session_from = -1
     made = chance.choice(("", "", "", "[", "<", "db1 "))
     for number, letter in enumerate(shuffled):
         if number == session_from:
@@ -94,7 +97,6 @@ def generate(chance: random.Random) -> Shape:
     made = made.rstrip(" ([|/@<>-=,:;]") if made[-1] not in "%" else made
     behind = chance.choice(_BEHIND)
     if not behind and shuffled[-1] in "aubdihr":
-        # a name directly before the severity is guesswork
         behind = " "
     if session_from == len(shuffled):
         made += "%q"
