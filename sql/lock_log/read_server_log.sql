@@ -9,6 +9,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   c_chunk constant bigint := 1024 * 1024;
+  c_first_chunk constant bigint := 128 * 1024;
+  c_least_chunk constant bigint := 32 * 1024;
   c_largest_record constant bigint := 8 * 1024 * 1024;
   c_unfit constant text := 'log not readable: log_line_prefix does not fit';
   c_budget constant interval := interval '300 ms';
@@ -22,6 +24,7 @@ DECLARE
   v_leaving boolean := false;
   v_position bigint;
   v_length bigint;
+  v_piece_began timestamptz;
   v_chunk bytea;
   v_head bytea;
   v_head_length integer;
@@ -118,8 +121,9 @@ BEGIN
       IF s.head_length > 0 AND md5(substr(v_head, 1, s.head_length)) <> s.head_hash THEN
         v_position := 0;
       END IF;
-      v_length := c_chunk;
+      v_length := c_first_chunk;
       LOOP
+        v_piece_began := clock_timestamp();
         v_chunk := lock_log.read_server_file(s.file_name, v_position, v_length);
         EXIT WHEN v_chunk IS NULL OR length(v_chunk) = 0;
         SELECT * INTO t FROM lock_log.take('server', f.log_format, v_position, v_chunk,
@@ -141,8 +145,10 @@ BEGIN
         END IF;
         v_position := v_position + t.consumed;
         EXIT WHEN length(v_chunk) < v_length;
-        v_length := c_chunk;
-        v_finished := clock_timestamp() - v_began < c_budget;
+        -- the next piece is as long as what is left of the time allows, by what this one took
+        v_length := least(c_chunk, length(v_chunk) * extract(epoch FROM c_budget - (clock_timestamp() - v_began))
+          / greatest(extract(epoch FROM clock_timestamp() - v_piece_began), 0.0001));
+        v_finished := v_length >= c_least_chunk;
         EXIT WHEN NOT v_finished;
       END LOOP;
       v_head_length := least(length(v_head), v_position)::integer;
