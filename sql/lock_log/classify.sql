@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   c_quotes constant text := '"' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END;
-  v_words text := lock_log.escaped(left(p_message, 1000));
+  v_words text;
   v_match text[];
 BEGIN
   IF coalesce(p_sqlstate, '00000') = '00000' THEN
@@ -23,6 +23,7 @@ BEGIN
       RETURN;
     END IF;
   END IF;
+  v_words := lock_log.escaped(left(p_message, 1000));
   IF p_sqlstate = '40P01' OR p_sqlstate IS NULL AND lock_log.begins(v_words, 'deadlock') THEN
     kind := 'deadlock';
     detail := lock_log.parse_deadlock(p_detail);

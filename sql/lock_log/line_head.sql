@@ -1,16 +1,16 @@
 -- A line of a stderr log that begins with the prefix: its fields, and what it is to its record by the label behind the prefix.
-CREATE OR REPLACE FUNCTION lock_log.line_head(p_line text, p_patterns text[], p_names jsonb, OUT head jsonb, OUT part text)
+CREATE OR REPLACE FUNCTION lock_log.line_head(p_line text, p_patterns text[], p_names text[], OUT head jsonb, OUT part text)
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   v_groups text[];
+  v_names text[] := p_names;
   v_which integer := 0;
   v_label text;
   v_known text;
-  v_open text;
-  v_last text;
+  v_name text;
 BEGIN
   LOOP
     v_which := v_which + 1;
@@ -20,24 +20,28 @@ BEGIN
       RETURN;
     END IF;
   END LOOP;
-  SELECT jsonb_object_agg(x.name, v_groups[x.n]) INTO head
-    FROM jsonb_array_elements_text(p_names -> (v_which - 1)) WITH ORDINALITY x(name, n) WHERE v_groups[x.n] IS NOT NULL;
+  IF cardinality(p_patterns) > 1 THEN
+    v_names := CASE v_which WHEN 1 THEN p_names[:cardinality(v_groups)] ELSE p_names[cardinality(p_names) - cardinality(v_groups) + 1:] END;
+  END IF;
+  head := jsonb_object(v_names, v_groups);
   IF NOT head ? 'pid' THEN
     -- the second half of %c is the process, in hexadecimal
     head := head || jsonb_build_object('hex', true, 'pid', ('x' || lpad(split_part(head ->> 'session', '.', 2), 8, '0'))::bit(32)::integer::text);
   END IF;
-  SELECT k INTO v_open FROM jsonb_object_keys(head) k WHERE k LIKE 'open_label:%';
-  IF v_open IS NOT NULL THEN
-    v_label := head ->> v_open;
+  v_name := v_names[cardinality(v_names) - 1];
+  v_label := v_groups[cardinality(v_groups) - 1];
+  IF v_name <> 'label' THEN
+    -- 'open_label:' and the name of the value that it stands behind
     SELECT w INTO v_known FROM unnest(lock_log.words('severity') || lock_log.words('detail') || lock_log.words('context') || lock_log.words('statement') || lock_log.words('aside')) w
      WHERE right(v_label, length(w)) = w ORDER BY length(w) DESC LIMIT 1;
-    v_last := split_part(v_open, ':', 2);
+    v_name := split_part(v_name, ':', 2);
     head := head || jsonb_build_object('label', coalesce(v_known, v_label))
-      || CASE WHEN length(v_known) < length(v_label) THEN jsonb_build_object(v_last, (head ->> v_last) || left(v_label, -length(v_known))) ELSE '{}' END;
+      || CASE WHEN length(v_known) < length(v_label) THEN jsonb_build_object(v_name, (head ->> v_name) || left(v_label, -length(v_known))) ELSE '{}' END;
+    v_label := coalesce(v_known, v_label);
   END IF;
-  part := lock_log.label_part(head ->> 'label');
+  part := lock_log.label_part(v_label);
 END
 $$;
-COMMENT ON FUNCTION lock_log.line_head(text, text[], jsonb) IS
-  'Fields of a line that fits one of these expressions of lock_log.prefix_pattern() (names: an array of each one''s groups), NULL if it does not; part: message, '
+COMMENT ON FUNCTION lock_log.line_head(text, text[], text[]) IS
+  'Fields of a line that fits one of these expressions of lock_log.prefix_pattern() (names: their groups, one after the other), NULL if it does not; part: message, '
   'detail, context, statement, aside (what is not needed), NULL for a label of no language that is known.';

@@ -11,16 +11,23 @@ DECLARE
   -- what stands in quotes, of any language, is a name, whatever digits it holds (this file has to install in any encoding)
   v_named constant boolean := p_text ~ ('["' || CASE WHEN getdatabaseencoding() = 'UTF8'
     THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END || ']');
-  v_numbers bigint[] := ARRAY(SELECT m[1]::bigint FROM regexp_matches(CASE WHEN NOT v_named THEN p_text END, '(\d{1,18})', 'g') m);
-  v_count integer := cardinality(v_numbers);
+  v_numbers bigint[];
+  v_count integer;
   v_row text[];
 BEGIN
+  -- what most locks are of
+  IF p_text ~ '^transaction \d{1,18}$' THEN
+    lock_type := 'transactionid'; transactionid := substr(p_text, 13)::bigint;
+    RETURN;
+  END IF;
   v_row := regexp_match(p_text, '^tuple \((\d{1,9}),(\d{1,5})\) in relation "');
   IF v_row IS NOT NULL THEN
     -- the row that was worked on; which of its locks was waited for is not said
     page := v_row[1]::integer; tuple := v_row[2]::integer;
     RETURN;
   END IF;
+  v_numbers := ARRAY(SELECT m[1]::bigint FROM regexp_matches(CASE WHEN NOT v_named THEN p_text END, '(\d{1,18})', 'g') m);
+  v_count := cardinality(v_numbers);
   lock_type := CASE
     WHEN v_named THEN CASE WHEN p_text ~ '^relation "' THEN 'relation' WHEN p_text ~ '^row in relation "' THEN 'tuple' END
     WHEN p_text ~ '\[\d+,\d+,\d+,\d+\]' THEN 'advisory'

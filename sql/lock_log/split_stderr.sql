@@ -17,9 +17,11 @@ SET jit = off
 AS $$
 DECLARE
   -- this many lines of others may stand between two lines of a record
-  c_between constant integer := 64;
-  c_sample constant integer := 50;
+  c_between constant integer := 24;
+  c_sample constant integer := 30;
   v_pattern record;
+  v_patterns text[] := '{}';
+  v_names text[] := '{}';
   v_lines text[] := string_to_array(p_text, E'\n');
   v_last integer := cardinality(v_lines);
   v_owners integer[];
@@ -42,6 +44,8 @@ DECLARE
   v_counted integer := 1;
   v_bytes bigint := 0;
   v_words text[];
+  v_before text;
+  v_after text;
   v_word text;
   v_left text;
   v_open integer;
@@ -58,41 +62,70 @@ BEGIN
     rest := length(v_lines[v_last]);
     v_last := v_last - 1;
   END IF;
-  SELECT array_agg(p.pattern ORDER BY x.n) AS patterns, jsonb_agg(to_jsonb(p.names) ORDER BY x.n) AS names
-    INTO v_pattern FROM unnest(p_prefixes) WITH ORDINALITY x(prefix, n) CROSS JOIN LATERAL lock_log.prefix_pattern(x.prefix) p;
+  FOR v_pattern IN SELECT p.* FROM unnest(p_prefixes) WITH ORDINALITY x(prefix, n) CROSS JOIN LATERAL lock_log.prefix_pattern(x.prefix) p ORDER BY x.n LOOP
+    v_patterns := array_append(v_patterns, v_pattern.pattern);
+    v_names := v_names || v_pattern.names;
+  END LOOP;
 
   -- lines with a place to look at, by the line that they go on from
   IF p_text ~ lock_log.worth_reading('stderr') THEN
-    v_words := lock_log.words('modes') || lock_log.words('codes');
+    v_words := ARRAY(SELECT w FROM unnest(lock_log.words('modes') || lock_log.words('codes')) w WHERE strpos(p_text, w) > 0);
     v_left := p_text;
+    FOREACH v_word IN ARRAY v_words LOOP
+      v_left := replace(v_left, v_word, '');
+    END LOOP;
     LOOP
       v_word := substring(v_left FROM lock_log.worth_reading('stderr'));
       EXIT WHEN v_word IS NULL;
       v_words := array_append(v_words, v_word);
       v_left := replace(v_left, v_word, '');
     END LOOP;
-    v_owners := ARRAY(
-      SELECT DISTINCT l.owner
-        FROM (SELECT x.line, max(x.n) FILTER (WHERE left(x.line, 1) <> E'\t') OVER (ORDER BY x.n) AS owner
-                FROM unnest(v_lines[1:v_last]) WITH ORDINALITY x(line, n)) l
-       WHERE l.owner IS NOT NULL AND EXISTS (SELECT FROM unnest(v_words) w WHERE strpos(l.line, w) > 0)
-       ORDER BY 1);
+    v_owner := 0;
+    v_from := 0;
+    -- few words are there, mostly up to three: looked for one by one without a subquery
+    FOR v_j IN
+      SELECT x.n FROM unnest(v_lines) WITH ORDINALITY x(line, n)
+       WHERE x.n <= v_last AND (strpos(x.line, v_words[1]) > 0 OR strpos(x.line, v_words[2]) > 0 OR strpos(x.line, v_words[3]) > 0
+             OR v_words[4] IS NOT NULL AND EXISTS (SELECT FROM unnest(v_words[4:]) w WHERE strpos(x.line, w) > 0))
+       ORDER BY x.n
+    LOOP
+      v_main := v_j;
+      WHILE v_main > v_from AND left(v_lines[v_main], 1) = E'\t' LOOP
+        v_main := v_main - 1;
+      END LOOP;
+      v_from := v_j;
+      IF v_main > v_owner AND left(v_lines[v_main], 1) <> E'\t' THEN
+        v_owner := v_main;
+        v_owners := array_append(v_owners, v_owner);
+      END IF;
+    END LOOP;
   END IF;
   -- the gauge: of the lines that look like the head of a record, as many as have the prefix
   SELECT count(*) FILTER (WHERE g.fits), count(*) FILTER (WHERE NOT g.fits AND g.line ~ '\S: {2}\S') INTO heads, unreadable
-    FROM (SELECT x.line, x.line ~ ANY (v_pattern.patterns) AS fits
-            FROM unnest(v_lines[1:v_last]) WITH ORDINALITY x(line, n)
-           WHERE (x.n <= c_sample OR x.n > v_last - c_sample OR x.n = ANY (v_owners)) AND left(x.line, 1) <> E'\t') g;
+    FROM (SELECT x.line, x.line ~ ANY (v_patterns) AS fits
+            FROM unnest(v_lines) WITH ORDINALITY x(line, n)
+           WHERE x.n <= v_last AND (x.n <= c_sample OR x.n > v_last - c_sample) AND left(x.line, 1) <> E'\t') g;
 
+  -- what stands around the process in the prefix, so that the same number elsewhere in a line is seldom taken for it
+  v_before := coalesce(substring(p_prefixes[1] FROM '([^%A-Za-z0-9])%p'), '');
+  v_after := coalesce(substring(p_prefixes[1] FROM '%p([^%])'), '');
+  IF cardinality(p_prefixes) > 1 THEN
+    v_before := '';
+    v_after := '';
+  END IF;
   v_used := array_fill(false, ARRAY[greatest(v_last, 1)]);
   FOREACH v_owner IN ARRAY coalesce(v_owners, '{}') LOOP
     CONTINUE WHEN v_used[v_owner];
-    SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_owner], E'\r'), v_pattern.patterns, v_pattern.names) h;
-    CONTINUE WHEN v_head.head IS NULL;
+    SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_owner], E'\r'), v_patterns, v_names) h;
+    IF v_head.head IS NULL THEN
+      unreadable := unreadable + (v_owner > c_sample AND v_owner <= v_last - c_sample AND v_lines[v_owner] ~ '\S: {2}\S')::integer;
+      CONTINUE;
+    END IF;
+    heads := heads + (v_owner > c_sample AND v_owner <= v_last - c_sample)::integer;
     v_main := v_owner;
     v_pid := v_head.head ->> 'pid';
     -- as it stands in the line
-    v_found := CASE WHEN v_head.head ? 'hex' THEN '.' || to_hex(v_pid::integer) ELSE v_pid END;
+    v_found := CASE WHEN v_head.head ? 'hex' THEN '.' || to_hex(v_pid::integer) ELSE v_before || v_pid || v_after END;
     IF v_head.part IS DISTINCT FROM 'message' THEN
       -- a label of a language that is not known is a record's beginning where no line of the same process and moment is before it
       v_j := v_owner - 1;
@@ -101,7 +134,7 @@ BEGIN
         v_line := v_lines[v_j];
         IF left(v_line, 1) <> E'\t' THEN
           IF strpos(v_line, v_found) > 0 THEN
-            SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_line, E'\r'), v_pattern.patterns, v_pattern.names) h;
+            SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_line, E'\r'), v_patterns, v_names) h;
             IF v_next.head ->> 'pid' = v_pid THEN
               EXIT WHEN v_head.part IS NULL AND v_next.head -> 'time' <> v_head.head -> 'time';
               v_main := v_j;
@@ -113,7 +146,7 @@ BEGIN
         v_j := v_j - 1;
       END LOOP;
       CONTINUE WHEN v_used[v_main];
-      SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_main], E'\r'), v_pattern.patterns, v_pattern.names) h;
+      SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_main], E'\r'), v_patterns, v_names) h;
       -- what it belongs to was before this piece
       CONTINUE WHEN v_head.part <> 'message';
     END IF;
@@ -143,10 +176,15 @@ BEGIN
           v_record := jsonb_set(v_record, ARRAY[v_part], to_jsonb((v_record ->> v_part) || replace(v_text, E'\n\t', E'\n')));
         END IF;
       ELSE
+        IF v_mine AND v_part = 'statement' THEN
+          -- nothing of a record comes behind its statement
+          v_open := NULL;
+          EXIT;
+        END IF;
         v_mine := false;
         IF strpos(v_lines[v_j], v_found) > 0 THEN
           v_line := CASE WHEN v_windows AND right(v_lines[v_j], 1) = E'\r' THEN left(v_lines[v_j], -1) ELSE v_lines[v_j] END;
-          SELECT h.* INTO v_next FROM lock_log.line_head(v_line, v_pattern.patterns, v_pattern.names) h;
+          SELECT h.* INTO v_next FROM lock_log.line_head(v_line, v_patterns, v_names) h;
           IF v_next.head ->> 'pid' = v_pid THEN
             IF v_next.part = 'message' OR v_next.part IS NULL AND v_next.head -> 'time' <> v_head.head -> 'time' THEN
               v_open := NULL;
@@ -180,7 +218,7 @@ BEGIN
     v_j := v_last;
     WHILE v_j > greatest(0, v_last - 1000) LOOP
       IF left(v_lines[v_j], 1) <> E'\t' THEN
-        SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_lines[v_j], E'\r'), v_pattern.patterns, v_pattern.names) h;
+        SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_lines[v_j], E'\r'), v_patterns, v_names) h;
         EXIT WHEN v_next.head IS NULL;
         IF v_next.part IS NULL OR v_next.part = 'message' THEN
           v_open := v_j;
