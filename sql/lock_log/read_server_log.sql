@@ -41,6 +41,7 @@ DECLARE
   v_fits boolean;
   v_before text;
   v_still boolean := false;
+  v_lingers boolean := false;
   v_settled boolean := true;
 BEGIN
   SELECT * INTO s FROM lock_log.state WHERE state_id = 1;
@@ -64,6 +65,8 @@ BEGIN
           f := v_old;
         ELSE
           SELECT s.file_name AS file_name, s.log_format AS log_format, NULL::bigint AS file_size, NULL::timestamptz AS modified_at INTO f;
+          -- what was on its way when the settings changed is written still
+          v_lingers := pg_conf_load_time() > v_began - interval '2 seconds';
         END IF;
       END IF;
     END IF;
@@ -180,7 +183,7 @@ BEGIN
            records_unreadable = x.records_unreadable + EXCLUDED.records_unreadable,
            skipped_bytes = x.skipped_bytes + EXCLUDED.skipped_bytes, settled = EXCLUDED.settled, prefix = EXCLUDED.prefix,
            prefix_before = EXCLUDED.prefix_before, prefix_until = EXCLUDED.prefix_until;
-    IF v_leaving AND v_finished THEN
+    IF v_leaving AND v_finished AND NOT v_lingers THEN
       -- from here on the new one, with a minute of what both hold: a record is taken once
       UPDATE lock_log.state x SET file_name = NULL, log_format = NULL, position = NULL, head_length = NULL, head_hash = NULL WHERE x.state_id = 1;
       v_taken := v_taken + lock_log.read_server_log();

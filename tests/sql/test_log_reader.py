@@ -264,8 +264,9 @@ def test_a_better_format_is_read_from_the_next_call_on_and_the_old_one_to_its_en
             monitor.execute("SELECT pg_reload_conf()")
             written = "SELECT pg_current_logfile(%s) IS NOT NULL AND pg_current_logfile(%s) IS NULL"
             poll(lambda: one(monitor, written, other, begins_with), 10, "the other format")
-            assert taken(monitor, pid) == 1, "what the old one still held"
-            assert one(monitor, "SELECT log_format FROM lock_log.status()") == other
+            poll(lambda: taken(monitor, pid) == 1, 10, "what the old one still held")
+            going_over = "SELECT lock_engine.collect_deadlocks(), (SELECT log_format FROM lock_log.state)"
+            poll(lambda: monitor.execute(going_over).fetchone() == (0, other), 10, "the other format's turn")
             lock_timeout(monitor, arena)
             poll(lambda: taken(monitor, pid) == 2, 10, "the record in the new format")
             monitor.execute("ALTER SYSTEM SET log_destination = 'stderr,csvlog'")
