@@ -21,7 +21,7 @@ from tests.support.log_render import Renderer
 
 SEED = 16
 SHAPES = shapes(SEED, 40)
-SAMPLE = 2
+SAMPLE = 1
 """Prefixes for each language in the quick run; all of them with the mark long."""
 
 
