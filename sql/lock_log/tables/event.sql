@@ -45,7 +45,14 @@ BEGIN
   END IF;
 END
 $claims$;
-ALTER TABLE lock_log.event ADD COLUMN IF NOT EXISTS whole_seconds boolean, ADD COLUMN IF NOT EXISTS at_byte bigint;
+DO $seconds$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = 'lock_log.event'::pg_catalog.regclass AND a.attname = 'whole_seconds' AND NOT a.attisdropped) THEN
+    ALTER TABLE lock_log.event ADD COLUMN whole_seconds boolean, ADD COLUMN at_byte bigint;
+  END IF;
+END
+$seconds$;
 CREATE INDEX IF NOT EXISTS idx_event_whole_seconds ON lock_log.event (logged_at) WHERE whole_seconds;
 CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);

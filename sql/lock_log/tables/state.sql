@@ -19,8 +19,15 @@ CREATE TABLE IF NOT EXISTS lock_log.state (
     skipped_bytes      bigint NOT NULL DEFAULT 0
 );
 
-ALTER TABLE lock_log.state ADD COLUMN IF NOT EXISTS settled boolean NOT NULL DEFAULT true, ADD COLUMN IF NOT EXISTS prefix text,
-  ADD COLUMN IF NOT EXISTS prefix_before text, ADD COLUMN IF NOT EXISTS prefix_until timestamptz;
+DO $prefix$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = 'lock_log.state'::pg_catalog.regclass AND a.attname = 'settled' AND NOT a.attisdropped) THEN
+    ALTER TABLE lock_log.state ADD COLUMN settled boolean NOT NULL DEFAULT true, ADD COLUMN prefix text, ADD COLUMN prefix_before text,
+      ADD COLUMN prefix_until timestamptz;
+  END IF;
+END
+$prefix$;
 COMMENT ON TABLE lock_log.state IS 'How far the server log has been read, one row.';
 COMMENT ON COLUMN lock_log.state.position IS 'Bytes of file_name that have been read.';
 COMMENT ON COLUMN lock_log.state.head_hash IS
