@@ -1,4 +1,5 @@
--- A log without milliseconds tells of what another tells with them: the first of its like in a second is the first of the other's.
+-- A log without milliseconds tells of what another tells with them: the first of its like in a second is the first of the other's. %t is
+-- asked for each line before the other time is, so that one across the end of a second has the earlier one.
 CREATE OR REPLACE FUNCTION lock_log.merge_seconds(p_from timestamptz, p_to timestamptz)
 RETURNS integer
 LANGUAGE plpgsql
@@ -17,7 +18,7 @@ BEGIN
       FROM coarse c
      CROSS JOIN LATERAL (
        SELECT e.event_id FROM lock_log.event e
-        WHERE e.whole_seconds IS NOT TRUE AND e.pid = c.pid AND e.kind = c.kind AND e.logged_at >= c.logged_at AND e.logged_at < c.logged_at + interval '1 second'
+        WHERE e.whole_seconds IS NOT TRUE AND e.pid = c.pid AND e.kind = c.kind AND e.logged_at >= c.logged_at AND e.logged_at < c.logged_at + interval '1.1 seconds'
           AND e.lock_mode IS NOT DISTINCT FROM c.lock_mode AND e.waited_ms IS NOT DISTINCT FROM c.waited_ms
         ORDER BY e.logged_at, e.event_id OFFSET c.n - 1 LIMIT 1) f),
   gone AS (
