@@ -72,13 +72,14 @@ BEGIN
     v_words := ARRAY(SELECT w FROM unnest(lock_log.words('modes') || lock_log.words('codes')) w WHERE strpos(p_text, w) > 0);
     v_left := p_text;
     FOREACH v_word IN ARRAY v_words LOOP
-      v_left := replace(v_left, v_word, '');
+      v_left := replace(v_left, v_word, E'\n');
     END LOOP;
+    -- something must stand in its place: a word within itself, a thousand times, would be a thousand rounds
     LOOP
       v_word := substring(v_left FROM lock_log.worth_reading('stderr'));
       EXIT WHEN v_word IS NULL;
       v_words := array_append(v_words, v_word);
-      v_left := replace(v_left, v_word, '');
+      v_left := replace(v_left, v_word, E'\n');
     END LOOP;
     v_owner := 0;
     v_from := 0;

@@ -23,7 +23,7 @@ from tests.support import releases
 from tests.support.loops import ROOT, url
 from tests.support.poll import poll
 from tests.support.servers import Server
-from tests.support.stored import Stored
+from tests.support.stored import OF_THIS_SERVER, Stored
 from tests.support.vaults import APP_LOGIN
 
 WEB = "web_login"
@@ -165,7 +165,7 @@ def test_the_loop_of_before_watches_over_the_update_and_after_the_way_back(
         pair[0].run("UPDATE demo.accounts SET balance = 1 WHERE id = 150")
         pair[1].start("UPDATE demo.accounts SET balance = 2 WHERE id = 150")
         pair[1].wait_blocked()
-        poll(lambda: stored.episodes(pair[0].pid), 30, "the episode")
+        poll(lambda: stored.episodes(pair[0].pid, OF_THIS_SERVER), 30, "the episode")
         assert install(dsn).changed
         updated = stored.value("SELECT clock_timestamp()")
         poll(lambda: looked_after(dsn, updated), 60, "a look after the update")
@@ -199,7 +199,7 @@ def test_the_loop_of_before_watches_over_the_update_and_after_the_way_back(
         behind = session(dsn, user="shop_rw")
         behind.start("UPDATE demo.accounts SET balance = 4 WHERE id = 151")
         behind.wait_blocked()
-        poll(lambda: stored.episodes(pair[1].pid), 30, "an episode in the release before")
+        poll(lambda: stored.episodes(pair[1].pid, OF_THIS_SERVER), 30, "an episode in the release before")
     finally:
         loop.terminate()
         loop.wait(60)

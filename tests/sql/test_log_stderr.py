@@ -205,3 +205,14 @@ def test_a_label_right_behind_the_time_is_a_label(ingest: Ingest) -> None:
     text = f"6921abcd.c:{AT}ERROR:  canceling autovacuum task\n"
     (_, records, unreadable), [event] = ingest(text, "stderr", "%c:%m%q | ")
     assert (records, unreadable, event["kind"], event["pid"]) == (1, 0, "autovacuum_cancelled", 12)
+
+
+def test_a_word_within_itself_is_one_word(vault_db: str) -> None:
+    """Each was taken out and left the next: one statement kept the reader for minutes."""
+    word = "deadlock detected"
+    depth = 8_000
+    nested = line("LOG", f"statement: SELECT '{word[:9] * depth}{word}{word[9:] * depth}'", 7)
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute("SET statement_timeout = '30s'")
+        question = "SELECT records FROM lock_log.ingest('nested', 'stderr', 0, %s, true, '%%m [%%p] ')"
+        assert one(connection, question, nested.encode()) == 0

@@ -16,7 +16,7 @@ from tests.conftest import Connect, OpenSession
 from tests.support import sites
 from tests.support.poll import poll
 from tests.support.servers import Server
-from tests.support.stored import Stored
+from tests.support.stored import OF_THIS_SERVER, Stored
 
 # The lines of the guide's cron, and what people of a site have open: the interface that both releases have.
 CRON = "SELECT monitoring_summary FROM lock_monitoring.run_lock_monitoring()"
@@ -130,7 +130,7 @@ def test_cron_lines_people_and_waits_live_through_the_update(
     with running(psycopg.conninfo.make_conninfo(site, user="shop_dba")) as lines:
         poll(lambda: all(len(line.outcomes) > 3 or line.errors for line in lines), 60, "everything running")
         assert [line.errors for line in lines if line.errors] == []
-        assert stored.episodes(holder.pid), "the release before sees them"
+        assert stored.episodes(holder.pid, OF_THIS_SERVER), "the release before sees them"
         began = stored.value(
             "SELECT min(load_date) FROM lock_monitoring.blocking_session_s WHERE session_pid = %s", holder.pid
         )
@@ -151,7 +151,7 @@ def test_cron_lines_people_and_waits_live_through_the_update(
         other.run("UPDATE demo.accounts SET balance = balance WHERE id = 2")
         behind.start("UPDATE demo.accounts SET balance = balance WHERE id = 2")
         behind.wait_blocked()
-        poll(lambda: stored.episodes(other.pid), 30, "a wait that began after it")
+        poll(lambda: stored.episodes(other.pid, OF_THIS_SERVER), 30, "a wait that began after it")
     assert [(line.statements[0], line.errors) for line in lines if line.errors] == []
 
     # one wait, one episode, before and after

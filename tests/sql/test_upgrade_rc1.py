@@ -20,7 +20,7 @@ from tests.conftest import Connect, OpenSession
 from tests.sql.test_install import assert_same
 from tests.support import catalog, people, releases, sites, vaults
 from tests.support.servers import Server
-from tests.support.stored import Stored
+from tests.support.stored import OF_THIS_SERVER, Stored
 
 # What an update may do to rows that are there: a pattern of columns by table, with the reason.
 PUT_RIGHT = {
@@ -173,8 +173,8 @@ def test_cycles_go_on_where_the_release_before_stopped(
     waiter.start("UPDATE demo.accounts SET balance = balance WHERE id = 1")
     waiter.wait_blocked()
     assert stored.cycle()["monitoring_summary"] is not None
-    assert stored.locks(waiter.pid, "NOT lock_granted")
-    (episode,) = stored.episodes(holder.pid)
+    assert stored.locks(waiter.pid, f"NOT lock_granted AND {OF_THIS_SERVER}")
+    (episode,) = stored.episodes(holder.pid, OF_THIS_SERVER)
     assert episode["is_root"]
     left = stored.rows(
         "SELECT lock_pid FROM lock_monitoring.lock_activity_s WHERE load_end_date IS NULL"
@@ -216,7 +216,7 @@ def test_the_way_back_is_the_old_releases_files(
     waiter.start("UPDATE demo.accounts SET balance = balance WHERE id = 1")
     waiter.wait_blocked()
     stored.cycle()
-    assert stored.episodes(holder.pid)
+    assert stored.episodes(holder.pid, OF_THIS_SERVER)
     waiter.close()
     holder.close()
     stored.wait_gone(waiter.pid)

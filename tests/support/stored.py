@@ -64,6 +64,10 @@ _RULES = {
 }
 
 
+OF_THIS_SERVER = "load_date >= pg_postmaster_start_time()"
+"""Rows that came with a dump may be of a process of the same number."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """The vault of one database."""
@@ -106,10 +110,12 @@ class Stored:
             pid,
         )
 
-    def episodes(self, node: int) -> list[Row]:
+    def episodes(self, node: int, where: str = "true") -> list[Row]:
         """All versions of all blocking episodes of a node, the oldest first."""
         return self.rows(
-            "SELECT * FROM lock_monitoring.blocking_session_s WHERE node = %s ORDER BY load_date", node
+            f"SELECT * FROM lock_monitoring.blocking_session_s WHERE node = %s AND {where}"
+            " ORDER BY load_date",
+            node,
         )
 
     def fingerprint(self) -> dict[str, Any]:
