@@ -55,7 +55,8 @@ class LogForm(forms.Form):
 def told(name: str, read: FileRead, new: int) -> str:
     """Return what an import came to, in one sentence."""
     text = (
-        f"{words.one_line(name, 80)} ({read.form}): {words.some(read.records, 'new record')} about"
+        # a file's name stays as it is: Django's admin writes the first letter of a message large
+        f"Import of {words.one_line(name, 80)} ({read.form}): {words.some(read.records, 'new record')} about"
         f" locks{read.of_them} in {read.read:,} bytes, {words.some(new, 'new deadlock')} in the history"
     )
     if read.start:

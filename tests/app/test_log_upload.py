@@ -63,7 +63,8 @@ def test_a_deadlock_appears_once_however_often_its_log_is_sent(vault_db: str) ->
     dba = browser("dba")
     [first] = sentences(upload(dba, ONE))
     assert re.fullmatch(
-        r"server\.csv \(csvlog\): 1 new record about locks in [\d,]+ bytes, 1 new deadlock in the history\.",
+        r"Import of server\.csv \(csvlog\): 1 new record about locks in [\d,]+ bytes,"
+        r" 1 new deadlock in the history\.",
         first,
     )
     [second] = sentences(upload(dba, ONE))
