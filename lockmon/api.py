@@ -195,8 +195,7 @@ def deadlock_events(request: HttpRequest, alias: str, see_text: bool) -> dict[st
     with vault.cursor(alias) as cursor:
         found = deadlocks.list_deadlocks(cursor, since, limit(request))
         ledger = deadlocks.ledger(cursor)
-        claimed = claims.claimed_deadlocks(cursor, since, limit(request))
-        number = claims.claimed_count(cursor, since)
+        claimed, number = claims.latest(cursor, since, limit(request))
     shown = [
         {
             "deadlock_id": one.deadlock_id,

@@ -52,6 +52,12 @@ def claimed_count(cursor: Any, since: datetime | None = None) -> int:
     return int(cursor.fetchone()[0])
 
 
+def latest(cursor: Any, since: datetime | None, limit: int) -> tuple[list[Claim], int]:
+    """The latest of them, and how many there are: counted only where there are more than were asked for."""
+    found = claimed_deadlocks(cursor, since, limit) if limit else []
+    return found, len(found) if len(found) < limit else claimed_count(cursor, since)
+
+
 def in_words(number: int) -> str:
     """Return "3 more are claimed in the log ...", or nothing where there is none."""
     if not number:

@@ -53,8 +53,7 @@ def claimed(request: HttpRequest, site: AdminSite) -> HttpResponse:
     see = rights(request).query_text
     try:
         with connections[VAULT].cursor() as cursor:
-            found = claims.claimed_deadlocks(cursor, None, SHOWN + 1)
-            number = claims.claimed_count(cursor)
+            found, number = claims.latest(cursor, None, SHOWN + 1)
     except DatabaseError as error:
         return page(request, site, "lockmon/unreachable.html", TITLE, status=503, reason=unreachable(error))
     return page(

@@ -41,8 +41,7 @@ class Command(VaultCommand):
             stored = calls.list_deadlocks(cursor, None, limit) if limit else []
             ledger = calls.ledger(cursor)
             log = calls.log_status(cursor)
-            claimed = claims.claimed_deadlocks(cursor, None, limit) if limit else []
-            number = claims.claimed_count(cursor)
+            claimed, number = claims.latest(cursor, None, limit)
             begun = [one.happened_at for one in stored] + [
                 line.first_window for line in ledger if line.first_window is not None
             ]
