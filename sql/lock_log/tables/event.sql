@@ -32,27 +32,12 @@ DO $standing$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                   WHERE a.attrelid = 'lock_log.event'::pg_catalog.regclass AND a.attname = 'standing' AND NOT a.attisdropped) THEN
-    ALTER TABLE lock_log.event ADD COLUMN standing text, ADD COLUMN proof text;
+    ALTER TABLE lock_log.event ADD COLUMN standing text, ADD COLUMN proof text, ADD COLUMN there_at timestamptz, ADD COLUMN ledger_id bigint,
+      ADD COLUMN whole_seconds boolean, ADD COLUMN at_byte bigint;
     UPDATE lock_log.event e SET standing = 'claimed' WHERE pg_catalog.strpos(e.context, 'RAISE') > 0;
   END IF;
 END
 $standing$;
-DO $claims$
-BEGIN
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                  WHERE a.attrelid = 'lock_log.event'::pg_catalog.regclass AND a.attname = 'there_at' AND NOT a.attisdropped) THEN
-    ALTER TABLE lock_log.event ADD COLUMN there_at timestamptz, ADD COLUMN ledger_id bigint;
-  END IF;
-END
-$claims$;
-DO $seconds$
-BEGIN
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                  WHERE a.attrelid = 'lock_log.event'::pg_catalog.regclass AND a.attname = 'whole_seconds' AND NOT a.attisdropped) THEN
-    ALTER TABLE lock_log.event ADD COLUMN whole_seconds boolean, ADD COLUMN at_byte bigint;
-  END IF;
-END
-$seconds$;
 CREATE INDEX IF NOT EXISTS idx_event_whole_seconds ON lock_log.event (logged_at) WHERE whole_seconds;
 CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);
