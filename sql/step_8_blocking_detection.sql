@@ -135,6 +135,7 @@ BEGIN;
 \ir lock_engine/knows_tenant.sql
 \ir lock_engine/check_tenant.sql
 \ir lock_engine/duration_steps.sql
+\ir lock_engine/triggers_aside.sql
 \ir lock_engine/waits_not_served.sql
 \ir lock_engine/store_locks.sql
 \ir lock_engine/store_sessions.sql
@@ -196,9 +197,12 @@ BEGIN;
 \ir lock_log/without_nul.sql
 \ir lock_log/prefix_suffices.sql
 \ir lock_log/prefix_pattern.sql
+\ir lock_log/looks_like_head.sql
 \ir lock_log/label_part.sql
 \ir lock_log/line_head.sql
 \ir lock_log/parse_time.sql
+\ir lock_log/quotes.sql
+\ir lock_log/quoted_name.sql
 \ir lock_log/object_in_english.sql
 \ir lock_log/row_in_context.sql
 \ir lock_log/parse_object.sql

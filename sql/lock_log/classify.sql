@@ -8,7 +8,6 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  c_quotes constant text := '"' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END;
   v_words text;
   v_match text[];
 BEGIN
@@ -33,7 +32,7 @@ BEGIN
     detail := lock_log.parse_deadlock(p_detail);
   ELSIF p_sqlstate = '55P03' THEN
     -- a refusal names the lock, a timeout does not
-    kind := CASE WHEN lock_log.begins(v_words, 'not_available') OR p_message ~ ('[' || c_quotes || '0-9]') THEN 'not_available' ELSE 'lock_timeout' END;
+    kind := CASE WHEN lock_log.begins(v_words, 'not_available') OR p_message ~ ('[' || lock_log.quotes() || '0-9]') THEN 'not_available' ELSE 'lock_timeout' END;
   ELSIF p_sqlstate IS NULL AND lock_log.begins(v_words, 'lock_timeout') THEN
     kind := 'lock_timeout';
   ELSIF p_sqlstate IS NULL AND (lock_log.begins(v_words, 'not_available') OR lock_log.says(v_words, 'named_first')) THEN
@@ -53,9 +52,9 @@ BEGIN
   IF kind = 'not_available' THEN
     object_text := substring(p_message FROM '^could not obtain lock on (.*)$');
     -- in other languages between two quotes; where their number is odd, a catalog has lost one
-    IF object_text IS NULL AND regexp_replace(p_message, '[^' || c_quotes || ']', '', 'g') ~ '^(..)+$' THEN
+    IF object_text IS NULL AND regexp_replace(p_message, '[^' || lock_log.quotes() || ']', '', 'g') ~ '^(..)+$' THEN
       object_text := CASE WHEN lock_log.says(v_words, 'row') THEN 'row in relation ' WHEN lock_log.says(v_words, 'table') THEN 'relation ' ELSE '' END
-        || '"' || btrim(substring(p_message FROM '[' || c_quotes || '](.*)[' || c_quotes || ']'), ' ' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(160) ELSE '' END) || '"';
+        || '"' || lock_log.quoted_name(p_message) || '"';
     END IF;
   ELSIF kind IN ('lock_timeout', 'cancelled') THEN
     object_text := lock_log.row_in_context(p_context);

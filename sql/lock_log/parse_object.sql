@@ -8,9 +8,8 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  -- what stands in quotes, of any language, is a name, whatever digits it holds (this file has to install in any encoding)
-  v_named constant boolean := p_text ~ ('["' || CASE WHEN getdatabaseencoding() = 'UTF8'
-    THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END || ']');
+  -- what stands in quotes, of any language, is a name, whatever digits it holds
+  v_named boolean;
   v_numbers bigint[];
   v_count integer;
   v_row text[];
@@ -26,6 +25,7 @@ BEGIN
     page := v_row[1]::integer; tuple := v_row[2]::integer;
     RETURN;
   END IF;
+  v_named := p_text ~ ('[' || lock_log.quotes() || ']');
   v_numbers := ARRAY(SELECT m[1]::bigint FROM regexp_matches(CASE WHEN NOT v_named THEN p_text END, '(\d{1,18})', 'g') m);
   v_count := cardinality(v_numbers);
   lock_type := CASE

@@ -13,7 +13,7 @@ BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_log.require_prefix(v_prefix);
   v_pattern := (lock_log.prefix_pattern(v_prefix)).pattern;
-  SELECT count(*) FILTER (WHERE l.line ~ v_pattern), count(*) FILTER (WHERE l.line ~ '\S: {2}\S')
+  SELECT count(*) FILTER (WHERE l.line ~ v_pattern), count(*) FILTER (WHERE lock_log.looks_like_head(l.line))
     INTO fitting, heads
     FROM (SELECT rtrim(x.line, E'\r') AS line
             FROM unnest(string_to_array(p_sample, E'\n')) AS x (line)) l

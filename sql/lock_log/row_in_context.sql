@@ -6,7 +6,6 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  c_quotes constant text := '["' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END || ']';
   v_line text := split_part(p_context, E'\n', 1);
   v_row text;
   v_name text;
@@ -15,7 +14,7 @@ BEGIN
     RETURN NULL;
   END IF;
   v_row := coalesce(substring(v_line FROM '\((\d+, ?\d+)\)'), substring(v_line FROM '^(\d+,\d+) '));
-  v_name := btrim(substring(v_line FROM c_quotes || '(.*)' || c_quotes), ' ' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(160) ELSE '' END);
+  v_name := lock_log.quoted_name(v_line);
   RETURN CASE WHEN v_row IS NOT NULL AND v_name <> '' THEN format('tuple (%s) in relation "%s"', replace(v_row, ' ', ''), v_name) END;
 END
 $$;

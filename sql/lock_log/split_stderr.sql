@@ -41,6 +41,7 @@ DECLARE
   v_mine boolean;
   v_foreign integer;
   v_windows boolean;
+  v_sampled boolean;
   v_counted integer := 1;
   v_bytes bigint := 0;
   v_words text[];
@@ -102,7 +103,7 @@ BEGIN
     END LOOP;
   END IF;
   -- the gauge: of the lines that look like the head of a record, as many as have the prefix
-  SELECT count(*) FILTER (WHERE g.fits), count(*) FILTER (WHERE NOT g.fits AND g.line ~ '\S: {2}\S') INTO heads, unreadable
+  SELECT count(*) FILTER (WHERE g.fits), count(*) FILTER (WHERE NOT g.fits AND lock_log.looks_like_head(g.line)) INTO heads, unreadable
     FROM (SELECT x.line, x.line ~ ANY (v_patterns) AS fits
             FROM unnest(v_lines) WITH ORDINALITY x(line, n)
            WHERE x.n <= v_last AND (x.n <= c_sample OR x.n > v_last - c_sample) AND left(x.line, 1) <> E'\t') g;
@@ -118,11 +119,12 @@ BEGIN
   FOREACH v_owner IN ARRAY coalesce(v_owners, '{}') LOOP
     CONTINUE WHEN v_used[v_owner];
     SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_owner], E'\r'), v_patterns, v_names) h;
+    v_sampled := v_owner <= c_sample OR v_owner > v_last - c_sample;
     IF v_head.head IS NULL THEN
-      unreadable := unreadable + (v_owner > c_sample AND v_owner <= v_last - c_sample AND v_lines[v_owner] ~ '\S: {2}\S')::integer;
+      unreadable := unreadable + (NOT v_sampled AND lock_log.looks_like_head(v_lines[v_owner]))::integer;
       CONTINUE;
     END IF;
-    heads := heads + (v_owner > c_sample AND v_owner <= v_last - c_sample)::integer;
+    heads := heads + (NOT v_sampled)::integer;
     v_main := v_owner;
     v_pid := v_head.head ->> 'pid';
     -- as it stands in the line

@@ -44,16 +44,11 @@ BEGIN
                         WHEN 'ShareRowExclusiveLock' THEN 504 WHEN 'ExclusiveLock' THEN 508
                         WHEN 'AccessExclusiveLock' THEN 510 ELSE 0 END <> 0);
     FOR v_table IN SELECT DISTINCT g.home::regclass AS relation FROM pg_temp.lockmon_guessed AS g ORDER BY 1 LOOP
-        SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER %I', v_table.relation, t.tgname), '; ') AS aside,
-               string_agg(format('ALTER TABLE %s ENABLE %s TRIGGER %I', v_table.relation,
-                                 CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname), '; ') AS back
-        INTO v_triggers
-        FROM pg_catalog.pg_trigger AS t
-        WHERE t.tgrelid = v_table.relation AND NOT t.tgisinternal AND t.tgenabled <> 'D';
-        EXECUTE coalesce(v_triggers.aside, '');
+        SELECT t.aside, t.back INTO v_triggers FROM lock_engine.triggers_aside(v_table.relation) AS t;
+        EXECUTE v_triggers.aside;
         EXECUTE format('UPDATE ONLY %s AS o SET resolution_action = ''unknown'' FROM pg_temp.lockmon_guessed AS g '
                        'WHERE g.home = %s AND o.ctid = g.place', v_table.relation, v_table.relation::oid);
-        EXECUTE coalesce(v_triggers.back, '');
+        EXECUTE v_triggers.back;
     END LOOP;
     DROP TABLE pg_temp.lockmon_guessed;
 END

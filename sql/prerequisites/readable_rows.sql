@@ -48,16 +48,11 @@ BEGIN
         EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
             NULL;
         END;
-        SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER %I', v_table.relation, t.tgname), '; ') AS aside,
-               string_agg(format('ALTER TABLE %s ENABLE %s TRIGGER %I', v_table.relation,
-                                 CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname), '; ') AS back
-        INTO v_triggers
-        FROM pg_catalog.pg_trigger AS t
-        WHERE t.tgrelid = v_table.relation AND NOT t.tgisinternal AND t.tgenabled <> 'D';
-        EXECUTE coalesce(v_triggers.aside, '');
+        SELECT t.aside, t.back INTO v_triggers FROM lock_engine.triggers_aside(v_table.relation) AS t;
+        EXECUTE v_triggers.aside;
         EXECUTE format('UPDATE ONLY %s SET %s WHERE NOT lock_catalog.is_readable(concat_ws(E''\n'', %s))',
                        v_table.relation, v_table.changes, v_table.texts);
-        EXECUTE coalesce(v_triggers.back, '');
+        EXECUTE v_triggers.back;
     END LOOP;
 END
 $readable_rows$;
