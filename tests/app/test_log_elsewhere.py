@@ -202,7 +202,10 @@ def test_several_files_in_one_call(vault_db: str, tmp_path: Path) -> None:
 def test_the_page_takes_them_too(vault_db: str) -> None:
     use_app_login()
     [said] = sentences(upload(browser("dba"), FIELDS["cloudnativepg"].encode(), "cluster-1.json"))
-    assert said.startswith("cluster-1.json (csvlog from json): 1 new record") and "1 new deadlock" in said
+    assert (
+        said.startswith("Import of cluster-1.json (csvlog from json): 1 new record")
+        and "1 new deadlock" in said
+    )
 
 
 def test_a_kind_can_be_named(vault_db: str, tmp_path: Path) -> None:
