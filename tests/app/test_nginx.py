@@ -42,10 +42,13 @@ pytestmark = pytest.mark.skipif(
 def configuration(folder: Path, port: int, backend: int) -> Path:
     """The shipped file, at ports of this test and without TLS, in the least that nginx needs around it."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    text = text.replace("server 127.0.0.1:8000;", f"server {HOST}:{backend};")
-    text = text.replace("listen 443 ssl;", f"listen {HOST}:{port};")
-    text = re.sub(r"^ *ssl_certificate.*$", "", text, flags=re.MULTILINE)
-    assert "443" not in text and "8000" not in text and "ssl_certificate" not in text
+    for pattern, here, times in (
+        (r"server 127\.0\.0\.1:8000;", f"server {HOST}:{backend};", 1),
+        (r"listen 443 ssl;", f"listen {HOST}:{port};", 1),
+        (r"(?m)^ *ssl_certificate.*$", "", 2),
+    ):
+        text, found = re.subn(pattern, here, text)
+        assert found == times, f"{pattern} stands {found} times in deploy/nginx.conf"
     (folder / "site.conf").write_text(text)
     path = folder / "nginx.conf"
     path.write_text(

@@ -170,6 +170,9 @@ def throwaway(settings: Mapping[str, str] | None = None, on_disk: bool = False) 
             "max_connections": "400",
             "max_wal_size": "4GB" if on_disk else "256MB",
             "log_rotation_age": "0",
+            # A busy machine's slow statements and checkpoints are lines that no test wrote.
+            "log_min_duration_statement": "-1",
+            "log_checkpoints": "off",
         }
         | dict(settings or {}),
     )
