@@ -1,5 +1,5 @@
 -- The object in a lock message ("transaction 733", "tuple (0,1) of relation 16385 of database 5"). By its shape, where
--- the words are of another language.
+-- the words are of another language. As few regular expressions as will do: see lock_log.wait_in_words().
 CREATE OR REPLACE FUNCTION lock_log.parse_object(
   p_text text, OUT lock_type text, OUT database_oid oid, OUT relation_oid oid, OUT page integer, OUT tuple integer,
   OUT transactionid bigint)
@@ -19,7 +19,7 @@ BEGIN
     lock_type := 'transactionid'; transactionid := substr(p_text, 13)::bigint;
     RETURN;
   END IF;
-  v_row := regexp_match(p_text, '^tuple \((\d{1,9}),(\d{1,5})\) in relation "');
+  v_row := CASE WHEN p_text LIKE 'tuple (%' THEN regexp_match(p_text, '^tuple \((\d{1,9}),(\d{1,5})\) in relation "') END;
   IF v_row IS NOT NULL THEN
     -- the row that was worked on; which of its locks was waited for is not said
     page := v_row[1]::integer; tuple := v_row[2]::integer;
@@ -29,16 +29,16 @@ BEGIN
   v_numbers := ARRAY(SELECT m[1]::bigint FROM regexp_matches(CASE WHEN NOT v_named THEN p_text END, '(\d{1,18})', 'g') m);
   v_count := cardinality(v_numbers);
   lock_type := CASE
-    WHEN v_named THEN CASE WHEN p_text ~ '^relation "' THEN 'relation' WHEN p_text ~ '^row in relation "' THEN 'tuple' END
-    WHEN p_text ~ '\[\d+,\d+,\d+,\d+\]' THEN 'advisory'
-    WHEN p_text ~ '\[\d+,\d+,\d+\]' THEN 'userlock'
-    WHEN p_text ~ '\(\d+,\d+\)' AND v_count = 4 THEN 'tuple'
-    WHEN p_text ~ '\d+/\d+' AND v_count = 2 THEN 'virtualxid'
-    WHEN p_text ~ '^extension of relation' THEN 'extend'
-    WHEN p_text ~ '^object' THEN 'object'
-    WHEN p_text ~ '^page' THEN 'page'
-    WHEN p_text ~ '^speculative' THEN 'spectoken'
-    WHEN p_text ~ 'datfrozenxid' THEN 'frozenid'
+    WHEN v_named THEN CASE WHEN p_text LIKE 'relation "%' THEN 'relation' WHEN p_text LIKE 'row in relation "%' THEN 'tuple' END
+    WHEN strpos(p_text, '[') > 0 AND p_text ~ '\[\d+,\d+,\d+,\d+\]' THEN 'advisory'
+    WHEN strpos(p_text, '[') > 0 AND p_text ~ '\[\d+,\d+,\d+\]' THEN 'userlock'
+    WHEN v_count = 4 AND strpos(p_text, '(') > 0 AND p_text ~ '\(\d+,\d+\)' THEN 'tuple'
+    WHEN v_count = 2 AND strpos(p_text, '/') > 0 AND p_text ~ '\d+/\d+' THEN 'virtualxid'
+    WHEN p_text LIKE 'extension of relation%' THEN 'extend'
+    WHEN p_text LIKE 'object%' THEN 'object'
+    WHEN p_text LIKE 'page%' THEN 'page'
+    WHEN p_text LIKE 'speculative%' THEN 'spectoken'
+    WHEN strpos(p_text, 'datfrozenxid') > 0 THEN 'frozenid'
     WHEN v_count = 1 THEN 'transactionid'
     WHEN v_count = 2 THEN 'relation'
     WHEN v_count = 3 THEN 'object' END;

