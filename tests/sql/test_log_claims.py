@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from lockmon.monitor.deadlocks import DeadlockWatch
@@ -82,6 +83,12 @@ def ledger(monitor: psycopg.Connection[Any]) -> tuple[int, ...] | None:
     ).fetchone()
 
 
+def one(monitor: psycopg.Connection[Any], query: str) -> Any:
+    row = monitor.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
 def counted(monitor: psycopg.Connection[Any]) -> int:
     collect(monitor)
     row = ledger(monitor)
@@ -112,25 +119,29 @@ def ring(arena: Arena, idle: bool = False) -> tuple[int, int]:
     return victim.info.backend_pid, other.info.backend_pid
 
 
-def _close(arena: Arena, wait: Any, while_waiting: Any = None) -> None:
-    """Let the first session wait, then close the ring with the second, which wins and rolls back."""
-    other = arena.connections[1]
-    thread = threading.Thread(target=wait)
-    thread.start()
+def _close(arena: Arena, lose: Any, while_waiting: Any = None) -> None:
+    """Let the second session wait, then close the ring with the first.
+
+    The second never looks for a deadlock, so however slow the machine is the first is the one that loses.
+    """
+    victim, other = arena.connections[:2]
+    other.execute("SET deadlock_timeout = '1h'")
+    waiting = threading.Thread(target=other.execute, args=(arena.take("row", 0),))
+    waiting.start()
     with psycopg.connect(arena.dsn, autocommit=True) as looker:
         waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
-        pid = arena.connections[0].info.backend_pid
+        pid = other.info.backend_pid
         poll(lambda: (looker.execute(waits, [pid]).fetchone() or (0,))[0], 10, "the first wait")
-    closing = threading.Thread(target=other.execute, args=(arena.take("row", 0),))
+    closing = threading.Thread(target=lose)
     closing.start()
-    while while_waiting and thread.is_alive():
+    while while_waiting and closing.is_alive():
         while_waiting()
-        thread.join(0.03)
-    thread.join()
-    closing.join(0.5)
-    if closing.is_alive():
-        # the victim lives on and still holds what the other wants
+        closing.join(0.03)
+    closing.join()
+    if victim.info.transaction_status != TransactionStatus.INERROR:
+        # it lives on and still holds what the other wants
         return
+    waiting.join()
     other.execute("ROLLBACK")
 
 
@@ -204,6 +215,30 @@ def test_a_claim_waits_while_its_session_idles_in_the_failed_transaction(
     [event] = poll(lambda: collect(monitor), 20, "the event")
     assert event["deadlock_victim_pid"] == victim
     assert claims(monitor) == []
+
+
+def test_the_alert_counts_a_deadlock_that_is_proven_late(
+    monitor: psycopg.Connection[Any], arena: Arena
+) -> None:
+    """It looked at the last ten minutes by the deadlock's own time alone: such a one it never told of."""
+    alert = one(
+        monitor,
+        "SELECT alert_query FROM monitoring.alert_configuration_s"
+        " WHERE alert_name = 'New deadlocks' AND load_end_date IS NULL",
+    )
+    victim, _ = ring(arena, idle=True)
+    poll(lambda: claims(monitor) == [(victim, False, True)], 10, "the claim")
+    monitor.execute(
+        "UPDATE lock_log.event"
+        " SET logged_at = logged_at - interval '20 minutes', there_at = clock_timestamp()"
+    )
+    assert one(monitor, alert) == 0
+    arena.connections[0].execute("ROLLBACK")
+    [event] = poll(lambda: collect(monitor), 20, "the event")
+    assert event["deadlock_victim_pid"] == victim
+    assert one(monitor, alert) == 1
+    monitor.execute("UPDATE lock_engine.deadlock_ledger SET window_end = window_end - interval '10 minutes'")
+    assert one(monitor, alert) == 0
 
 
 def test_a_look_proves_it_at_once(monitor: psycopg.Connection[Any], arena: Arena) -> None:

@@ -42,6 +42,7 @@ CREATE INDEX IF NOT EXISTS idx_event_whole_seconds ON lock_log.event (logged_at)
 CREATE INDEX IF NOT EXISTS idx_event_logged_at ON lock_log.event (logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_pid ON lock_log.event (pid, logged_at);
 CREATE INDEX IF NOT EXISTS idx_event_unhandled ON lock_log.event (logged_at) WHERE NOT handled;
+CREATE INDEX IF NOT EXISTS idx_event_ledger_id ON lock_log.event (ledger_id) WHERE ledger_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_event_claimed ON lock_log.event (logged_at)
   WHERE standing = 'claimed' AND deadlock_event_hk IS NULL AND kind IN ('deadlock', 'deadlock_wait');
 
