@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import redirect_to_login
+from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -47,6 +48,11 @@ def ended_sentence() -> str:
         f"Your session ended: it was not used for {settings.SESSION_IDLE_MINUTES} minutes"
         " (a page that refreshes itself is no use). Log in again."
     )
+
+
+def forget_ended() -> None:
+    """Delete the rows of sessions whose hours are over and that nobody ended."""
+    SessionStore.clear_expired()
 
 
 def _is_refresh(request: HttpRequest) -> bool:

@@ -27,6 +27,7 @@ from lockmon.monitor.loop import run_loop
 from lockmon.monitor.state import pulse
 from lockmon.report.making import make
 from lockmon.retention import clean
+from lockmon.sessions import forget_ended
 
 log = logging.getLogger("lockmon.tasks")
 
@@ -138,5 +139,7 @@ def report(alias: str = "vault", period: str = "week") -> str:
 
 @told
 def cleanup(alias: str = "vault", days: int = DEFAULT_RETENTION_DAYS) -> str:
-    """Delete what ended more than so many days ago; returns what was deleted, in words."""
+    """Delete what ended more than so many days ago, and web sessions that are over; returns what was
+    deleted of the vault, in words."""
+    forget_ended()
     return "; ".join(f"{row.cleanup_summary}: {row.records_cleaned:,}" for row in clean(alias, days))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from django.contrib.sessions.models import Session
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from lockmon import sessions
+from lockmon import sessions, tasks
 from tests.support.people import browser, use_app_login
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -128,6 +130,17 @@ def test_use_does_not_prolong_a_session_beyond_its_hours() -> None:
     client.get("/admin/")
     [(_, _, still)] = rows()
     assert abs((ends - still).total_seconds()) < 1
+
+
+def test_the_nightly_cleanup_forgets_sessions_that_are_over() -> None:
+    over, goes_on = browser("dba"), browser("viewer")
+    over.get("/admin/")
+    goes_on.get("/admin/")
+    Session.objects.filter(session_key=over.session.session_key).update(
+        expire_date=timezone.now() - timedelta(seconds=1)
+    )
+    tasks.cleanup("vault", 30)
+    assert [key for key, _, _ in rows()] == [goes_on.session.session_key]
 
 
 def test_whoever_logs_in_with_an_idle_session_logs_in() -> None:
