@@ -20,7 +20,7 @@ DECLARE
   -- this many lines of others may stand between two lines of a record
   c_between constant integer := 24;
   c_sample constant integer := 30;
-  -- stands for a word that was found; where a log has it itself, a line more is looked at
+  -- stands for a word that was found; a log's own are taken out
   c_mark constant text := E'\x02';
   v_pattern record;
   v_patterns text[] := '{}';
@@ -73,7 +73,7 @@ BEGIN
 
   -- lines with a place to look at, by the line that they go on from
   IF p_text ~ lock_log.worth_reading('stderr') THEN
-    v_left := p_text;
+    v_left := replace(p_text, c_mark, '');
     FOREACH v_word IN ARRAY lock_log.words('modes') LOOP
       v_left := replace(v_left, v_word, c_mark);
     END LOOP;

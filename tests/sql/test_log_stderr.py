@@ -216,3 +216,13 @@ def test_a_word_within_itself_is_one_word(vault_db: str) -> None:
         connection.execute("SET statement_timeout = '30s'")
         question = "SELECT records FROM lock_log.ingest('nested', 'stderr', 0, %s, true, '%%m [%%p] ')"
         assert one(connection, question, nested.encode()) == 0
+
+
+def test_a_log_may_hold_what_stands_for_a_word(ingest: Ingest) -> None:
+    """Characters that nobody types are text like any other, in a record and before one."""
+    before = line("LOG", "statement: SELECT '" + "\x02" * 500_000 + "'", 7)
+    wait = "process 11 still waiting for ShareLock on transaction 733 after 1000.123 ms"
+    text = before + line("LOG", wait) + line("STATEMENT", "SELECT '\x02Share\x02Lock'") + before
+    (_, records, unreadable), [event] = ingest(text, "stderr", "%m [%p] ")
+    assert (records, unreadable, event["kind"]) == (1, 0, "waiting")
+    assert event["statement"] == "SELECT '\x02Share\x02Lock'"
