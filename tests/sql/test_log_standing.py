@@ -87,7 +87,7 @@ def test_a_claimed_record_is_as_the_proven_one_says_once_that_is_read(
 def test_rows_of_an_earlier_release_count_unless_a_user_wrote_them(vault_db: str, connect: Connect) -> None:
     dba = connect(vault_db)
     brought = ("standing", "proof", "there_at", "ledger_id", "whole_seconds", "at_byte")
-    dba.execute(f"ALTER TABLE lock_log.event {', '.join(f'DROP COLUMN {name}' for name in brought)}")
+    dba.execute(f"ALTER TABLE lock_log.event {', '.join(f'DROP COLUMN {name} CASCADE' for name in brought)}")
     for number, context in enumerate([None, "PL/pgSQL function f() line 1 at RAISE"]):
         dba.execute(
             "INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, context, source, stored_at)"
