@@ -184,7 +184,8 @@ class Truth:
         for pid, mode, thing in waits:
             row = connection.execute("SELECT pg_blocking_pids(%s)", [pid]).fetchone()
             assert row is not None
-            node = leader[pid]
+            # One that came between the two questions is a node of its own here, and another when asked again.
+            node = leader.get(pid, pid)
             count[node] = count.get(node, 0) + 1
             edges.setdefault(node, set()).update(row[0])
             holders = {
