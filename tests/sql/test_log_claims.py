@@ -19,6 +19,7 @@ from tests.support import vaults
 from tests.support.poll import poll
 from tests.support.rings import Arena
 from tests.support.servers import Server, throwaway
+from tests.support.stored import Stored
 
 FORGED = (
     "Process {pid} waits for ExclusiveLock on relation 1 of database 2; blocked by process 4242.\n"
@@ -81,12 +82,6 @@ def ledger(monitor: psycopg.Connection[Any]) -> tuple[int, ...] | None:
         "SELECT counted, captured, by_sampling, by_log, missed FROM lock_engine.deadlock_ledger_summary()"
         " WHERE database_name = current_database()"
     ).fetchone()
-
-
-def one(monitor: psycopg.Connection[Any], query: str) -> Any:
-    row = monitor.execute(query.encode()).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def counted(monitor: psycopg.Connection[Any]) -> int:
@@ -221,8 +216,8 @@ def test_the_alert_counts_a_deadlock_that_is_proven_late(
     monitor: psycopg.Connection[Any], arena: Arena
 ) -> None:
     """It looked at the last ten minutes by the deadlock's own time alone: such a one it never told of."""
-    alert = one(
-        monitor,
+    stored = Stored(monitor)
+    alert = stored.value(
         "SELECT alert_query FROM monitoring.alert_configuration_s"
         " WHERE alert_name = 'New deadlocks' AND load_end_date IS NULL",
     )
@@ -232,13 +227,13 @@ def test_the_alert_counts_a_deadlock_that_is_proven_late(
         "UPDATE lock_log.event"
         " SET logged_at = logged_at - interval '20 minutes', there_at = clock_timestamp()"
     )
-    assert one(monitor, alert) == 0
+    assert stored.value(alert) == 0
     arena.connections[0].execute("ROLLBACK")
     [event] = poll(lambda: collect(monitor), 20, "the event")
     assert event["deadlock_victim_pid"] == victim
-    assert one(monitor, alert) == 1
+    assert stored.value(alert) == 1
     monitor.execute("UPDATE lock_engine.deadlock_ledger SET window_end = window_end - interval '10 minutes'")
-    assert one(monitor, alert) == 0
+    assert stored.value(alert) == 0
 
 
 def test_a_look_proves_it_at_once(monitor: psycopg.Connection[Any], arena: Arena) -> None:

@@ -250,6 +250,8 @@ def test_a_prefix_that_does_not_fit_is_the_state_until_one_does() -> None:
 
             before, after = poll(nothing_new, 10, "a call that met nothing new")
             assert before == after, "nothing new says nothing else and writes nothing"
+            if file.read_bytes().endswith(b"ERROR:  deadlock detected\n"):
+                assert "log_line_prefix does not fit" in after, "the last that was written does not"
             monitor.execute("ALTER SYSTEM SET log_line_prefix = '%m [%p] %q%u@%d '")
             monitor.execute("SELECT pg_reload_conf()")
             poll(lambda: one(monitor, "SHOW log_line_prefix") == "%m [%p] %q%u@%d ", 10, "the new prefix")
