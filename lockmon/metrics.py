@@ -71,6 +71,12 @@ FAMILIES = (
     ),
     Family("lockmon_deadlocks_24h", "Deadlocks: counted, captured, missed.", "deadlocks", ("kind",)),
     Family(
+        "lockmon_claimed_deadlocks_24h",
+        "Deadlocks that the log only claims, in no other figure; 1001: more than 1,000.",
+        "claims",
+        pick="claimed",
+    ),
+    Family(
         "lockmon_actions", "Actions of the door by outcome, since its log began.", "actions", ("outcome",)
     ),
     Family("lockmon_alerts", "Active alerts by state.", "alerts", ("state",)),

@@ -42,14 +42,19 @@ def claimed_deadlocks(cursor: Any, since: datetime | None, limit: int) -> list[C
     return [Claim(row[0], row[1], tuple(row[2] or ()), *row[3:]) for row in cursor.fetchall()]
 
 
-def claimed_count(cursor: Any, since: datetime | None = None) -> int:
-    """How many deadlocks since a moment are only claimed; at most MOST + 1."""
+def claimed_count(cursor: Any, since: datetime | None = None, until: datetime | None = None) -> int:
+    """How many deadlocks since a moment, or between two, are only claimed; at most MOST + 1."""
     cursor.execute(
         "SELECT count(*) FROM lock_engine.claimed_deadlocks("
-        "coalesce(%s, '-infinity'::timestamptz), 'infinity', %s)",
-        [since, MOST + 1],
+        "coalesce(%s, '-infinity'::timestamptz), coalesce(%s, 'infinity'::timestamptz), %s)",
+        [since, until, MOST + 1],
     )
     return int(cursor.fetchone()[0])
+
+
+def figure(number: int) -> str:
+    """Return a count of claimed_count() as it is shown."""
+    return f"more than {MOST:,}" if number > MOST else f"{number:,}"
 
 
 def latest(cursor: Any, since: datetime | None, limit: int) -> tuple[list[Claim], int]:
@@ -62,8 +67,7 @@ def in_words(number: int) -> str:
     """Return "3 more are claimed in the log ...", or nothing where there is none."""
     if not number:
         return ""
-    many = f"More than {MOST:,}" if number > MOST else f"{number:,}"
     return (
-        f"{many} more {'is' if number == 1 else 'are'} claimed in the log and not counted: nothing proves"
-        f" that PostgreSQL wrote {'it' if number == 1 else 'them'}."
+        f"{figure(number).capitalize()} more {'is' if number == 1 else 'are'} claimed in the log and not"
+        f" counted: nothing proves that PostgreSQL wrote {'it' if number == 1 else 'them'}."
     )

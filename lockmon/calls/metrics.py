@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .base import Cursor
+from .claims import MOST
 
 Sample = tuple[tuple[str, ...], float]
 """Label values and a value."""
@@ -104,6 +105,17 @@ def deadlocks(cursor: Cursor) -> list[Sample]:
     )
 
 
+def claims(cursor: Cursor) -> list[Sample]:
+    """Deadlocks of the last 24 hours that the log only claims; no more than MOST + 1 are counted."""
+    return _samples(
+        cursor,
+        "SELECT 'claimed', count(*) FROM lock_engine.claimed_deadlocks("
+        "clock_timestamp() - interval '24 hours', 'infinity', %s)",
+        1,
+        [MOST + 1],
+    )
+
+
 def actions(cursor: Cursor) -> list[Sample]:
     """Actions of the door since its log began, by outcome; the log is append-only, so this only
     rises."""
@@ -175,6 +187,7 @@ PARTS: dict[str, Callable[[Cursor], list[Sample]]] = {
     "waits": waits,
     "blocked_seconds": blocked_seconds,
     "deadlocks": deadlocks,
+    "claims": claims,
     "actions": actions,
     "alerts": alerts,
     "heartbeat": heartbeat,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from lockmon import vault, watched
-from lockmon.calls import deadlocks, doctor
+from lockmon.calls import claims, deadlocks, doctor
 from lockmon.calls import report as calls
 from lockmon.calls.deadlocks import LedgerLine
 from lockmon.views.words import duration, some
@@ -22,8 +22,8 @@ MUCH_WAITING = 60.0
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report shows. before: the same figures of the period before; size: bytes of the
-    vault."""
+    """Everything that a report shows. before: the same figures of the period before; claimed: deadlocks that
+    the log only claims, in no other figure, counted up to claims.MOST + 1; size: bytes of the vault."""
 
     vault: str
     period: str
@@ -39,6 +39,7 @@ class Report:
     actions: tuple[calls.Counted, ...]
     alerts: tuple[calls.Counted, ...]
     ledger: tuple[LedgerLine, ...]
+    claimed: int
     watched: calls.Watched
     seen: Watched
     seen_before: Watched
@@ -79,6 +80,7 @@ def gather(alias: str, period: str, end: datetime | None = None) -> Report:
             actions=tuple(calls.actions(cursor, start, end)),
             alerts=tuple(calls.alerts(cursor, start, end)),
             ledger=tuple(deadlocks.ledger(cursor, start)),
+            claimed=claims.claimed_count(cursor, start, end),
             watched=own,
             seen=seen,
             seen_before=seen_before,

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from lockmon import watched_words
+from lockmon.calls import claims
 from lockmon.calls.report import Counted, Share
 from lockmon.management.vault_command import plain
 from lockmon.views.words import duration, one_line, some, visible
@@ -108,6 +109,7 @@ def sections(report: Report) -> list[Section]:
                         for name in ("counted", "captured", "missed")
                     ),
                 ),
+                ("Deadlocks that the log only claims, counted nowhere", claims.figure(report.claimed)),
                 (
                     "Watched",
                     f"{watched_words.percent(report.seen.share)}; the {report.period} before "

@@ -62,6 +62,6 @@ def claimed(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "lockmon/claimed.html",
         TITLE,
         lines=[line(one, see) for one in found[:SHOWN]],
-        number=f"more than {claims.MOST:,}" if number > claims.MOST else f"{number:,}",
+        number=claims.figure(number),
         more=len(found) > SHOWN,
     )

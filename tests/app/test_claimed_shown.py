@@ -11,8 +11,10 @@ from django.core.management import call_command
 from django.test import Client
 
 from lockmon import doctor
+from lockmon.calls import claims
 from lockmon.models import LockWaitAnalysis
 from lockmon.models.api_token import ApiToken
+from tests.app.test_metrics import scrape
 from tests.sql.test_log_parser import csv
 from tests.support.people import browser, person, use_app_login
 
@@ -79,6 +81,27 @@ def test_the_api_has_them_apart(claim: str) -> None:
 def test_the_command_lists_them(claim: str) -> None:
     said = said_by("lockmon_deadlocks")
     assert MORE in said and "claimed by pid 11 (app): A user's statement wrote it" in said
+
+
+def test_the_report_names_them_and_counts_them_nowhere(claim: str) -> None:
+    said = said_by("lockmon_report")
+    assert "| Deadlocks that the log only claims, counted nowhere | 1 |" in said
+    assert "| Deadlocks counted by PostgreSQL / captured / missed | 0 / 0 / 0 |" in said
+    assert json.loads(said_by("lockmon_report", "--format", "json"))["claimed"] == 1
+
+
+def test_the_metrics_have_them_apart(claim: str) -> None:
+    found = scrape()
+    assert found["lockmon_claimed_deadlocks_24h"] == [({"vault": "vault"}, 1.0)]
+    assert [value for _, value in found["lockmon_deadlocks_24h"]] == [0.0, 0.0, 0.0]
+
+
+def test_claims_of_another_time_are_not_those_of_a_period(claim: str) -> None:
+    with psycopg.connect(claim) as connection, connection.cursor() as cursor:
+        moment = "SELECT clock_timestamp() - make_interval(mins => %s)"
+        ago = {m: cursor.execute(moment, [m]).fetchone()[0] for m in (1, 3, 10)}  # type: ignore[index]
+        assert claims.claimed_count(cursor, ago[3], ago[1]) == 1
+        assert claims.claimed_count(cursor, ago[10], ago[3]) == 0
 
 
 def test_claimed_timeouts_are_not_none(claim: str) -> None:
