@@ -22,6 +22,7 @@ from .context import VAULT, needs, page, unreachable
 
 TITLE = "Import a server log"
 WAYS = Ways("in the field log_line_prefix", "in the field log_timezone")
+SENT_BY_SCRIPT = "X-Lockmon-Upload"
 UNPACKED_TIMES = 16
 """A compressed file may come to so many times the limit of uploads."""
 
@@ -113,5 +114,10 @@ def log_import(request: HttpRequest, site: AdminSite) -> HttpResponse:
         return page(request, site, "lockmon/unreachable.html", TITLE, status=503, reason=unreachable(error))
     if done:
         messages.success(request, done)
-        return HttpResponseRedirect(request.path)
+        # our script goes to the page itself: it would follow a redirect unseen, and the message be gone
+        return (
+            HttpResponse(status=204)
+            if SENT_BY_SCRIPT in request.headers
+            else HttpResponseRedirect(request.path)
+        )
     return page(request, site, "lockmon/log_import.html", TITLE, form=form, megabytes=megabytes)

@@ -76,6 +76,17 @@ def test_a_deadlock_appears_once_however_often_its_log_is_sent(vault_db: str) ->
     assert ">11</a>" in shown and ">12</a>" in shown
 
 
+def test_who_sends_it_by_script_is_told_on_the_page_that_follows(vault_db: str) -> None:
+    use_app_login()
+    client = browser("dba")
+    file = {"file": SimpleUploadedFile("server.csv", ONE)}
+    answer = client.post(PAGE, file, headers={"X-Lockmon-Upload": "1"})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert ["1 new deadlock in the history" in text for text in sentences(client.get(PAGE))] == [True]
+    refused = client.post(PAGE, {}, headers={"X-Lockmon-Upload": "1"})
+    assert refused.status_code == 200 and sentences(refused) == ["Choose a file."]
+
+
 def test_a_log_that_has_grown_is_read_on(vault_db: str) -> None:
     use_app_login()
     dba = browser("dba")

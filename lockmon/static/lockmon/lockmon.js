@@ -228,6 +228,75 @@ class Past {
   }
 }
 
+// A form with a file says how far it is: the file's way to the server in percent, then that it is being read. Without this script it
+// is sent as any form.
+class Upload {
+  constructor(form) {
+    this.form = form;
+    this.row = form.querySelector("[data-sending]");
+    this.bar = this.row.querySelector("progress");
+    this.status = this.row.querySelector("[role=status]");
+    this.button = form.querySelector("[type=submit]");
+  }
+
+  say(text, part) {
+    if (part === undefined) this.bar.removeAttribute("value");
+    else this.bar.value = part;
+    if (this.status.textContent !== text) this.status.textContent = text;
+  }
+
+  send() {
+    const request = new XMLHttpRequest();
+    request.open("POST", this.form.action);
+    request.setRequestHeader("X-Lockmon-Upload", "1");
+    request.upload.addEventListener("progress", (event) => {
+      if (!event.lengthComputable) return;
+      const part = event.loaded / event.total;
+      const size = (event.total / 1e6).toFixed(1);
+      if (part < 1) this.say(`${Math.floor(part * 20) * 5} % of ${size} MB`, part);
+      else this.say(`All ${size} MB are sent. The server reads them.`);
+    });
+    request.addEventListener("load", () => this.done(request));
+    request.addEventListener("error", () => this.failed("The server did not take the file, or does not answer."));
+    this.row.hidden = false;
+    this.button.disabled = true;
+    this.say("0 %", 0);
+    request.send(new FormData(this.form));
+  }
+
+  done(request) {
+    const login = request.getResponseHeader("X-Lockmon-Login");
+    if (login !== null) {
+      location.assign(`${login}&next=${encodeURIComponent(location.pathname)}`);
+    } else if (request.status === 204 || new URL(request.responseURL).pathname !== location.pathname) {
+      location.assign(location.href);
+    } else if (request.getResponseHeader("Content-Type")?.startsWith("text/html")) {
+      const answer = new DOMParser().parseFromString(request.responseText, "text/html");
+      const content = answer.querySelector("#content");
+      if (content) document.querySelector("#content").replaceWith(content);
+      else this.refused(request.status);
+    } else {
+      this.refused(request.status);
+    }
+  }
+
+  refused(status) {
+    const proxy = status === 413 ? " A proxy in front of it lets no file of this size through." : "";
+    this.failed(`The server answered with ${status}.${proxy}`);
+  }
+
+  failed(why) {
+    this.button.disabled = false;
+    this.say(`${why} Send it again: what was taken is not taken twice.`, 0);
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-upload]")) return;
+  event.preventDefault();
+  new Upload(event.target).send();
+});
+
 localTimes(document);
 localAxes(document);
 const live = document.getElementById("live");
