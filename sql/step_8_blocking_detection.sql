@@ -215,6 +215,9 @@ BEGIN;
 \ir lock_log/split.sql
 \ir lock_log/split_stderr.sql
 \ir lock_log/readable_record.sql
+\ir lock_log/is_utf8.sql
+\ir lock_log/record_encoding.sql
+\ir lock_log/as_written.sql
 \ir lock_log/written_by_users.sql
 \ir lock_log/standing_of.sql
 \ir lock_log/may_be_event.sql

@@ -52,7 +52,7 @@ BEGIN
   IF kind = 'not_available' THEN
     object_text := substring(p_message FROM '^could not obtain lock on (.*)$');
     -- in other languages between two quotes; where their number is odd, a catalog has lost one
-    IF object_text IS NULL AND regexp_replace(p_message, '[^' || lock_log.quotes() || ']', '', 'g') ~ '^(..)+$' THEN
+    IF object_text IS NULL AND regexp_replace(p_message, '[^' || lock_log.quotes() || ']', '', 'g') ~ '^(..)*$' AND lock_log.quoted_name(p_message) IS NOT NULL THEN
       object_text := CASE WHEN lock_log.says(v_words, 'row') THEN 'row in relation ' WHEN lock_log.says(v_words, 'table') THEN 'relation ' ELSE '' END
         || '"' || lock_log.quoted_name(p_message) || '"';
     END IF;

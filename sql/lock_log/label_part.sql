@@ -4,10 +4,17 @@ LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-BEGIN
-  RETURN CASE WHEN p_label = ANY (lock_log.words('severity')) THEN 'message' WHEN p_label = ANY (lock_log.words('detail')) THEN 'detail'
+DECLARE
+  v_part text := CASE WHEN p_label = ANY (lock_log.words('severity')) THEN 'message' WHEN p_label = ANY (lock_log.words('detail')) THEN 'detail'
     WHEN p_label = ANY (lock_log.words('statement')) THEN 'statement' WHEN p_label = ANY (lock_log.words('context')) THEN 'context'
     WHEN p_label = ANY (lock_log.words('aside')) THEN 'aside' END;
+BEGIN
+  IF v_part IS NULL AND strpos(p_label, '\') > 0 THEN
+    v_part := CASE WHEN p_label = ANY (lock_log.words('severity, not UTF-8')) THEN 'message' WHEN p_label = ANY (lock_log.words('detail, not UTF-8')) THEN 'detail'
+      WHEN p_label = ANY (lock_log.words('statement, not UTF-8')) THEN 'statement' WHEN p_label = ANY (lock_log.words('context, not UTF-8')) THEN 'context'
+      WHEN p_label = ANY (lock_log.words('aside, not UTF-8')) THEN 'aside' END;
+  END IF;
+  RETURN v_part;
 END
 $$;
 COMMENT ON FUNCTION lock_log.label_part(text) IS

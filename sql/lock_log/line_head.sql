@@ -34,6 +34,11 @@ BEGIN
     -- 'open_label:' and the name of the value that it stands behind
     SELECT w INTO v_known FROM unnest(lock_log.words('severity') || lock_log.words('detail') || lock_log.words('context') || lock_log.words('statement') || lock_log.words('aside')) w
      WHERE right(v_label, length(w)) = w ORDER BY length(w) DESC LIMIT 1;
+    IF v_known IS NULL AND strpos(v_label, '\') > 0 THEN
+      SELECT w INTO v_known FROM unnest(lock_log.words('severity, not UTF-8') || lock_log.words('detail, not UTF-8') || lock_log.words('context, not UTF-8')
+                                        || lock_log.words('statement, not UTF-8') || lock_log.words('aside, not UTF-8')) w
+       WHERE right(v_label, length(w)) = w ORDER BY length(w) DESC LIMIT 1;
+    END IF;
     v_name := split_part(v_name, ':', 2);
     head := head || jsonb_build_object('label', coalesce(v_known, v_label))
       || CASE WHEN length(v_known) < length(v_label) THEN jsonb_build_object(v_name, (head ->> v_name) || left(v_label, -length(v_known))) ELSE '{}' END;

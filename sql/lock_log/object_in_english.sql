@@ -42,7 +42,8 @@ BEGIN
     WHEN v_count = 2 THEN
       CASE WHEN lock_log.says(v_words, 'extension') THEN 'extension of ' ELSE '' END || format('relation %s of database %s', v_numbers[1], v_numbers[2])
     WHEN v_count = 3 AND lock_log.says(v_words, 'page') THEN format('page %s of relation %s of database %s', v_numbers[1], v_numbers[2], v_numbers[3])
-    WHEN v_count = 3 AND lock_log.says(v_words, 'object') THEN format('object %s of class %s of database %s', v_numbers[1], v_numbers[2], v_numbers[3]) END;
+    WHEN v_count = 3 AND lock_log.says(v_words, 'object') THEN format('object %s of class %s of database %s', v_numbers[1], v_numbers[2], v_numbers[3])
+    WHEN v_count = 3 AND lock_log.says(v_words, 'subscription') THEN format('remote transaction %s of subscription %s of database %s', v_numbers[1], v_numbers[2], v_numbers[3]) END;
 END
 $$;
 COMMENT ON FUNCTION lock_log.object_in_english(text) IS

@@ -38,6 +38,7 @@ BEGIN
     WHEN p_text LIKE 'object%' THEN 'object'
     WHEN p_text LIKE 'page%' THEN 'page'
     WHEN p_text LIKE 'speculative%' THEN 'spectoken'
+    WHEN p_text LIKE 'remote transaction%' THEN 'applytransaction'
     WHEN strpos(p_text, 'datfrozenxid') > 0 THEN 'frozenid'
     WHEN v_count = 1 THEN 'transactionid'
     WHEN v_count = 2 THEN 'relation'

@@ -1,6 +1,6 @@
 -- The fields of one record, by position (csvlog), by key (jsonlog; stderr as lock_log.split_stderr() gives it).
 CREATE OR REPLACE FUNCTION lock_log.parse_record(
-  p_format text, p_record text, p_time_zone text,
+  p_format text, p_record text, p_time_zone text, p_encoding name,
   OUT readable boolean, OUT logged_at timestamptz, OUT user_name text, OUT database_name text, OUT pid integer,
   OUT client text, OUT session_id text, OUT severity text, OUT sqlstate text, OUT message text, OUT detail text,
   OUT context text, OUT statement text, OUT application_name text, OUT whole_seconds boolean, OUT at_byte bigint)
@@ -33,7 +33,10 @@ BEGIN
     context := v_json ->> 'context'; statement := v_json ->> 'statement'; application_name := v_json ->> 'application_name';
   ELSE
     -- see lock_log.split_stderr(): JSON, each value still as bytea's escapes
-    SELECT jsonb_object_agg(f.key, CASE WHEN position('\' IN f.value) > 0 THEN lock_log.readable_record(lock_log.without_nul(f.value), p_format) ELSE f.value END)
+    SELECT jsonb_object_agg(f.key, CASE
+             WHEN position('\' IN f.value) = 0 THEN f.value
+             WHEN p_encoding IS NULL THEN lock_log.readable_record(lock_log.without_nul(f.value), p_format)
+             ELSE convert_from(decode(lock_log.without_nul(f.value), 'escape'), p_encoding) END)
       INTO v_json FROM jsonb_each_text(p_record::jsonb) f;
     logged_at := lock_log.parse_time(v_json ->> 'time', p_time_zone);
     -- %t
@@ -60,6 +63,6 @@ EXCEPTION WHEN data_exception THEN
   readable := false;
 END
 $$;
-COMMENT ON FUNCTION lock_log.parse_record(text, text, text) IS
+COMMENT ON FUNCTION lock_log.parse_record(text, text, text, name) IS
   'Fields of one log record; readable = false where it is not of the format; whole_seconds: its time has no milliseconds; '
-  'at_byte: where in the piece it begins (stderr).';
+  'p_encoding: see lock_log.record_encoding(); at_byte: where in the piece it begins (stderr).';

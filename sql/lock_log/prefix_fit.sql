@@ -12,7 +12,7 @@ DECLARE
 BEGIN
   IF current_user <> 'lock_vault_owner' THEN PERFORM lock_engine.require_owner('lock_vault_owner'); END IF;
   PERFORM lock_log.require_prefix(v_prefix);
-  v_pattern := (lock_log.prefix_pattern(v_prefix)).pattern;
+  v_pattern := (lock_log.prefix_pattern(v_prefix, lock_log.words('label_of_two_words') || lock_log.words('label_of_two_words, not UTF-8'))).pattern;
   SELECT count(*) FILTER (WHERE l.line ~ v_pattern), count(*) FILTER (WHERE lock_log.looks_like_head(l.line))
     INTO fitting, heads
     FROM (SELECT rtrim(x.line, E'\r') AS line

@@ -1,7 +1,7 @@
 -- log_line_prefix as a regular expression for a line (as bytea's escapes), and what each of its groups is. What people choose (names
 -- of users, databases, applications) may hold anything, blanks and brackets, too: it ends where the rest fits. Behind the prefix
 -- stands a label of any language, a colon and two blanks. Without counted repetitions: they make an expression ten times as dear.
-CREATE OR REPLACE FUNCTION lock_log.prefix_pattern(p_prefix text, OUT pattern text, OUT names text[])
+CREATE OR REPLACE FUNCTION lock_log.prefix_pattern(p_prefix text, p_labels text[], OUT pattern text, OUT names text[])
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -56,10 +56,11 @@ BEGIN
     pattern := pattern || ')?';
   END IF;
   v_open := coalesce(v_open, names[cardinality(names)]);
-  pattern := pattern || '(' || replace(array_to_string(lock_log.words('label_of_two_words'), '|'), '\', '\\') || '|[^\s:]+) ?' || c_colon || '  (.*)$';
+  pattern := pattern || '(' || replace(array_to_string(p_labels || ''::text, '|'), '\', '\\') || '[^\s:]+) ?' || c_colon || '  (.*)$';
   -- where it ends with a value (or %q stands behind one), that value and the label are told apart by the label's word
   names := names || CASE WHEN p_prefix ~ '%-?\d*[A-Za-pr-z](%q)?$' OR p_prefix ~ '%-?\d*[A-Za-pr-z]%q' THEN ARRAY['open_label:' || v_open, 'text'] ELSE '{label,text}' END;
 END
 $$;
-COMMENT ON FUNCTION lock_log.prefix_pattern(text) IS
-  'Regular expression for the lines of a stderr log (as bytea''s escapes) that begin with this log_line_prefix and a label, and what its groups are.';
+COMMENT ON FUNCTION lock_log.prefix_pattern(text, text[]) IS
+  'Regular expression for the lines of a stderr log (as bytea''s escapes) that begin with this log_line_prefix and a label, and what its groups are. p_labels: '
+  'those of two words that are there to be met (each costs something at each line).';

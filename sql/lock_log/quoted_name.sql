@@ -1,13 +1,26 @@
+-- The last quote of a message is the one behind its name, and tells what stands before it: Spanish has words in other quotes, and a
+-- name may hold quotes of any kind.
 CREATE OR REPLACE FUNCTION lock_log.quoted_name(p_text text)
 RETURNS text
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  v_last text := substring(p_text FROM '.*([' || lock_log.quotes() || '])');
+  v_first text;
 BEGIN
-  -- French has blanks within its quotes, also those that do not break
-  RETURN btrim(substring(p_text FROM '[' || lock_log.quotes() || '](.*)[' || lock_log.quotes() || ']'),
+  v_first := CASE
+    WHEN v_last = '"' OR getdatabaseencoding() <> 'UTF8' THEN '"'
+    WHEN v_last = chr(187) THEN chr(171)
+    WHEN v_last = chr(171) THEN chr(187)
+    ELSE chr(8222) || chr(8220) || chr(8221) END;
+  -- where an encoding lacks a language's quotes, the C library writes two of < or > for each
+  RETURN btrim(coalesce(substring(p_text FROM '^[^<>' || lock_log.quotes() || ']*(?:<<|>>)(.*)(?:<<|>>)'),
+                        substring(p_text FROM '[' || v_first || '](.*)' || v_last)),
+               -- French has blanks within its quotes, also those that do not break
                ' ' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(160) ELSE '' END);
 END
 $$;
-COMMENT ON FUNCTION lock_log.quoted_name(text) IS 'What stands between the first and the last quote of a message of any language; NULL if nothing does.';
+COMMENT ON FUNCTION lock_log.quoted_name(text) IS
+  'What a message of any language has between quotes as a name: up to the last of them, from the first that belongs to it; NULL if there is none.';

@@ -8,9 +8,10 @@
 -- p_prefixes: the log_line_prefix, and one that some processes may still write (it was changed).
 -- A part of v_lines is never taken as an array: the whole would be copied for it, at each record.
 -- p_tail: 'more' (the piece was cut), 'now' (here the file ends for now), 'still' (as before, and nothing has come since), 'whole'
--- (nothing follows). At the first two a record that may go on is left for the next piece.
+-- (nothing follows). At the first two a record that may go on is left for the next piece. p_utf8: all of it is valid UTF-8, so that no
+-- words of other encodings need be looked for.
 CREATE OR REPLACE FUNCTION lock_log.split_stderr(
-  p_text text, p_tail text, p_prefixes text[], OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
+  p_text text, p_tail text, p_prefixes text[], p_utf8 boolean, OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -53,6 +54,8 @@ DECLARE
   v_word text;
   v_left text;
   v_open integer;
+  v_worth text;
+  v_labels text[];
 BEGIN
   records := '{}';
   rest := 0;
@@ -66,20 +69,17 @@ BEGIN
     rest := length(v_lines[v_last]);
     v_last := v_last - 1;
   END IF;
-  FOR v_pattern IN SELECT p.* FROM unnest(p_prefixes) WITH ORDINALITY x(prefix, n) CROSS JOIN LATERAL lock_log.prefix_pattern(x.prefix) p ORDER BY x.n LOOP
-    v_patterns := array_append(v_patterns, v_pattern.pattern);
-    v_names := v_names || v_pattern.names;
-  END LOOP;
-
+  -- the words of all encodings are many
+  v_worth := lock_log.worth_reading(CASE WHEN p_utf8 THEN 'stderr' ELSE 'stderr, not UTF-8' END);
   -- lines with a place to look at, by the line that they go on from
-  IF p_text ~ lock_log.worth_reading('stderr') THEN
+  IF p_text ~ v_worth THEN
     v_left := replace(p_text, c_mark, '');
     FOREACH v_word IN ARRAY lock_log.words('modes') LOOP
       v_left := replace(v_left, v_word, c_mark);
     END LOOP;
     -- so wide an expression is begun anew at each place that it finds: one search for each word, mostly up to five
     LOOP
-      v_word := substring(v_left FROM lock_log.worth_reading('stderr'));
+      v_word := substring(v_left FROM v_worth);
       EXIT WHEN v_word IS NULL;
       -- something must stand in its place: a word within itself, a thousand times, would be a thousand rounds
       v_left := replace(v_left, v_word, c_mark);
@@ -104,6 +104,16 @@ BEGIN
       END IF;
     END LOOP;
   END IF;
+  -- a label of two words makes each line dearer: where lines are looked at, those that stand here are enough
+  v_labels := lock_log.words('label_of_two_words') || CASE WHEN p_utf8 THEN '{}' ELSE lock_log.words('label_of_two_words, not UTF-8') END;
+  IF v_owners IS NOT NULL THEN
+    v_labels := ARRAY(SELECT l FROM unnest(v_labels) l WHERE strpos(p_text, l) > 0);
+  END IF;
+  FOR v_pattern IN SELECT p.* FROM unnest(p_prefixes) WITH ORDINALITY x(prefix, n) CROSS JOIN LATERAL lock_log.prefix_pattern(x.prefix, v_labels) p ORDER BY x.n LOOP
+    v_patterns := array_append(v_patterns, v_pattern.pattern);
+    v_names := v_names || v_pattern.names;
+  END LOOP;
+
   -- the gauge: of the lines that look like the head of a record, as many as have the prefix
   SELECT count(*) FILTER (WHERE g.fits), count(*) FILTER (WHERE NOT g.fits AND lock_log.looks_like_head(g.line)) INTO heads, unreadable
     FROM (SELECT x.line, x.line ~ ANY (v_patterns) AS fits
@@ -251,7 +261,7 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION lock_log.split_stderr(text, text, text[]) IS
+COMMENT ON FUNCTION lock_log.split_stderr(text, text, text[], boolean) IS
   'Records of a piece of a stderr log that may be about locks (JSON of the prefix''s fields, message, detail, context and statement, each as '
   'bytea''s escapes; at: the byte of the piece), and how many characters at the end are left for the next piece; heads: of the lines that were looked at, how many have the '
   'prefix, unreadable: how many look like the beginning of a record and have not.';

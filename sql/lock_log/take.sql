@@ -12,6 +12,8 @@ DECLARE
   v_text text := encode(p_chunk, 'escape');
   v_cut record;
   v_record text;
+  v_encoding name;
+  v_utf8 constant boolean := lock_log.is_utf8(p_chunk);
   r record;
   k record;
   o record;
@@ -28,7 +30,7 @@ BEGIN
   END IF;
   records := 0; unreadable := 0; heads := 0;
   IF p_format = 'stderr' THEN
-    SELECT * INTO v_cut FROM lock_log.split_stderr(v_text, p_tail, p_prefixes);
+    SELECT * INTO v_cut FROM lock_log.split_stderr(v_text, p_tail, p_prefixes, v_utf8);
     heads := v_cut.heads;
   ELSIF v_text !~ lock_log.worth_reading(p_format) AND right(v_text, 1) = E'\n'
     AND (p_format = 'jsonlog' OR (length(v_text) - length(replace(v_text, '"', ''))) % 2 = 0) THEN
@@ -45,10 +47,16 @@ BEGIN
   END IF;
   FOREACH v_record IN ARRAY v_cut.records LOOP
     BEGIN
-      IF p_format <> 'stderr' AND position('\' IN v_record) > 0 THEN
-        v_record := lock_log.readable_record(lock_log.without_nul(v_record), p_format);
+      v_encoding := NULL;
+      IF position('\' IN v_record) > 0 THEN
+        v_record := CASE p_format WHEN 'stderr' THEN v_record ELSE lock_log.without_nul(v_record) END;
+        v_encoding := CASE WHEN NOT v_utf8 THEN lock_log.record_encoding(CASE p_format
+          WHEN 'stderr' THEN (SELECT string_agg(f.value, E'\n') FROM jsonb_each_text(v_record::jsonb) f) ELSE v_record END) END;
+        IF p_format <> 'stderr' THEN
+          v_record := CASE WHEN v_encoding IS NULL THEN lock_log.readable_record(v_record, p_format) ELSE convert_from(decode(v_record, 'escape'), v_encoding) END;
+        END IF;
       END IF;
-      SELECT * INTO r FROM lock_log.parse_record(p_format, v_record, p_time_zone);
+      SELECT * INTO r FROM lock_log.parse_record(p_format, v_record, p_time_zone, v_encoding);
       IF NOT r.readable THEN
         unreadable := unreadable + 1;
         IF r.pid IS NOT NULL AND r.message IS NOT NULL THEN
@@ -67,6 +75,15 @@ BEGIN
              AND e.session_id IS NOT DISTINCT FROM r.session_id
              AND NOT EXISTS (SELECT FROM lock_log.event a WHERE a.pid = e.pid AND a.logged_at BETWEEN e.logged_at AND r.logged_at
                                AND a.kind <> 'waiting'));
+      IF v_encoding IS NOT NULL THEN
+        k.object_text := lock_log.as_written(k.object_text, v_encoding);
+        k.detail := lock_log.as_written(k.detail::text, v_encoding, true)::jsonb;
+        r.user_name := lock_log.as_written(r.user_name, v_encoding); r.database_name := lock_log.as_written(r.database_name, v_encoding);
+        r.application_name := lock_log.as_written(r.application_name, v_encoding); r.client := lock_log.as_written(r.client, v_encoding);
+        r.severity := lock_log.as_written(r.severity, v_encoding); r.message := lock_log.as_written(r.message, v_encoding);
+        r.detail := lock_log.as_written(r.detail, v_encoding); r.context := lock_log.as_written(r.context, v_encoding);
+        r.statement := lock_log.as_written(r.statement, v_encoding); r.session_id := lock_log.as_written(r.session_id, v_encoding);
+      END IF;
       SELECT * INTO o FROM lock_log.parse_object(k.object_text);
       v_alike := NULL;
       IF r.whole_seconds THEN

@@ -50,7 +50,8 @@ BEGIN
                   OR f.at !~ '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^ ]+$' OR f.pid IS NULL OR f.at IS NULL OR f.code IS NULL
                   OR f.code = '40P01' THEN 'other'
              WHEN f.code = '00000' THEN
-               CASE WHEN f.message LIKE 'process %' THEN 'wait' WHEN lock_log.says(f.message, 'modes') THEN 'other' END
+               -- Swedish begins like English; what is not UTF-8 is understood there
+               CASE WHEN f.message LIKE 'process %' THEN CASE WHEN strpos(f.message, E'\\x') > 0 THEN 'other' ELSE 'wait' END WHEN lock_log.says(f.message, 'modes') THEN 'other' END
              WHEN f.code = '55P03' AND f.message LIKE 'could not obtain lock on %' THEN 'not_available'
              WHEN f.code = '55P03' AND f.message = 'canceling statement due to lock timeout' THEN 'lock_timeout'
              WHEN f.code = '57014' AND f.message IN ('canceling statement due to user request', 'canceling statement due to statement timeout') THEN 'cancelled'

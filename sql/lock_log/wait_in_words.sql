@@ -34,7 +34,7 @@ BEGIN
   END LOOP;
   -- its place in the statement, of stderr, is no number of the object
   v_place := '(?:(?: [^0-9]{1,20} | ?\([^0-9 ]{0,12} ?| ?)\d+[^0-9]{0,20})$';
-  v_waits := regexp_match(p_message, '(\d+[.,]\d{3}) ?(?:ms|[^ -~]{2,3})');
+  v_waits := regexp_match(p_message, '(\d+[.,]\d{3}) ?(?:ms|milisaniye|[^ -~]{2,3})');
   v_left := replace(v_start[1] || substr(p_message, 1 + length(v_start[1] || v_start[2])), v_modes[1], ' ');
   IF v_waits IS NOT NULL THEN
     v_left := replace(v_left, v_waits[1], ' ');

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
+import psycopg
+
 from tests.support import log_words
+
+MESSAGES = Path(__file__).resolve().parents[1] / "data" / "log_messages.toml"
 
 
 def test_the_file_of_words_is_what_the_module_writes() -> None:
@@ -22,3 +29,41 @@ def test_no_word_hides_another() -> None:
         w for kind in ("severity", "detail", "context", "statement", "aside") for w in log_words.WORDS[kind]
     ]
     assert len(labels) == len(set(labels)), "a label is of one part only"
+
+
+def test_messages_of_languages_without_a_recording_are_understood(vault_db: str) -> None:
+    languages = tomllib.loads(MESSAGES.read_text(encoding="utf-8"))
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        found = {
+            message["message"]: connection.execute(
+                "SELECT kind, lock_mode, object_text FROM lock_log.classify(NULL, %s, NULL, NULL, 11)",
+                [message["message"]],
+            ).fetchone()
+            for messages in languages.values()
+            for message in messages
+        }
+    assert found == {
+        message["message"]: (message["kind"], message.get("mode"), message.get("object"))
+        for messages in languages.values()
+        for message in messages
+    }
+
+
+def test_an_encoding_is_told_by_the_words_and_utf_8_by_itself(vault_db: str) -> None:
+    cases = {
+        ("pl", "iso8859-2"): "LATIN2",
+        ("pl", "cp1250"): "WIN1250",
+        ("tr", "iso8859-9"): "LATIN5",
+        ("pt_BR", "latin-1"): "LATIN1",
+        ("ja", "euc-jp"): "EUC_JP",
+        ("ko", "euc-kr"): "EUC_KR",
+        ("pl", "utf-8"): None,
+    }
+    languages = tomllib.loads(MESSAGES.read_text(encoding="utf-8"))
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        for (language, codec), encoding in cases.items():
+            text = "\n".join(message["message"] for message in languages[language])
+            found = connection.execute(
+                "SELECT lock_log.record_encoding(encode(%s, 'escape'))", [text.encode(codec, "replace")]
+            ).fetchone()
+            assert found == (encoding,), (language, codec)
