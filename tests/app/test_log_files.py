@@ -16,6 +16,8 @@ from django.core.management.base import CommandError
 from lockmon import vault
 from lockmon.calls import deadlocks as calls
 from lockmon.monitor.logs import PIECE, LogFileError, guess_format, read_file
+from tests.support.log_record import PREFIX
+from tests.support.log_record_encodings import RECORDED, files_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
@@ -110,6 +112,18 @@ def test_formats_are_told_apart() -> None:
     assert guess_format("x.log", b"2026-11-20 03:11:00.000 UTC [1] LOG:  starting\n") == "stderr"
     with pytest.raises(LogFileError):
         guess_format("x", b"<html>")
+
+
+@pytest.mark.parametrize(("language", "encoding"), RECORDED)
+def test_a_file_in_any_encoding_is_read_as_it_is(vault_db: str, language: str, encoding: str) -> None:
+    files = files_of(language, encoding)
+    of_csv = read_file(files["csv"], lambda: vault.admin_transaction("vault"))
+    assert (of_csv.form, of_csv.records, of_csv.unreadable) == ("csvlog", 5, 0)
+    again = read_file(files["log"], lambda: vault.admin_transaction("vault"), prefix=PREFIX)
+    assert (again.form, again.records, again.unreadable) == ("stderr", 0, 0), "they are the same records"
+    with vault.cursor() as cursor:
+        [event] = calls.list_deadlocks(cursor)
+    assert event.victim_pid == json.loads(files["json"].read_text())["loser"]
 
 
 def test_commands_import_list_show_and_export(vault_db: str, tmp_path: Path) -> None:

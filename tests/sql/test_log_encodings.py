@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -15,7 +15,7 @@ from tests.support import log_compare, recordings
 from tests.support.log_compare import Row, against_csvlog
 from tests.support.log_prefixes import Shape
 from tests.support.log_record_encodings import RECORDED, files_of
-from tests.support.log_render import DEFAULT, VERBOSE, Record, Renderer, write_csv
+from tests.support.log_render import DEFAULT, VERBOSE, Record, Renderer, write_csv, write_json
 
 ENCODINGS = {
     "de": ("latin-1", "latin2"),
@@ -101,12 +101,17 @@ def _numbers(row: Row) -> Any:
     return detail and {k: sorted(v) if k == "statements" else v for k, v in detail.items()}
 
 
+@pytest.mark.parametrize(("form", "write"), [("csvlog", write_csv), ("jsonlog", write_json)])
 @pytest.mark.parametrize(("language", "codec"), PAIRS)
-def test_csvlog_of_a_database_in_any_encoding(
-    vault: psycopg.Connection[Any], language: str, codec: str
+def test_csvlog_and_jsonlog_of_a_database_in_any_encoding(
+    vault: psycopg.Connection[Any],
+    language: str,
+    codec: str,
+    form: str,
+    write: Callable[[list[Record]], bytes],
 ) -> None:
-    data = write_csv(recorded_in(language, codec)).decode().encode(codec)
-    compared(vault, language, codec, "csvlog", data, None)
+    data = write(recorded_in(language, codec)).decode().encode(codec)
+    compared(vault, language, codec, form, data, None)
 
 
 @pytest.mark.parametrize("verbosity", [DEFAULT, VERBOSE])
