@@ -10,6 +10,7 @@ AS $$
 DECLARE
   v_words text;
   v_match text[];
+  v_lost text;
 BEGIN
   IF coalesce(p_sqlstate, '00000') = '00000' THEN
     v_match := lock_log.wait_words(p_message);
@@ -55,6 +56,10 @@ BEGIN
     IF object_text IS NULL AND regexp_replace(p_message, '[^' || lock_log.quotes() || ']', '', 'g') ~ '^(..)*$' AND lock_log.quoted_name(p_message) IS NOT NULL THEN
       object_text := CASE WHEN lock_log.says(v_words, 'row') THEN 'row in relation ' WHEN lock_log.says(v_words, 'table') THEN 'relation ' ELSE '' END
         || '"' || lock_log.quoted_name(p_message) || '"';
+    END IF;
+    v_lost := (lock_log.words('lost_quote'))[1];
+    IF object_text IS NULL AND strpos(v_words, v_lost) > 0 AND right(v_words, 1) = '"' THEN
+      object_text := 'relation "' || convert_from(decode(substr(v_words, strpos(v_words, v_lost) + length(v_lost)), 'escape'), 'UTF8');
     END IF;
   ELSIF kind IN ('lock_timeout', 'cancelled') THEN
     object_text := lock_log.row_in_context(p_context);
