@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.loops import ROOT
@@ -31,6 +32,8 @@ from tests.support.webserver import (
 )
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+OUTSIDE = ("worker_processes 1;", "events { worker_connections 500; }")
+"""What deploy/nginx.conf says belongs outside of http { }."""
 IMPORT = "/admin/lockmon/deadlockevent/import-log/"
 
 pytestmark = pytest.mark.skipif(
@@ -49,12 +52,13 @@ def configuration(folder: Path, port: int, backend: int) -> Path:
     ):
         text, found = re.subn(pattern, here, text)
         assert found == times, f"{pattern} stands {found} times in deploy/nginx.conf"
+    assert " ".join(OUTSIDE) in text
     (folder / "site.conf").write_text(text)
     path = folder / "nginx.conf"
     path.write_text(
-        f"""daemon off; pid {folder}/pid; error_log {folder}/error.log info; worker_processes 2;
+        f"""daemon off; pid {folder}/pid; error_log {folder}/error.log info; {OUTSIDE[0]}
 user root;
-events {{ worker_connections 1024; }}
+{OUTSIDE[1]}
 http {{
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
@@ -118,6 +122,27 @@ def test_nginx_refuses_and_passes_on_what_it_should(web: WebServer, tmp_path: Pa
         poll(lambda: answer(f"http://{HOST}:{port}/healthz")[0] == 200, what="room again")
         assert sum(path.stat().st_size for path in (tmp_path / "body").rglob("*") if path.is_file()) == 0
         assert web.on_disk() == 0
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+def test_heads_that_do_not_end_cost_nginx_less_than_16_mb(web: WebServer, tmp_path: Path) -> None:
+    """Beside as many bodies as it takes: a connection counts for the limits only when its head is complete."""
+    with proxied(web, tmp_path) as port:
+        [worker] = psutil.Process(int((tmp_path / "pid").read_text())).children()
+        before = worker.memory_full_info().uss
+        line = b"X-Long: " + b"x" * 3900 + b"\r\n"
+        with strangers(port) as outside:
+            for address in ("127.0.0.2", "127.0.0.3"):
+                outside.many(48, head(Content_Length=65_000), b"x" * 64_000, source=address)
+            outside.many(350, b"GET / HTTP/1.1\r\nHost: x\r\n", line, line[:-2])
+            poll(lambda: len(worker.net_connections()) >= 446, 5, "all of them taken")
+            # who comes behind them is answered once they are read
+            assert answer(f"http://{HOST}:{port}/healthz")[0] == 200
+            grown = worker.memory_full_info().uss - before
+            print(f"nginx has grown by {grown / 1e6:.1f} MB")
+            assert 4 * 1024**2 < grown < 16 * 1024**2
+            too_long = exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\n", line, line, line)
+            assert status(too_long) == 400
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "vault"])

@@ -147,19 +147,19 @@ class Strangers:
     port: int
     sockets: list[socket.socket] = field(default_factory=list)
 
-    def one(self, *data: bytes, timeout: float = 20) -> socket.socket:
+    def one(self, *data: bytes, timeout: float = 20, source: str = HOST) -> socket.socket:
         """Connect and send; what the server does not take is not sent."""
-        made = socket.create_connection((HOST, self.port), timeout=timeout)
+        made = socket.create_connection((HOST, self.port), timeout=timeout, source_address=(source, 0))
         self.sockets.append(made)
         with contextlib.suppress(OSError):
             for piece in data:
                 made.sendall(piece)
         return made
 
-    def many(self, number: int, *data: bytes) -> None:
+    def many(self, number: int, *data: bytes, source: str = HOST) -> None:
         """So many connections that send the same and stay."""
         for _ in range(number):
-            self.one(*data)
+            self.one(*data, source=source)
 
     def close(self) -> None:
         """Close all."""
