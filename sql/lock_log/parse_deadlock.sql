@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   -- Translated messages may have a full-width colon; only UTF8 can hold one, and this file has to install anywhere.
-  v_wide_colon constant text := CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(65306) ELSE '' END;
+  v_wide_colon constant text := lock_log.letter('\xefbc9a');
   v_lines text[] := string_to_array(p_detail, E'\n');
   v_match text[];
   v_pids integer[] := '{}';

@@ -11,15 +11,15 @@ DECLARE
   v_first text;
 BEGIN
   v_first := CASE
-    WHEN v_last = '"' OR getdatabaseencoding() <> 'UTF8' THEN '"'
-    WHEN v_last = chr(187) THEN chr(171)
-    WHEN v_last = chr(171) THEN chr(187)
-    ELSE chr(8222) || chr(8220) || chr(8221) END;
+    WHEN v_last = '"' THEN '"'
+    WHEN v_last = lock_log.letter('\xc2bb') THEN lock_log.letter('\xc2ab')
+    WHEN v_last = lock_log.letter('\xc2ab') THEN lock_log.letter('\xc2bb')
+    ELSE lock_log.letter('\xe2809e') || lock_log.letter('\xe2809c') || lock_log.letter('\xe2809d') END;
   -- where an encoding lacks a language's quotes, the C library writes two of < or > for each
   RETURN btrim(coalesce(substring(p_text FROM '^[^<>' || lock_log.quotes() || ']*(?:<<|>>)(.*)(?:<<|>>)'),
                         substring(p_text FROM '[' || v_first || '](.*)' || v_last)),
                -- French has blanks within its quotes, also those that do not break
-               ' ' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(160) ELSE '' END);
+               ' ' || lock_log.letter('\xc2a0'));
 END
 $$;
 COMMENT ON FUNCTION lock_log.quoted_name(text) IS

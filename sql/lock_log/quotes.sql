@@ -1,4 +1,4 @@
--- Only UTF8 can hold the others, and this file has to install anywhere.
+-- Not every encoding has the others, and this file has to install anywhere.
 CREATE OR REPLACE FUNCTION lock_log.quotes()
 RETURNS text
 LANGUAGE plpgsql
@@ -6,7 +6,7 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN '"' || CASE WHEN getdatabaseencoding() = 'UTF8' THEN chr(171) || chr(187) || chr(8222) || chr(8220) || chr(8221) ELSE '' END;
+  RETURN '"' || lock_log.letter('\xc2ab') || lock_log.letter('\xc2bb') || lock_log.letter('\xe2809e') || lock_log.letter('\xe2809c') || lock_log.letter('\xe2809d');
 END
 $$;
 COMMENT ON FUNCTION lock_log.quotes() IS

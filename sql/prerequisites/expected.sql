@@ -219,6 +219,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_log.is_utf8(bytea)', ARRAY['p_bytes bytea', 'boolean']),
 ('function', 'lock_log.label_part(text)', ARRAY['p_label text', 'text']),
 ('function', 'lock_log.later_files(text,text,timestamp with time zone)', ARRAY['p_file_name text, p_format text, p_since timestamp with time zone', 'TABLE(file_name text, file_size bigint, modified_at timestamp with time zone)']),
+('function', 'lock_log.letter(bytea)', ARRAY['p_utf8 bytea', 'text']),
 ('function', 'lock_log.line_head(text,text[],text[])', ARRAY['p_line text, p_patterns text[], p_names text[], OUT head jsonb, OUT part text', 'record']),
 ('function', 'lock_log.lock_timeouts_between(timestamp with time zone,timestamp with time zone)', ARRAY['p_from timestamp with time zone, p_to timestamp with time zone', 'integer']),
 ('function', 'lock_log.looks_like_head(text)', ARRAY['p_line text', 'boolean']),

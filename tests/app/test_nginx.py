@@ -126,7 +126,7 @@ def test_nginx_refuses_and_passes_on_what_it_should(web: WebServer, tmp_path: Pa
 
 @pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 def test_heads_that_do_not_end_cost_nginx_less_than_16_mb(web: WebServer, tmp_path: Path) -> None:
-    """Beside as many bodies as it takes: a connection counts for the limits only when its head is complete."""
+    """Beside as many bodies as it takes: a connection counts for the limits when its head is complete."""
     with proxied(web, tmp_path) as port:
         [worker] = psutil.Process(int((tmp_path / "pid").read_text())).children()
         before = worker.memory_full_info().uss
