@@ -201,6 +201,7 @@ BEGIN;
 \ir lock_log/label_part.sql
 \ir lock_log/line_head.sql
 \ir lock_log/parse_time.sql
+\ir lock_log/without_markers.sql
 \ir lock_log/letter.sql
 \ir lock_log/quotes.sql
 \ir lock_log/quoted_name.sql

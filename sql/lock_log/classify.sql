@@ -33,7 +33,7 @@ BEGIN
     detail := lock_log.parse_deadlock(p_detail);
   ELSIF p_sqlstate = '55P03' THEN
     -- a refusal names the lock, a timeout does not
-    kind := CASE WHEN lock_log.begins(v_words, 'not_available') OR p_message ~ ('[' || lock_log.quotes() || '0-9]') THEN 'not_available' ELSE 'lock_timeout' END;
+    kind := CASE WHEN lock_log.begins(v_words, 'not_available') OR lock_log.without_markers(p_message) ~ ('[' || lock_log.quotes() || '0-9]') THEN 'not_available' ELSE 'lock_timeout' END;
   ELSIF p_sqlstate IS NULL AND lock_log.begins(v_words, 'lock_timeout') THEN
     kind := 'lock_timeout';
   ELSIF p_sqlstate IS NULL AND (lock_log.begins(v_words, 'not_available') OR lock_log.says(v_words, 'named_first')) THEN

@@ -25,7 +25,7 @@ DECLARE
   v_statements jsonb := '{}';
 BEGIN
   WHILE v_next <= cardinality(v_lines) AND NOT v_closed LOOP
-    v_match := regexp_match(v_lines[v_next], '^\D*(\d{1,9})(\D.*\D)(\d{1,9})\D{0,20}$');
+    v_match := regexp_match(lock_log.without_markers(v_lines[v_next]), '^\D*(\d{1,9})(\D.*\D)(\d{1,9})\D{0,20}$');
     EXIT WHEN v_match IS NULL OR v_lines[v_next] !~ '[A-Za-z]+Lock';
     EXIT WHEN v_next > 1 AND v_match[1]::integer <> (v_edges -> -1 ->> 'blocker')::integer;
     v_mode := substring(v_match[2] FROM '[A-Za-z]+Lock');

@@ -66,7 +66,11 @@ BEGIN
       END IF;
       CONTINUE WHEN r.logged_at < p_since;
       SELECT * INTO k FROM lock_log.classify(r.sqlstate, r.message, r.detail, r.context, r.pid);
-      CONTINUE WHEN k.kind IS NULL;
+      IF k.kind IS NULL THEN
+        -- of a language that this vault's encoding cannot hold, so its words were not known
+        unreadable := unreadable + (r.message ~ '\\u[0-9A-F]{4}' AND lock_log.says(r.message, 'modes'))::integer;
+        CONTINUE;
+      END IF;
       -- a cancelled statement is of interest only if it waited for a lock
       CONTINUE WHEN k.kind = 'cancelled' AND k.object_text IS NULL
         AND NOT EXISTS (

@@ -258,6 +258,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_log.wait_detail(text)', ARRAY['p_detail text', 'jsonb']),
 ('function', 'lock_log.wait_in_words(text)', ARRAY['p_message text', 'text[]']),
 ('function', 'lock_log.wait_words(text)', ARRAY['p_message text', 'text[]']),
+('function', 'lock_log.without_markers(text)', ARRAY['p_text text', 'text']),
 ('function', 'lock_log.without_nul(text)', ARRAY['p_escaped text', 'text']),
 ('function', 'lock_log.words(text)', ARRAY['p_kind text', 'text[]']),
 ('function', 'lock_log.words_of_encodings()', ARRAY['', 'text[]']),

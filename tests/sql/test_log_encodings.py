@@ -199,6 +199,27 @@ def test_a_vault_in_another_encoding_reads_its_own_languages(
         server.drop_database(name)
 
 
+def test_a_vault_in_latin1_says_what_it_cannot_read(server: Server) -> None:
+    name = "logs_latin1_of_japanese"
+    strangers.create_database(server, name, "LATIN1")
+    vaults.install(f"{server.dsn(name)} client_encoding=UTF8")
+    recorded = recordings.load("ja")
+    waits = [fact for fact in recorded.facts if fact.columns["lock_mode"]]
+    try:
+        with psycopg.connect(f"{server.dsn(name)} client_encoding=UTF8") as vault:
+            rows, unreadable, _ = log_compare.read(vault, "csvlog", recorded.csvlog)
+            assert {row["kind"] for row in rows} >= {"deadlock", "not_available", "lock_timeout"}
+            assert len(waits) > 5 and unreadable == len(waits)
+            rings = {fact.pid: fact.edges for fact in recorded.facts if fact.edges is not None}
+            assert rings == {
+                row["pid"]: [[e["pid"], e["mode"], e["blocker"]] for e in row["detail"]["edges"]]
+                for row in rows
+                if row["kind"] == "deadlock"
+            }
+    finally:
+        server.drop_database(name)
+
+
 def test_no_file_asks_for_a_letter_that_an_encoding_may_lack() -> None:
     """PostgreSQL works chr() of a constant out while it plans, in a branch that is not taken, too."""
     found = [
