@@ -6,7 +6,7 @@ First a table: a MB of ordinary csvlog, read by release candidate 1, is 1; ordin
 with words like "acquired_at" in their statements; with 1 % of records about locks, in English and in other
 languages; csvlog and jsonlog with them. All are read in turn, by lock_log.ingest() in pieces of 1 MB, and
 each reading is rolled back; the ratio is that of the medians. To reach: ordinary stderr at most 0.5, with 1 %
-of lock records at most 1.5, in every language.
+of lock records at most 1.5, in every language; three more are in encodings other than UTF-8.
 Then a cycle each second beside 1 MB/s of ordinary stderr lines that a server writes: it reads the log for at
 most a third of a second. Last the command's reading of a file of --import-megabytes with 1 % of lock records:
 seconds, and the most memory that server session and client had. Linux only. Which PostgreSQL: LOCKMON_PG_BIN.
@@ -39,6 +39,8 @@ PREFIX = "%m [%p] "
 PLAIN = "SELECT id, n, note FROM orders WHERE id = {0} AND note <> 'customer {0}' ORDER BY n"
 WORDY = "SELECT acquired_at, lock_timeout, deadlocks FROM orders WHERE acquired_at > {0} AND obtained_lock"
 CYCLE = "SELECT monitoring_summary FROM lock_monitoring.run_lock_monitoring()"
+ELSEWHERE = {"ru": ("koi8-r",), "ja": ("euc-jp",), "fr": ("latin-1",)}
+"""Python's names of encodings other than UTF-8 that a database may log in, by language."""
 BEGINNING = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -95,10 +97,13 @@ def logs(size: int) -> list[Log]:
         Log("stderr, words", "stderr", as_stderr(wordy, "en"), PREFIX),
         Log("stderr, 1 % locks", "stderr", as_stderr(locks, "en"), PREFIX),
     ]
-    for language in ("de", "ja", "uk"):
-        foreign, plainly = records(language, PLAIN, 100, size), records(language, PLAIN, 0, size)
-        made.append(Log(f"stderr {language}, ordinary", "stderr", as_stderr(plainly, language), PREFIX))
-        made.append(Log(f"stderr {language}, 1 % locks", "stderr", as_stderr(foreign, language), PREFIX))
+    for language in (one for one in recordings.LANGUAGES if one != "en"):
+        for what, one_in in (("ordinary", 0), ("1 % locks", 100)):
+            text = as_stderr(records(language, PLAIN, one_in, size), language)
+            made.append(Log(f"stderr {language}, {what}", "stderr", text, PREFIX))
+            for codec in ELSEWHERE.get(language, ()):
+                coded = text.decode().encode(codec, "replace")
+                made.append(Log(f"stderr {codec}, {what}", "stderr", coded, PREFIX))
     return made
 
 
