@@ -9,15 +9,8 @@ AS $$
 DECLARE
   v_bytes bytea := decode(p_record, 'escape');
 BEGIN
-  IF getdatabaseencoding() <> 'UTF8' THEN
-    BEGIN
-      PERFORM convert(v_bytes, 'UTF8', 'UTF8');
-      RETURN lock_catalog.readable_bytes(v_bytes, 'UTF8', p_format = 'jsonlog');
-    EXCEPTION WHEN character_not_in_repertoire THEN
-      NULL;
-    END;
-  END IF;
-  RETURN lock_catalog.readable_bytes(v_bytes, getdatabaseencoding(), p_format = 'jsonlog');
+  RETURN lock_catalog.readable_bytes(v_bytes,
+    CASE WHEN getdatabaseencoding() <> 'UTF8' AND lock_log.is_utf8(v_bytes) THEN 'UTF8' ELSE getdatabaseencoding() END, p_format = 'jsonlog');
 END
 $$;
 COMMENT ON FUNCTION lock_log.readable_record(text, text) IS

@@ -9,22 +9,15 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_words constant text[] := lock_log.words_of_encodings();
-  v_word text;
-  v_i integer := 1;
-  v_found text[] := '{}';
   v_encoding name;
 BEGIN
   IF getdatabaseencoding() <> 'UTF8' OR lock_log.is_utf8(decode(p_record, 'escape')) THEN
     RETURN NULL;
   END IF;
-  FOREACH v_word IN ARRAY v_words LOOP
-    IF v_i % 2 = 1 AND strpos(p_record, v_word) > 0 THEN
-      v_found := array_append(v_found, v_words[v_i + 1]);
-    END IF;
-    v_i := v_i + 1;
-  END LOOP;
-  FOR v_encoding IN SELECT f.encoding FROM unnest(v_found) WITH ORDINALITY f(encoding, n) GROUP BY f.encoding ORDER BY count(*) DESC, min(f.n) LOOP
+  FOR v_encoding IN
+    SELECT w.encoding FROM lock_log.words_of_encodings() WITH ORDINALITY w(word, encoding, n)
+     WHERE strpos(p_record, w.word) > 0 GROUP BY w.encoding ORDER BY count(*) DESC, min(w.n)
+  LOOP
     BEGIN
       PERFORM convert(decode(p_record, 'escape'), v_encoding, 'UTF8');
       RETURN v_encoding;

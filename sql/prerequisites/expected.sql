@@ -261,7 +261,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_log.without_markers(text)', ARRAY['p_text text', 'text']),
 ('function', 'lock_log.without_nul(text)', ARRAY['p_escaped text', 'text']),
 ('function', 'lock_log.words(text)', ARRAY['p_kind text', 'text[]']),
-('function', 'lock_log.words_of_encodings()', ARRAY['', 'text[]']),
+('function', 'lock_log.words_of_encodings()', ARRAY['', 'TABLE(word text, encoding text)']),
 ('function', 'lock_log.worth_reading(text)', ARRAY['p_format text', 'text']),
 ('function', 'lock_log.written_by_users(text)', ARRAY['p_context text', 'boolean']),
 ('function', 'lock_monitoring.analyze_lock_waits(bytea,integer)', ARRAY['p_tenant_hk bytea DEFAULT NULL::bytea, p_analysis_period_hours integer DEFAULT 24', 'TABLE(analysis_summary character varying, total_lock_events integer, blocking_events integer, average_wait_time_ms numeric, efficiency_score numeric, recommendations text[])']),

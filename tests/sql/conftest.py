@@ -1,13 +1,23 @@
-"""Fixtures of the upgrade tests: a living site of release candidate 1."""
+"""Fixtures of several files: a living site of release candidate 1, and a vault that forgets what it read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support import releases
 from tests.support.servers import Server
+
+
+@pytest.fixture
+def vault(vault_db: str) -> Iterator[psycopg.Connection[Any]]:
+    """A vault that forgets what it read at each rollback."""
+    with psycopg.connect(vault_db) as connection:
+        yield connection
+        connection.rollback()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.conftest import Connect
-from tests.support import strangers, vaults
+from tests.support import strangers
 from tests.support.poll import poll
 from tests.support.servers import Server
 from tests.support.strangers import Abroad
@@ -31,12 +31,11 @@ def abroad(server: Server) -> Iterator[Abroad]:
 @pytest.fixture(scope="module", params=["UTF8", "LATIN1", "WIN1252", "EUC_JP", "EUC_TW"])
 def words(server: Server, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection[Any]]:
     """A connection to an installed vault in one of these encodings."""
-    name = f"words_{request.param}"
-    strangers.create_database(server, name, request.param)
-    vaults.install(f"{server.dsn(name)} client_encoding=UTF8")
-    with psycopg.connect(f"{server.dsn(name)} client_encoding=UTF8", autocommit=True) as connection:
+    with (
+        strangers.vault_in(server, request.param) as place,
+        psycopg.connect(place, autocommit=True) as connection,
+    ):
         yield connection
-    server.drop_database(name)
 
 
 def of_bytes(connection: psycopg.Connection[Any], data: bytes, *, json: bool = False) -> str:

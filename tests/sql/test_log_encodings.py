@@ -6,14 +6,14 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
 from lockmon.install import SQL_FOLDER
-from tests.support import log_compare, recordings, strangers, vaults
+from tests.support import log_compare, recordings, strangers
 from tests.support.log_compare import Row, against_csvlog
 from tests.support.log_prefixes import Shape
 from tests.support.log_record_encodings import RECORDED, files_of
@@ -47,14 +47,6 @@ def _instead(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("as_iconv", _instead)
-
-
-@pytest.fixture
-def vault(vault_db: str) -> Iterator[psycopg.Connection[Any]]:
-    """A vault that forgets what it read at each rollback."""
-    with psycopg.connect(vault_db) as connection:
-        yield connection
-        connection.rollback()
 
 
 def recorded_in(language: str, codec: str) -> list[Record]:
@@ -141,11 +133,9 @@ def test_what_a_real_server_logged_there(
     assert unreadable == 0 and {row["pid"] for row in rows} == {pids["loser"]}
     found = {row["kind"]: row for row in rows}
     assert sorted(found) == sorted(["deadlock_wait", "deadlock", "not_available", "waiting", "lock_timeout"])
-    assert [
-        (edge["pid"], edge["mode"], edge["blocker"]) for edge in found["deadlock"]["detail"]["edges"]
-    ] == [
-        (pids["loser"], "ShareLock", pids["holder"]),
-        (pids["holder"], "ShareLock", pids["loser"]),
+    assert log_compare.edges_of(found["deadlock"]) == [
+        [pids["loser"], "ShareLock", pids["holder"]],
+        [pids["holder"], "ShareLock", pids["loser"]],
     ]
     assert found["deadlock"]["detail"]["statements"] == {
         str(pids["loser"]): "UPDATE t SET n = n WHERE id = 2",
@@ -172,52 +162,30 @@ def test_what_a_real_server_logged_there(
 def test_a_vault_in_another_encoding_reads_its_own_languages(
     server: Server, encoding: str, codec: str, language: str
 ) -> None:
-    name = f"logs_{encoding}_{language}_{codec.replace('-', '_')}".lower()
-    strangers.create_database(server, name, encoding)
-    vaults.install(f"{server.dsn(name)} client_encoding=UTF8")
+    recorded = recordings.load(language)
     records = recorded_in(language, "latin-1" if encoding == "LATIN1" else codec)
     data = write_csv(records).decode().encode(codec)
-    text = Renderer(PREFIX, DEFAULT, recordings.load(language).words).text(records)
-    try:
-        with psycopg.connect(f"{server.dsn(name)} client_encoding=UTF8") as vault:
-            rows, unreadable, _ = log_compare.read(vault, "csvlog", data)
-            assert unreadable == 0
-            facts = recordings.load(language).facts
-            assert sorted(fact.kind for fact in facts) == sorted(row["kind"] for row in rows)
-            rings = {fact.pid: fact.edges for fact in facts if fact.edges is not None}
-            assert rings == {
-                row["pid"]: [[e["pid"], e["mode"], e["blocker"]] for e in row["detail"]["edges"]]
-                for row in rows
-                if row["kind"] == "deadlock"
-            }
-            of_csv = {(row["kind"], row["pid"], row["object_text"], row["lock_type"]) for row in rows}
-            vault.rollback()
-            rows, unreadable, _ = log_compare.read(vault, "stderr", text.encode(codec), PREFIX)
-            assert unreadable == 0
-            assert {(row["kind"], row["pid"], row["object_text"], row["lock_type"]) for row in rows} == of_csv
-    finally:
-        server.drop_database(name)
+    text = Renderer(PREFIX, DEFAULT, recorded.words).text(records)
+    with strangers.vault_in(server, encoding) as place, psycopg.connect(place) as vault:
+        rows, unreadable, _ = log_compare.read(vault, "csvlog", data)
+        assert unreadable == 0
+        assert sorted(fact.kind for fact in recorded.facts) == sorted(row["kind"] for row in rows)
+        assert log_compare.rings_of(rows) == log_compare.true_rings(recorded)
+        of_csv = {(row["kind"], row["pid"], row["object_text"], row["lock_type"]) for row in rows}
+        vault.rollback()
+        rows, unreadable, _ = log_compare.read(vault, "stderr", text.encode(codec), PREFIX)
+        assert unreadable == 0
+        assert {(row["kind"], row["pid"], row["object_text"], row["lock_type"]) for row in rows} == of_csv
 
 
 def test_a_vault_in_latin1_says_what_it_cannot_read(server: Server) -> None:
-    name = "logs_latin1_of_japanese"
-    strangers.create_database(server, name, "LATIN1")
-    vaults.install(f"{server.dsn(name)} client_encoding=UTF8")
     recorded = recordings.load("ja")
     waits = [fact for fact in recorded.facts if fact.columns["lock_mode"]]
-    try:
-        with psycopg.connect(f"{server.dsn(name)} client_encoding=UTF8") as vault:
-            rows, unreadable, _ = log_compare.read(vault, "csvlog", recorded.csvlog)
-            assert {row["kind"] for row in rows} >= {"deadlock", "not_available", "lock_timeout"}
-            assert len(waits) > 5 and unreadable == len(waits)
-            rings = {fact.pid: fact.edges for fact in recorded.facts if fact.edges is not None}
-            assert rings == {
-                row["pid"]: [[e["pid"], e["mode"], e["blocker"]] for e in row["detail"]["edges"]]
-                for row in rows
-                if row["kind"] == "deadlock"
-            }
-    finally:
-        server.drop_database(name)
+    with strangers.vault_in(server, "LATIN1") as place, psycopg.connect(place) as vault:
+        rows, unreadable, _ = log_compare.read(vault, "csvlog", recorded.csvlog)
+        assert {row["kind"] for row in rows} >= {"deadlock", "not_available", "lock_timeout"}
+        assert len(waits) > 5 and unreadable == len(waits)
+        assert log_compare.rings_of(rows) == log_compare.true_rings(recorded)
 
 
 def test_no_file_asks_for_a_letter_that_an_encoding_may_lack() -> None:

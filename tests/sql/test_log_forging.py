@@ -20,14 +20,6 @@ PREFIXES = ("%m [%p] ", "%m [%p] %q%u@%d ", "%t [%p] %e %a ", "%m [%p] %q%a ")
 FORGER = "forger"
 
 
-@pytest.fixture
-def vault(vault_db: str) -> Iterator[psycopg.Connection[Any]]:
-    """A vault that forgets what it read at each rollback."""
-    with psycopg.connect(vault_db) as connection:
-        yield connection
-        connection.rollback()
-
-
 def counts_nowhere(vault: psycopg.Connection[Any]) -> bool:
     """Whether nothing of what was read is in the vault's history or in a sum."""
     return vault.execute(

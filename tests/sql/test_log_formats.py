@@ -8,7 +8,6 @@ made here is what PostgreSQL writes.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -32,14 +31,6 @@ def languages(what: str, count: int = 3) -> list[Any]:
         language if language in quick else pytest.param(language, marks=pytest.mark.long)
         for language in recordings.LANGUAGES
     ]
-
-
-@pytest.fixture
-def vault(vault_db: str) -> Iterator[psycopg.Connection[Any]]:
-    """A vault that forgets what it read at each rollback."""
-    with psycopg.connect(vault_db) as connection:
-        yield connection
-        connection.rollback()
 
 
 def rendered(recorded: recordings.Recorded, shape: Shape) -> bytes:

@@ -9,7 +9,9 @@ import psycopg
 
 from tests.support import log_words
 
-MESSAGES = Path(__file__).resolve().parents[1] / "data" / "log_messages.toml"
+LANGUAGES = tomllib.loads(
+    (Path(__file__).resolve().parents[1] / "data" / "log_messages.toml").read_text(encoding="utf-8")
+)
 
 
 def test_the_file_of_words_is_what_the_module_writes() -> None:
@@ -32,19 +34,18 @@ def test_no_word_hides_another() -> None:
 
 
 def test_messages_of_languages_without_a_recording_are_understood(vault_db: str) -> None:
-    languages = tomllib.loads(MESSAGES.read_text(encoding="utf-8"))
     with psycopg.connect(vault_db, autocommit=True) as connection:
         found = {
             message["message"]: connection.execute(
                 "SELECT kind, lock_mode, object_text FROM lock_log.classify(NULL, %s, NULL, NULL, 11)",
                 [message["message"]],
             ).fetchone()
-            for messages in languages.values()
+            for messages in LANGUAGES.values()
             for message in messages
         }
     assert found == {
         message["message"]: (message["kind"], message.get("mode"), message.get("object"))
-        for messages in languages.values()
+        for messages in LANGUAGES.values()
         for message in messages
     }
 
@@ -59,10 +60,9 @@ def test_an_encoding_is_told_by_the_words_and_utf_8_by_itself(vault_db: str) -> 
         ("ko", "euc-kr"): "EUC_KR",
         ("pl", "utf-8"): None,
     }
-    languages = tomllib.loads(MESSAGES.read_text(encoding="utf-8"))
     with psycopg.connect(vault_db, autocommit=True) as connection:
         for (language, codec), encoding in cases.items():
-            text = "\n".join(message["message"] for message in languages[language])
+            text = "\n".join(message["message"] for message in LANGUAGES[language])
             found = connection.execute(
                 "SELECT lock_log.record_encoding(encode(%s, 'escape'))", [text.encode(codec, "replace")]
             ).fetchone()

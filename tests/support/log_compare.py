@@ -109,12 +109,28 @@ def _said_of_both(recorded: Recorded) -> set[int]:
     return {int(pid) for pids in said.values() if len({types[pid] for pid in pids}) > 1 for pid in pids}
 
 
+def edges_of(row: Row) -> list[list[Any]]:
+    """The edges of a stored deadlock as a fact has them: process, mode, process that it waits for."""
+    edges = (row["detail"] or {}).get("edges", [])
+    return [[edge["pid"], edge["mode"], edge["blocker"]] for edge in edges]
+
+
+def rings_of(rows: Iterable[Row]) -> dict[int, list[list[Any]]]:
+    """The rings of stored deadlocks, by victim."""
+    return {row["pid"]: edges_of(row) for row in rows if row["kind"] == "deadlock"}
+
+
+def true_rings(recorded: Recorded) -> dict[int, list[list[Any]]]:
+    """The rings that a recording must hold, by victim."""
+    return {fact.pid: fact.edges for fact in recorded.facts if fact.edges is not None}
+
+
 def _wrong_detail(row: Row, fact: Fact) -> Iterator[tuple[str, Any]]:
     if not fact.began - 0.002 <= row["logged_at"].timestamp() <= fact.ended:
         yield "logged_at", (row["logged_at"], fact.began, fact.ended)
     detail = row["detail"] or {}
     if fact.edges is not None:
-        edges = [[edge["pid"], edge["mode"], edge["blocker"]] for edge in detail.get("edges", [])]
+        edges = edges_of(row)
         if edges != fact.edges:
             yield "edges", (edges, fact.edges)
         if detail.get("statements") != fact.statements:

@@ -15,8 +15,10 @@ import gettext
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 from onevault.embedded import account as accounts
@@ -29,6 +31,16 @@ from tests.support.servers import Server, throwaway
 
 PREFIX = "%m [%p] "
 ENDINGS = ("csv", "json", "log")
+SETTINGS = {
+    "log_filename": "postgresql.log",
+    "log_line_prefix": PREFIX,
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_timezone": "UTC",
+    "lc_messages": "C.UTF-8",
+}
+"""Of a server whose log is kept."""
+Played = TypeVar("Played")
 WORDS = (
     "DETAIL:  ",
     "HINT:  ",
@@ -73,21 +85,37 @@ def start_in(server: Server, language: str) -> None:
         server.cluster.start()
 
 
-def record(server: Server, language: str, catalog: Path | None) -> None:
-    """Play everything in one language and keep what was logged."""
+def keep_logged(
+    server: Server, language: str, stem: Path, endings: Sequence[str], play: Callable[[Path], Played]
+) -> Played:
+    """Play in one language and keep what was logged meanwhile: the stem's files with these endings.
+
+    `play` gets the csvlog; what it returns is returned.
+    """
     start_in(server, language)
-    files = {ending: server.log_directory / f"postgresql.{ending}" for ending in ENDINGS}
+    files = {ending: server.log_directory / f"postgresql.{ending}" for ending in endings}
     sizes = {ending: path.stat().st_size for ending, path in files.items()}
-    player = Player(server, DATABASE, files["csv"])
-    for scene in SCENES:
-        player.play(scene)
-    player.play(log_waits.autovacuum)
-    player.close()
-    # the server's end writes the last lines of all three
+    played = play(files["csv"])
+    # the server's end writes the last lines of all
     server.cluster.stop()
     poll(lambda: all(path.read_bytes().endswith(b"\n") for path in files.values()), 10, "whole lines")
     for ending, path in files.items():
-        (FOLDER / f"{language}.{ending}").write_bytes(path.read_bytes()[sizes[ending] :])
+        stem.with_name(f"{stem.name}.{ending}").write_bytes(path.read_bytes()[sizes[ending] :])
+    return played
+
+
+def record(server: Server, language: str, catalog: Path | None) -> None:
+    """Play everything in one language and keep what was logged."""
+
+    def play(csv_file: Path) -> Player:
+        player = Player(server, DATABASE, csv_file)
+        for scene in SCENES:
+            player.play(scene)
+        player.play(log_waits.autovacuum)
+        player.close()
+        return player
+
+    player = keep_logged(server, language, FOLDER / language, ENDINGS, play)
     lines = ",\n".join(json.dumps(asdict(fact), ensure_ascii=False) for fact in player.facts)
     kept = json.dumps(words(catalog), ensure_ascii=False)
     text = f'{{"words": {kept},\n"facts": [\n{lines}\n]}}\n'
@@ -97,18 +125,9 @@ def record(server: Server, language: str, catalog: Path | None) -> None:
 
 def main(wanted: list[str]) -> None:
     """Record the languages that are asked for, all by default."""
-    settings = {
-        "log_destination": "stderr,csvlog,jsonlog",
-        "log_filename": "postgresql.log",
-        "log_line_prefix": PREFIX,
-        "log_error_verbosity": "verbose",
-        "log_statement": "none",
-        "log_min_duration_statement": "-1",
-        "log_timezone": "UTC",
-        "lc_messages": "C.UTF-8",
-    }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with throwaway(settings) as server:
+    settings = {"log_destination": "stderr,csvlog,jsonlog", "log_error_verbosity": "verbose"}
+    with throwaway(SETTINGS | settings) as server:
         prepare(server)
         found = catalogs(server)
         for language in wanted or ["en", *found]:

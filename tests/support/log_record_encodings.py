@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psycopg
 
+from tests.support import strangers
 from tests.support.log_play import PATIENT, QUICK, failed
-from tests.support.log_record import PREFIX, start_in
-from tests.support.poll import poll
+from tests.support.log_record import SETTINGS, keep_logged
 from tests.support.recordings import FOLDER
 from tests.support.servers import Server, throwaway
 from tests.support.sessions import Session
@@ -68,20 +68,14 @@ def play(server: Server, database: str) -> dict[str, int]:
 
 def record(server: Server, language: str, encoding: str) -> None:
     """Play it in one language and one encoding and keep what was logged."""
-    start_in(server, language)
-    name = f"{language}_{encoding}".lower()
-    server.execute(
-        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
-    )
-    files = {ending: server.log_directory / f"postgresql.{ending}" for ending in ENDINGS}
-    sizes = {ending: path.stat().st_size for ending, path in files.items()}
-    pids = play(server, name)
-    # the server's end writes the last lines of both
-    server.cluster.stop()
-    poll(lambda: all(path.read_bytes().endswith(b"\n") for path in files.values()), 10, "whole lines")
-    for ending, path in files.items():
-        (ENCODED / f"{language}.{encoding}.{ending}").write_bytes(path.read_bytes()[sizes[ending] :])
-    (ENCODED / f"{language}.{encoding}.json").write_text(json.dumps(pids) + "\n", encoding="utf-8")
+    name, stem = f"{language}_{encoding}".lower(), ENCODED / f"{language}.{encoding}"
+
+    def play_there(_csv_file: Path) -> dict[str, int]:
+        strangers.create_database(server, name, encoding)
+        return play(server, name)
+
+    pids = keep_logged(server, language, stem, ENDINGS, play_there)
+    stem.with_name(f"{stem.name}.json").write_text(json.dumps(pids) + "\n", encoding="utf-8")
 
 
 def files_of(language: str, encoding: str) -> dict[str, Path]:
@@ -91,19 +85,8 @@ def files_of(language: str, encoding: str) -> dict[str, Path]:
 
 def main() -> None:
     """Record all of them."""
-    settings = {
-        "log_destination": "stderr,csvlog",
-        "log_filename": "postgresql.log",
-        "log_line_prefix": PREFIX,
-        "log_lock_waits": "on",
-        "log_checkpoints": "off",
-        "log_statement": "none",
-        "log_min_duration_statement": "-1",
-        "log_timezone": "UTC",
-        "lc_messages": "C.UTF-8",
-    }
     ENCODED.mkdir(parents=True, exist_ok=True)
-    with throwaway(settings) as server:
+    with throwaway(SETTINGS | {"log_destination": "stderr,csvlog"}) as server:
         for language, encoding in RECORDED:
             record(server, language, encoding)
 

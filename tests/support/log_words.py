@@ -114,7 +114,7 @@ def file_text() -> str:
         for name, form in elsewhere(word).items()
         if name != "LATIN1"
     }
-    pairs = ",\n".join(f"    {quoted(form)}, {quoted(name)}" for form, name in tells)
+    pairs = ",\n".join(f"    ({quoted(form)}, {quoted(name)})" for form, name in tells)
     cases = "\n".join(
         f"    WHEN {quoted(kind)} THEN ARRAY[{', '.join(quoted(word) for word in words)}]"
         for kind, words in lists.items()
@@ -161,19 +161,19 @@ COMMENT ON FUNCTION lock_log.worth_reading(text) IS
   '"stderr, not UTF-8": in whatever encoding.';
 
 CREATE OR REPLACE FUNCTION lock_log.words_of_encodings()
-RETURNS text[]
+RETURNS TABLE (word text, encoding text)
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN ARRAY[
-{pairs}];
+  RETURN QUERY VALUES
+{pairs};
 END
 $$;
 COMMENT ON FUNCTION lock_log.words_of_encodings() IS
-  'Words that records about locks have, as bytea''s escapes of an encoding other than UTF8, each followed by '
-  'that encoding: see lock_log.record_encoding().';
+  'Words that records about locks have, as bytea''s escapes of an encoding other than UTF8, and that '
+  'encoding: see lock_log.record_encoding().';
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import pq, sql
 
+from tests.support import vaults
 from tests.support.poll import poll
 from tests.support.servers import Server
 
@@ -60,6 +61,19 @@ class Stranger:
 def create_database(server: Server, name: str, encoding: str) -> None:
     """Make an empty database in an encoding."""
     server.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+
+
+@contextlib.contextmanager
+def vault_in(server: Server, encoding: str) -> Iterator[str]:
+    """A vault in a database of this encoding, gone at the end: its superuser's DSN, for a client in UTF8."""
+    name = f"vault_in_{encoding}"
+    create_database(server, name, encoding)
+    try:
+        place = f"{server.dsn(name)} client_encoding=UTF8"
+        vaults.install(place)
+        yield place
+    finally:
+        server.drop_database(name)
 
 
 class Abroad:

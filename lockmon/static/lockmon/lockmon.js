@@ -265,19 +265,14 @@ class Upload {
   }
 
   done(request) {
-    const login = request.getResponseHeader("X-Lockmon-Login");
-    if (login !== null) {
-      location.assign(`${login}&next=${encodeURIComponent(location.pathname)}`);
-    } else if (request.status === 204 || new URL(request.responseURL).pathname !== location.pathname) {
+    // from elsewhere: a login, because the session had ended
+    if (request.status === 204 || new URL(request.responseURL).pathname !== location.pathname) {
       location.assign(location.href);
-    } else if (request.getResponseHeader("Content-Type")?.startsWith("text/html")) {
-      const answer = new DOMParser().parseFromString(request.responseText, "text/html");
-      const content = answer.querySelector("#content");
-      if (content) document.querySelector("#content").replaceWith(content);
-      else this.refused(request.status);
-    } else {
-      this.refused(request.status);
+      return;
     }
+    const content = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("#content");
+    if (content) document.querySelector("#content").replaceWith(content);
+    else this.refused(request.status);
   }
 
   refused(status) {
