@@ -37,6 +37,17 @@ def lock_timeout(connection: psycopg.Connection[Any], arena: Arena) -> int:
     return waiter.info.backend_pid
 
 
+def first_taken(connection: psycopg.Connection[Any], pid: int) -> None:
+    """Wait until a process's first record is stored; AssertionError with what the reader says otherwise."""
+    try:
+        poll(lambda: taken(connection, pid) == 1, 10, "the first record")
+    except AssertionError as late:
+        late.add_note(
+            repr(connection.execute("SELECT s, clock_timestamp() FROM lock_log.state s").fetchall())
+        )
+        raise
+
+
 def taken(connection: psycopg.Connection[Any], pid: int) -> int:
     """Collect, and how many timeouts of this process are stored."""
     connection.execute("SELECT lock_engine.collect_deadlocks()")
@@ -57,7 +68,7 @@ def test_each_record_is_taken_once_across_rotation(vault_db: str, connect: Conne
     monitor = connect(vault_db)
     monitor.execute("SELECT lock_engine.collect_deadlocks()")
     pid = lock_timeout(monitor, arena)
-    poll(lambda: taken(monitor, pid) == 1, 10, "the first record")
+    first_taken(monitor, pid)
     before = one(monitor, "SELECT position FROM lock_log.status()")
     connect("postgres").execute("SELECT pg_rotate_logfile()")
     lock_timeout(monitor, arena)
@@ -75,7 +86,7 @@ def test_a_file_replaced_under_the_reader_is_read_anew_without_duplicates(
     monitor = connect(vault_db)
     monitor.execute("SELECT lock_engine.collect_deadlocks()")
     pid = lock_timeout(monitor, arena)
-    poll(lambda: taken(monitor, pid) == 1, 10, "the record")
+    first_taken(monitor, pid)
     # as if the name had belonged to another, longer file
     monitor.execute(
         "UPDATE lock_log.state SET head_hash = 'another', position = position + 1000000, file_size = 0"
@@ -159,12 +170,14 @@ def test_what_was_logged_before_the_monitor_came_is_not_its_own(
         poll(lambda: one(template, older), 10, "a template older than the copy")
     before = Arena(server.dsn(server.create_database()), 1, 2)
     pid = lock_timeout(before.connections[0], before)
+    # the file's time is a whole second: what was logged within the second of the copy may be older or younger
+    logged = one(before.connections[0], "SELECT clock_timestamp()")
+    later = "SELECT date_trunc('second', clock_timestamp()) > %s"
+    poll(lambda: one(before.connections[0], later, logged), 5, "the second's end")
     before.close()
     monitor = connect(server.create_database(template=template_vault))
     of_before = "SELECT count(*) FROM lock_log.event WHERE logged_at < %s"
     made = one(monitor, "SELECT lock_log.installed_since()")
-    # the file's time is a whole second: what was logged within the second of the copy may be older or younger
-    poll(lambda: one(monitor, "SELECT clock_timestamp() > %s", made), 5, "the second's end")
     assert taken(monitor, pid) == 0
     # A first reading of a long log may take several calls: this is what a call out of time leaves behind.
     monitor.execute(
@@ -173,6 +186,21 @@ def test_what_was_logged_before_the_monitor_came_is_not_its_own(
     assert taken(monitor, pid) == 0
     assert one(monitor, of_before, made) == 0
     assert one(monitor, "SELECT position FROM lock_log.status()") > 0
+
+
+def test_what_is_logged_in_the_second_of_a_copy_is_taken(
+    server: Server, template_vault: str, connect: Connect
+) -> None:
+    """Where the first reading came to no end, it was held to be older than the monitor, and lost."""
+    admin = connect("postgres")
+    young = "SELECT date_part('microseconds', clock_timestamp())::integer %% 1000000 < 100000"
+    poll(lambda: one(admin, young), 5, "a second's beginning", interval=0.005)
+    name = server.create_database(template=template_vault)
+    monitor = connect(name)
+    arena = Arena(server.dsn(name), 1, 2)
+    pid = lock_timeout(monitor, arena)
+    arena.close()
+    assert taken(monitor, pid) == 1
 
 
 @pytest.fixture
