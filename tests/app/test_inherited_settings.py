@@ -72,7 +72,9 @@ def test_everything_works_under_each_setting(server: Server, product: Product) -
             if (name, value) in BLINDING:
                 continue
             with defaults(server, [database("vault"), database("default")], [(name, value)]):
-                if trouble := list(product.trouble()):
+                trouble = list(product.trouble())
+                print(f"{name} = {value}: {trouble or 'well'}", flush=True)
+                if trouble:
                     wrong[name, value] = trouble
                 connections.close_all()
     assert wrong == {}
