@@ -40,7 +40,10 @@ BEGIN
   RETURN QUERY
   WITH RECURSIVE
   s AS MATERIALIZED (
-    SELECT x.*, x.lock_group::bigint AS node
+    -- what is not shown of a waiter or blocker is not asked: each column costs for each session
+    SELECT x.pid, x.lock_group, x.lock_group::bigint AS node, x.backend_start, x.xact_start, x.query_start, x.state_change, x.user_oid, x.user_name,
+           x.is_superuser, x.database_name, x.application_name, x.client_addr, x.client_hostname, x.state, x.backend_xid,
+           x.query, x.query_truncated, x.query_id, x.backend_type, x.earliest_wait
       FROM (SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
             UNION ALL
             SELECT y.* FROM unnest(p_sessions) y) x),
@@ -56,7 +59,8 @@ BEGIN
       FROM (SELECT y.* FROM lock_catalog.locks y WHERE p_locks IS NULL
             UNION ALL
             SELECT y.* FROM unnest(p_locks) y) x
-     WHERE x.mode_bit <> 0),
+     -- the mode that never blocks: one comparison, where mode_bit is up to eight
+     WHERE x.lock_mode <> 'SIReadLock'),
   -- waiters -----------------------------------------------------------------------------------------------------
   w AS MATERIALIZED (
     SELECT l.*, s.node, coalesce(l.wait_start, s.earliest_wait) AS began,
