@@ -46,7 +46,8 @@ def good_python() -> str:
 def wanted(kind: str) -> str:
     """What the environment should be made of: a digest of the requirement files."""
     digest = hashlib.sha256()
-    for name in ("runtime.txt", "dev.txt") if kind == "dev" else ("runtime.txt",):
+    names = ("server.txt", "runtime.txt", "dev.txt")
+    for name in names if kind == "dev" else names[:2]:
         with open(os.path.join(ROOT, "requirements", name), "rb") as file:
             digest.update(file.read())
     return digest.hexdigest()
