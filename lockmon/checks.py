@@ -4,18 +4,22 @@ and before ``migrate``.
 
 lockmon.E001  a vault alias is missing from DATABASES, or is no PostgreSQL
 lockmon.E002  LOCKMON_LOOP is wrong
-lockmon.E003  the task queue has too few workers for a leader, a standby and the rest
+lockmon.E003  the task queue has too few workers for the loop, its successor and the rest
 lockmon.E004  the vault's server is older than PostgreSQL 13
 lockmon.E005  the vault is not installed, or this login may not use it
 lockmon.E006  the vault's server is a standby
+lockmon.E007  the task queue is started without a SECRET_KEY
 lockmon.W001  the queue's `retry` is not longer than its `timeout`: running tasks would be delivered twice
 lockmon.W002  the vault cannot be reached
 lockmon.W003  the login may not see other sessions (no member of pg_monitor)
 lockmon.W004  the monitor is not watching
+lockmon.W005  LOOP_TASK_SECONDS, a setting of release candidate 1, is still set
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,9 +59,19 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
     if workers < LEAST_WORKERS:
         found.append(
             Error(
-                f"The task queue has {workers} workers; the loop's leader and standby take two.",
+                f"The task queue has {workers} workers; where no process is the loop, its task and the next "
+                "one take two.",
                 hint=f"Set Q_WORKERS to at least {LEAST_WORKERS}.",
                 id="lockmon.E003",
+            )
+        )
+    if os.environ.get("LOOP_TASK_SECONDS"):
+        found.append(
+            Warning(
+                "LOOP_TASK_SECONDS is set and means nothing any more: the loop is a process of its own.",
+                hint="Run manage.py lockmon_monitor under a supervisor (docs/production.md), and take the "
+                "variable out.",
+                id="lockmon.W005",
             )
         )
     if int(queue.get("retry") or 60) <= int(queue.get("timeout") or 0):
@@ -69,6 +83,19 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
             )
         )
     return found
+
+
+@register(Tags.security)
+def check_key(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Return whether a queue is about to start with a key that nobody else has: it could read no task."""
+    from lockmon import keys
+
+    if sys.argv[1:2] == ["qcluster"]:
+        try:
+            keys.require_shared("each task of the queue")
+        except ImproperlyConfigured as error:
+            return [Error(str(error), id="lockmon.E007")]
+    return []
 
 
 @register(Tags.database)

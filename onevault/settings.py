@@ -6,6 +6,7 @@ docs/ lists the variables. A wrong one raises ImproperlyConfigured with one sent
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -40,25 +41,23 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DEBUG = env.flag("DEBUG", False)
 
 
-def _secret_key() -> str:
-    """SECRET_KEY; with the embedded PostgreSQL the one of `make run`, or one for this process alone."""
+def _secret_key() -> tuple[str, bool]:
+    """SECRET_KEY, or that of `make run`, or one that this process alone has; whether others have it, too."""
     if key := env.text("SECRET_KEY"):
         if len(key) < 32 and not DEBUG:
             raise ImproperlyConfigured(
                 "SECRET_KEY is shorter than 32 characters: make a longer one with 'openssl rand -hex 32'."
             )
-        return key
-    if not EMBEDDED:
-        raise ImproperlyConfigured(
-            "SECRET_KEY is not set: make one with 'openssl rand -hex 32' and keep it out of the repository."
-        )
-    try:
-        return (LOCAL_DIR / "secret_key").read_text(encoding="utf-8").strip() or secrets.token_hex(32)
-    except OSError:
-        return secrets.token_hex(32)
+        return key, True
+    kept = ""
+    with contextlib.suppress(OSError):
+        kept = (LOCAL_DIR / "secret_key").read_text(encoding="utf-8").strip()
+    return kept or secrets.token_hex(32), bool(kept)
 
 
-SECRET_KEY = _secret_key()
+# Commands need none. What others must be able to check, a web session, a link, a task of the queue, does:
+# see lockmon/keys.py.
+SECRET_KEY, SECRET_KEY_SHARED = _secret_key()
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
@@ -192,17 +191,16 @@ if TIME_ZONE not in available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}: say a name such as Europe/Berlin or UTC.")
 
 # --- tasks ---
-# The resident loop is a task that ends by itself after LOOP_TASK_SECONDS; its schedule starts it again. The
-# others take seconds. `timeout` is the last resort above it; `retry` must be longer still, or a task that
-# still runs would be delivered twice.
-LOOP_TASK_SECONDS = env.number("LOOP_TASK_SECONDS", 900, 60, 86_400)
+# A task takes seconds; the loop, where no process is one, two minutes (lockmon/monitor/loop.py); a cleanup
+# after months much longer: cut off at `timeout`, the next one goes on where it was. `retry` must be longer
+# still, or a task that still runs would be delivered twice.
 REDIS_URL = env.text("REDIS_URL")
 Q_CLUSTER = {
     "name": "onevault",
     "label": "Task queue",
     "workers": env.number("Q_WORKERS", 4, 3, 64),
-    "timeout": LOOP_TASK_SECONDS + 300,
-    "retry": LOOP_TASK_SECONDS + 600,
+    "timeout": 1200,
+    "retry": 1500,
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,

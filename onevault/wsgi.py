@@ -6,6 +6,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from lockmon.keys import require_shared
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "onevault.settings")
 
 application = get_wsgi_application()
+# after the settings are read, which say more about other mistakes
+require_shared("every web session")

@@ -17,7 +17,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.utils import DNS_NAME
 from django.db import connections
 
-from lockmon import errors, vault
+from lockmon import errors, keys, vault
 from lockmon.calls import alert_messages as calls
 from lockmon.views.context import vault_name
 
@@ -168,9 +168,11 @@ def warm_up() -> None:
 
 
 def request_sending(alias: str, tasks: int = 1) -> None:
-    """Queue the task that sends. Raises the queue's own error where it cannot be reached."""
+    """Queue the task that sends. Raises the queue's own error where it cannot be reached, and
+    ImproperlyConfigured where it could not read what it is given."""
     from django_q.tasks import async_task
 
+    keys.require_shared("a task of the queue")
     for _ in range(tasks):
         async_task(
             "lockmon.alerts.delivery.send_waiting",
