@@ -318,7 +318,7 @@ def queue(alias: str) -> Iterator[Finding]:
 def heartbeat(alias: str) -> Iterator[Finding]:
     """Is somebody watching, and is there somebody to take over?"""
     state = watchdog.examine(alias)
-    remedy = "" if state.watching else "manage.py qcluster, or manage.py lockmon_monitor under a supervisor."
+    remedy = "" if state.watching else "manage.py lockmon_monitor under a supervisor, or manage.py qcluster."
     if remedy and state.status is not None and state.status.leader_pid is not None:
         remedy = "The lines that the sentence names: another loop could only stand by."
     if state.without:
@@ -348,8 +348,9 @@ def heartbeat(alias: str) -> Iterator[Finding]:
         OK if standby else WARNING,
         "Another loop stands by."
         if standby
-        else "No standby: after a kill, up to 90 s pass until the next loop.",
-        "" if standby else "Run a second cluster or manage.py lockmon_monitor on another host.",
+        else "No standby: after a kill nobody watches until the supervisor has started the loop again, or, "
+        "without one, until the queue's next task 'watch' (90 s at most).",
+        "" if standby else "Run a second manage.py lockmon_monitor, best on another host.",
     )
     missing = float(state.status.gap_seconds_today)
     told = gaps_today(state.status)

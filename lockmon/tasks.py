@@ -4,13 +4,9 @@ returned."""
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
-from types import FrameType
 from typing import ParamSpec
 
 import psycopg
@@ -21,9 +17,8 @@ from lockmon import errors, vault
 from lockmon.calls import vault as vault_calls
 from lockmon.calls.deadlocks import own_file
 from lockmon.logfiles import LogFileError
-from lockmon.monitor.cluster import ClusterWatch
 from lockmon.monitor.logs import newest, read_file
-from lockmon.monitor.loop import run_loop
+from lockmon.monitor.loop import MonitorLoop
 from lockmon.monitor.state import pulse
 from lockmon.report.making import make
 from lockmon.retention import clean
@@ -59,39 +54,13 @@ def told(task: Callable[_Given, str]) -> Callable[_Given, str]:
 
 @told
 def watch(alias: str = "vault") -> str:
-    """Run the resident loop in this worker, as leader or standby; ends at once where both are there already.
+    """See to it that somebody watches: where a loop does, this ends at once, else it is the loop for two
+    minutes at most.
 
     Returns a sentence. Raises CannotWatchError where this database cannot be watched over this connection.
     """
     pulse(alias)
-    stop = threading.Event()
-    ClusterWatch(stop).start()
-    with closing_books_on_sigterm(stop):
-        return run_loop(alias, stop, life=float(getattr(settings, "LOOP_TASK_SECONDS", 900)))
-
-
-@contextmanager
-def closing_books_on_sigterm(stop: threading.Event) -> Iterator[None]:
-    """Let the loop end cleanly on SIGTERM, then end this worker as the signal would have done at once.
-
-    A supervisor ends the whole group of processes; a worker that swallowed the signal would stay behind.
-    """
-    asked = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if asked.is_set():
-            os.kill(os.getpid(), signal.SIGTERM)
+    return MonitorLoop(alias, threading.Event(), in_task=True).run()
 
 
 @told

@@ -52,6 +52,11 @@ def admin_transaction(alias: str = "vault") -> Iterator[CursorWrapper]:
         yield opened
 
 
+def application_of(purpose: str) -> str:
+    """Return the application_name of a connection for one purpose; see direct_parameters."""
+    return f"{APPLICATION}:{purpose}"
+
+
 def assume_admin(cursor: psycopg.Cursor[Any]) -> None:
     """Take lock_admin_role for the rest of a connection of the caller's own."""
     cursor.execute(f"SET ROLE {ADMIN_ROLE}")
@@ -79,7 +84,7 @@ def direct_parameters(alias: str, purpose: str) -> dict[str, Any]:
     options = {key: value for key, value in place.get("OPTIONS", {}).items() if key not in _DJANGO_ONLY}
     named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     known = {key: place[name] for key, name in named.items() if place.get(name)}
-    return options | known | _KEEPALIVES | {"application_name": f"{APPLICATION}:{purpose}"}
+    return options | known | _KEEPALIVES | {"application_name": application_of(purpose)}
 
 
 def direct_connection(

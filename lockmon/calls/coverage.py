@@ -282,6 +282,20 @@ def try_session_lock(cursor: Cursor, key: int) -> bool:
     return bool(cursor.fetchone()[0])
 
 
+def holder_of(cursor: Cursor, key: int) -> str | None:
+    """Return what the session of this very login that holds a lock of the project calls itself
+    (application_name); None where nobody or somebody else holds it."""
+    cursor.execute(
+        "SELECT a.application_name FROM lock_catalog.monitor_locks m"
+        " JOIN pg_catalog.pg_stat_activity a ON a.pid = m.pid"
+        " JOIN pg_catalog.pg_stat_activity o ON o.usesysid = a.usesysid"
+        " WHERE m.number = %s AND o.pid = pg_catalog.pg_backend_pid()",
+        [key],
+    )
+    row = cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
 def release_session_lock(cursor: Cursor, key: int) -> bool:
     """Release the session-level advisory lock (460, key); False if this session did not hold it."""
     cursor.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", [LOCK_CLASS, key])

@@ -11,7 +11,13 @@ import enum
 
 import psycopg
 
+from lockmon import vault
 from lockmon.calls import coverage
+
+PROCESS = "loop"
+"""What the connection of a loop that is a process of its own is for; it is in its application_name."""
+TASK = "loop of a task"
+"""The same of a loop that a task of the queue runs where no process does."""
 
 
 class Role(enum.Enum):
@@ -28,6 +34,22 @@ class Leadership:
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
         self.role = Role.SURPLUS
+
+    def leader_gives_way(self) -> bool:
+        """Tell whether a task need stand by: the leader is a task, too, which hands over to whoever stands
+        by, or is gone, or no session of this login."""
+        with self._connection.cursor() as cursor:
+            return coverage.holder_of(cursor, coverage.LEADER_LOCK) != vault.application_of(PROCESS)
+
+    def successor_is_there(self) -> bool:
+        """Tell whether another loop of this login stands by. Anybody can hold the lock of that place, so the
+        lock alone is no successor."""
+        with self._connection.cursor() as cursor:
+            if coverage.try_session_lock(cursor, coverage.STANDBY_LOCK):
+                coverage.release_session_lock(cursor, coverage.STANDBY_LOCK)
+                return False
+            standby = coverage.holder_of(cursor, coverage.STANDBY_LOCK)
+        return standby in (vault.application_of(PROCESS), vault.application_of(TASK))
 
     def take(self) -> Role:
         """Try to become leader, else standby; returns the role. A standby that becomes leader frees its

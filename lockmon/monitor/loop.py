@@ -1,4 +1,8 @@
-"""The resident loop: connect, become leader or stand by, watch, and begin again whatever happens.
+"""The loop: connect, become leader or stand by, watch, and begin again whatever happens.
+
+It is a process of its own (manage.py lockmon_monitor), which leads or stands by until it is stopped. Where
+none watches, the queue's task `watch` runs the same loop: until a process or the next task stands by, which
+it then lets lead within a second or so, and two minutes at most. Where a process leads, a task ends at once.
 
 One object, one loop, one thread; threads beside it evaluate alerts, run policies and write reports. What
 one second of watching does stands in ``watch.py``; this file is about staying alive.
@@ -20,7 +24,7 @@ from lockmon.views.words import some
 from .connection import CannotWatchError, LoopConnection, describe_failure, open_connection
 from .coverage import Ledger, ServerClock
 from .helpers import Helpers
-from .leader import Leadership, Role
+from .leader import PROCESS, TASK, Leadership, Role
 from .memory import Memory
 from .options import LoopOptions, loop_options
 from .state import Report, StateWriter
@@ -28,14 +32,18 @@ from .watch import Watch
 
 log = logging.getLogger("lockmon.monitor")
 
-STANDBY_CHECK = 5.0
-"""Seconds between two looks whether a standby is there, once the loop's life is over."""
+TASK_LIFE = 115.0
+"""Seconds for which a task of the queue watches at most: two minutes, less what its end may take."""
+SURPLUS_CHECK = 1.0
+"""Seconds between two attempts of a process that is neither leader nor standby."""
+LEADER_CHECK = 5.0
+"""Seconds between two looks of a task that stands by at who leads."""
 
 
 class MonitorLoop:
     """Watches one vault until ``stop`` is set.
 
-    life: after so many seconds the loop ends as soon as a standby can take over; None: never by itself.
+    in_task: it is run by a task of the queue, for TASK_LIFE seconds at most; see above.
     with_helpers: run alerts and policies beside the loop while it leads; tenants are read in any case.
     """
 
@@ -45,13 +53,14 @@ class MonitorLoop:
         stop: threading.Event,
         *,
         options: LoopOptions | None = None,
-        life: float | None = None,
+        in_task: bool = False,
         with_helpers: bool = True,
     ) -> None:
         self.alias = alias
         self._stop = stop
         self._options = options or loop_options()
-        self._ends_at = None if life is None else time.monotonic() + life
+        self._in_task = in_task
+        self._ends_at = time.monotonic() + TASK_LIFE if in_task else None
         self._helpers = Helpers(alias, acting=with_helpers)
         self._writer = StateWriter(alias)
         self._connected_once = False
@@ -70,22 +79,32 @@ class MonitorLoop:
         self._writer.start()
         try:
             while not self._stop.is_set():
+                if self._life_is_over():
+                    return self._ended("its task was over, and none has begun since")
                 role = self._one_connection()
                 if role is Role.SURPLUS:
-                    return f"'{self.alias}' already has a leader and a standby; this loop was not needed."
-                if role is Role.LEADER and self._life_is_over():
-                    return "Handed over to the standby."
-            self._report(MonitorState.State.STOPPED, self._now(), reason="it was stopped")
-            return "Stopped."
+                    return f"A loop watches '{self.alias}' already: this task was not needed."
+                if (
+                    role is Role.LEADER
+                    and self._in_task
+                    and not (self._stop.is_set() or self._life_is_over())
+                ):
+                    return self._ended("it handed over to the next loop")
+            return self._ended("it was stopped")
         finally:
             self._stop_helpers()
             self._writer.close()
+
+    def _ended(self, reason: str) -> str:
+        """Report the end; returns the reason as a sentence."""
+        self._report(MonitorState.State.STOPPED, self._now(), reason=reason)
+        return f"Ended: {reason}."
 
     def _one_connection(self) -> Role | None:
         """Connect, serve until the connection ends or the loop does; the role in which it ended, None
         after a loss."""
         try:
-            opened = open_connection(self.alias, "loop", self._options)
+            opened = open_connection(self.alias, TASK if self._in_task else PROCESS, self._options)
         except CannotWatchError as error:
             self._outage(error)
             if not self._connected_once:
@@ -112,7 +131,7 @@ class MonitorLoop:
             self._clock = ServerClock(opened.facts.now)
         self._clock.set(opened.facts.now)
         leadership = Leadership(opened.connection)
-        role = leadership.take()
+        role = self._place(leadership)
         if role is Role.SURPLUS:
             return role
         if self._memory.server != opened.facts.started and (number := self._memory.clear()):
@@ -123,16 +142,44 @@ class MonitorLoop:
             since = self._now()
             self._failures, self._missing_since, self._reason = 0, None, ""
             otherwise = "another loop ended, and this one took over"
-            while role is Role.STANDBY:
-                self._report(MonitorState.State.STANDBY, since)
-                if self._stop.wait(self._options.standby_poll):
-                    return role
-                role = leadership.take()
-        self._watch(opened, otherwise)
+            role = self._stand_by(leadership, since)
+            if role is not Role.LEADER:
+                return role
+        self._watch(opened, leadership, otherwise)
         return Role.LEADER
 
-    def _watch(self, opened: LoopConnection, otherwise: str) -> None:
-        """Be the leader until stopped, or the life is over and a standby there, or the connection is lost.
+    def _place(self, leadership: Leadership) -> Role:
+        """The role that is to be had. A process waits until there is one; a task is surplus where a process
+        leads, too."""
+        role = leadership.take()
+        if self._in_task:
+            return role if role is Role.LEADER or leadership.leader_gives_way() else Role.SURPLUS
+        if role is Role.SURPLUS:
+            log.info("'%s' has a leader and a standby: waiting for a place.", self.alias)
+        since = self._now()
+        while role is Role.SURPLUS and not self._stop.wait(SURPLUS_CHECK):
+            self._report(MonitorState.State.STANDBY, since)
+            role = leadership.take()
+        return role
+
+    def _stand_by(self, leadership: Leadership, since: datetime) -> Role:
+        """Wait until this loop leads, is stopped (standby), or, in a task, is not needed (surplus)."""
+        looked_at = time.monotonic()
+        while not self._life_is_over():
+            self._report(MonitorState.State.STANDBY, since)
+            if self._stop.wait(self._options.standby_poll):
+                return Role.STANDBY
+            role = leadership.take()
+            if role is not Role.STANDBY:
+                return role
+            if self._in_task and time.monotonic() - looked_at > LEADER_CHECK:
+                looked_at = time.monotonic()
+                if not leadership.leader_gives_way():
+                    break
+        return Role.SURPLUS
+
+    def _watch(self, opened: LoopConnection, leadership: Leadership, otherwise: str) -> None:
+        """Be the leader until stopped, or the connection is lost; in a task, until another loop stands by.
 
         otherwise: why nobody watched before, where this loop itself knows of no outage.
         """
@@ -152,7 +199,11 @@ class MonitorLoop:
         watch.begin(since, self._missing_since, lost)
         self._failures, self._missing_since, self._reason = 0, None, ""
         self._helpers.start(watch.facts_of_last_cycle)
-        standby_asked_at = 0.0
+        if self._in_task:
+            log.info(
+                "This loop is a task of the queue, for two minutes at most: a queue that is asked to stop "
+                "waits for its end. manage.py lockmon_monitor is the loop as a process of its own."
+            )
         try:
             while not self._stop.is_set():
                 watch.tick()
@@ -162,15 +213,11 @@ class MonitorLoop:
                     look_ms=watch.look_ms,
                     reason=watch.skipped_because or watch.behind or watch.trouble,
                 )
+                if self._life_is_over():
+                    break
                 # what is kept in memory would be lost
-                if (
-                    self._life_is_over()
-                    and not watch.keeping
-                    and time.monotonic() - standby_asked_at > STANDBY_CHECK
-                ):
-                    standby_asked_at = time.monotonic()
-                    if watch.standby_is_there():
-                        break
+                if self._in_task and not watch.keeping and leadership.successor_is_there():
+                    break
                 watch.pause()
         finally:
             if not opened.connection.closed:
@@ -228,8 +275,3 @@ class MonitorLoop:
                 reason=reason,
             )
         )
-
-
-def run_loop(alias: str, stop: threading.Event, *, life: float | None = None) -> str:
-    """Run a loop for one vault alias; see MonitorLoop."""
-    return MonitorLoop(alias, stop, life=life).run()

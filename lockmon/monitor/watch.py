@@ -209,14 +209,6 @@ class Watch:
         except psycopg.Error as error:
             log.info("The last period of coverage was not stored: %s.", describe_failure(error))
 
-    def standby_is_there(self) -> bool:
-        """Tell whether another loop stands by: its lock cannot be had."""
-        with self._connection.cursor() as cursor:
-            if coverage.try_session_lock(cursor, coverage.STANDBY_LOCK):
-                coverage.release_session_lock(cursor, coverage.STANDBY_LOCK)
-                return False
-        return True
-
     def _full_cycle(self) -> None:
         # in order: what was seen before comes first
         if self.keeping and not self._store_kept():

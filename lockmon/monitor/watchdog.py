@@ -27,7 +27,7 @@ STALE_SECONDS = 15.0
 """A loop that has not looked for so long does not watch any more, whatever it says."""
 QUEUE_SILENT = timedelta(minutes=3)
 """The watch task is started every minute, and django-q looks every half minute."""
-START = "Start the task queue (manage.py qcluster) or manage.py lockmon_monitor."
+START = "Start manage.py lockmon_monitor, or the task queue (manage.py qcluster)."
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,17 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass
 class Child:
-    """One command with its log file; started anew, after a growing pause, whenever it ends by itself."""
+    """One command with its log file; started anew, after a growing pause, whenever it ends by itself.
+
+    longest_pause: seconds.
+    """
 
     name: str
     command: Sequence[str]
     log: Path
     environment: dict[str, str]
     folder: Path
+    longest_pause: float = _LONGEST_PAUSE
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _started: float = field(default=0, init=False)
     _pause: float = field(default=0.5, init=False)
@@ -59,7 +63,7 @@ class Child:
         if self.process is None or self.process.poll() is None:
             return
         self._end_group(signal.SIGKILL)
-        self._pause = 0.5 if now - self._started > 60 else min(self._pause * 2, _LONGEST_PAUSE)
+        self._pause = 0.5 if now - self._started > 60 else min(self._pause * 2, self.longest_pause)
         self._again_at = now + self._pause
         say(
             f"{self.name} ended with code {self.process.returncode} and starts again in {self._pause:.0f} s: "
@@ -106,7 +110,7 @@ def _group(process: psutil.Process) -> int | None:
         return None
 
 
-def stop_all(children: Sequence[Child], seconds: float = 10) -> None:
+def stop_all(children: Sequence[Child], seconds: float) -> None:
     """End all of them, together; those that need longer than `seconds` are killed with all they started."""
     until = time.monotonic() + seconds
     for child in children:

@@ -12,7 +12,6 @@ from onevault.embedded.account import EmbeddedError
 from onevault.embedded.cluster import SUPERUSER, Cluster
 from onevault.embedded.local import Local, State
 
-_LOOP = "lockmon.tasks.watch"
 DEMO_LOGIN = "onevault_demo"
 DEMO_SCHEMA = "demo"
 
@@ -113,17 +112,6 @@ def web_tables(static: Path) -> None:
         raise EmbeddedError(f"The database of DATABASE_URL cannot be reached: {_reason(error)}.") from error
     static.mkdir(parents=True, exist_ok=True)
     call_command("collectstatic", interactive=False, verbosity=0, clear=True)
-
-
-def first_task() -> None:
-    """Let the loop begin with the task queue, not half a minute later at its first look at schedules."""
-    from django.conf import settings
-    from django_q.models import Schedule
-    from django_q.tasks import async_task
-
-    if Schedule.objects.filter(func=_LOOP).exclude(repeats=0).exists():
-        for alias in settings.VAULT_ALIASES:
-            async_task(_LOOP, alias)
 
 
 def people(local: Local) -> list[Person]:

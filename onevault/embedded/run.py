@@ -2,7 +2,7 @@
 
 1. the embedded PostgreSQL (unless VAULT_DATABASE_URL names a database)
 2. the vault, Django's tables, people
-3. the task queue (whose schedule runs the loop), the web pages, and on the embedded database demo traffic
+3. the loop and its standby, the task queue, the web pages, and on the embedded database demo traffic
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ from onevault.embedded.local import Local, State
 
 if TYPE_CHECKING:
     from onevault.embedded import prepare
+
+LONGEST_PAUSE_OF_THE_LOOP = 1.0
+"""Seconds until a loop that has ended is started again, also one that ends again and again."""
+STOP_SECONDS = 3.0
+"""So long after Ctrl-C what has not ended is killed; PostgreSQL's own end comes after it."""
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -49,6 +54,7 @@ class Runner:
         self.preferred_port = EMBEDDED_PORT
         self.cluster: Cluster | None = None
         self.children: list[Child] = []
+        self.web: Child | None = None
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -98,12 +104,24 @@ class Runner:
         )
         self.cluster.end_leftover()
         if not port_is_free(state.port):
-            state.port = self.cluster.port = any_free_port()
-            self.local.keep(state)
+            self._move_port(self.cluster, state)
         say(f"Starting PostgreSQL {found.version} on 127.0.0.1:{state.port}, data in {base} ...")
         self.cluster.initialise()
-        self.cluster.start()
+        try:
+            self.cluster.start()
+        except EmbeddedError:
+            if port_is_free(state.port):
+                raise
+            # somebody has taken it since
+            self._move_port(self.cluster, state)
+            say(f"Its port was taken meanwhile: starting it on 127.0.0.1:{state.port} ...")
+            self.cluster.start()
         self._make_databases(state)
+
+    def _move_port(self, cluster: Cluster, state: State) -> None:
+        """Give the embedded PostgreSQL another port, and remember it."""
+        state.port = cluster.port = any_free_port()
+        self.local.keep(state)
 
     def _make_databases(self, state: State) -> None:
         from onevault.embedded import prepare
@@ -140,32 +158,34 @@ class Runner:
             prepare.require_vault()
         prepare.web_tables(Path(settings.STATIC_ROOT))
         people = prepare.people(self.local)
-        prepare.first_task()
         connections.close_all()
         return people
 
-    def _child(self, name: str, *arguments: str) -> Child:
+    def _child(self, name: str, *arguments: str, **more: float) -> Child:
         log = self.local.logs / f"{name.replace(' ', '-')}.log"
         command = [sys.executable, *arguments]
-        return Child(f"The {name}", command, log, dict(os.environ), PROJECT)
+        return Child(f"The {name}", command, log, dict(os.environ), PROJECT, **more)
 
     def _start_children(self) -> None:
+        # one of them leads; the other stands by, so that a kill leaves no second unwatched
+        for name in ("loop", "standby loop"):
+            pause = LONGEST_PAUSE_OF_THE_LOOP
+            self.children.append(self._child(name, "manage.py", "lockmon_monitor", longest_pause=pause))
         self.children.append(self._child("task queue", "manage.py", "qcluster", "--skip-checks"))
-        self.children.append(
-            self._child(
-                "web server",
-                *("-m", "gunicorn", "onevault.wsgi", "--bind", f"127.0.0.1:{self.port}"),
-                *("--workers", "2", "--threads", "4", "--no-control-socket"),
-            )
+        self.web = self._child(
+            "web server",
+            *("-m", "gunicorn", "onevault.wsgi", "--bind", f"127.0.0.1:{self.port}"),
+            *("--workers", "2", "--threads", "4", "--no-control-socket"),
         )
+        self.children.append(self.web)
         if self.demo:
             self.children.append(self._child("demo traffic", "manage.py", "lockmon_demo"))
         for child in self.children:
             child.start()
 
     def _wait_for_pages(self) -> None:
-        web = self.children[1]
-        while not self.ending.wait(0.1):
+        web = self.web
+        while web is not None and not self.ending.wait(0.1):
             if web.process is not None and web.process.poll() is not None:
                 raise EmbeddedError(f"The web server ended at once: {web.last_words()} (see {web.log}).")
             with socket.socket() as probe:
@@ -195,7 +215,7 @@ class Runner:
     def _stop(self) -> None:
         if self.children:
             say("\nStopping ...")
-        stop_all(self.children)
+        stop_all(self.children, STOP_SECONDS)
         if self.cluster is not None:
             self.cluster.stop()
         if self.children:

@@ -1,8 +1,8 @@
-"""The loop inside a real django-q cluster: started by its schedule, replaced after a kill, ended with the
-cluster."""
+"""Nothing but a real django-q cluster: its schedule watches, task by task, and gives way to a process."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import signal
@@ -13,11 +13,14 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.support.loops import ROOT, rows, status, until_nobody_watches, until_watching, url
+from tests.support.loops import ROOT, rows, start_process, status, until_watching, url
 from tests.support.poll import poll
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True, databases=["default", "vault"])]
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
+
+# what a task that hands over, and the next loop, may leave unwatched
+LONGEST = "SELECT * FROM lock_engine.coverage_gap WHERE gap_end - gap_start > interval '5 s'"
 
 
 @pytest.fixture
@@ -54,36 +57,60 @@ def cluster(vault_db: str, web_db: str) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def second_watch(web_db: str) -> None:
+def next_watch(web_db: str) -> None:
     """Let the schedule run again at once, so that the test need not wait for a minute."""
     with psycopg.connect(web_db, autocommit=True) as connection:
         connection.execute("UPDATE django_q_schedule SET next_run = now() WHERE func = 'lockmon.tasks.watch'")
 
 
 @pytest.mark.slow
-def test_the_schedule_starts_it_a_kill_is_outlived_and_the_cluster_stops(
+def test_task_by_task_until_a_process_watches_and_the_cluster_stops(
     vault_db: str, web_db: str, cluster: subprocess.Popen[bytes]
 ) -> None:
-    before = until_watching(vault_db, 60)
-    second_watch(web_db)
-    poll(lambda: status(vault_db).standby_pid, 60, "the schedule starting a standby")
-    assert before.leader_process
-    os.kill(before.leader_process, signal.SIGKILL)
-    poll(lambda: status(vault_db).leader_pid not in (None, before.leader_pid), 10, "the standby leading")
-    # Ctrl-C reaches the cluster, and the workers ignore it: the loop must notice by itself
-    cluster.send_signal(signal.SIGINT)
-    cluster.wait(60)
-    until_nobody_watches(vault_db)
-    assert rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), "the last period was stored"
+    first = until_watching(vault_db, 60)
+    next_watch(web_db)
+    poll(lambda: status(vault_db).leader_pid not in (None, first.leader_pid), 60, "the next task leading")
+    second = until_watching(vault_db)
+    process = start_process(vault_db, web_db)
+    try:
+        poll(lambda: status(vault_db).leader_process == process.pid, 20, "the process leading")
+        assert rows(vault_db, LONGEST) == [], (first, second)
+        # no task watches any more: the cluster ends in order, though it cannot tell its workers to hurry
+        cluster.send_signal(signal.SIGINT)
+        cluster.wait(60)
+        assert until_watching(vault_db).leader_process == process.pid
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.slow
-def test_sigterm_to_the_whole_group_closes_the_books(
+def test_the_queues_master_may_be_killed(
     vault_db: str, web_db: str, cluster: subprocess.Popen[bytes]
 ) -> None:
     until_watching(vault_db, 60)
-    # as a supervisor does; django-q's own processes may need a SIGKILL after it, the loop's books do not
-    # wait for that
-    os.killpg(cluster.pid, signal.SIGTERM)
-    poll(lambda: rows(vault_db, "SELECT 1 FROM lock_engine.coverage"), 5, "the last period")
-    until_nobody_watches(vault_db)
+    process = start_process(vault_db, web_db)
+    try:
+        poll(lambda: status(vault_db).leader_process == process.pid, 20, "the process leading")
+        leader = status(vault_db).leader_pid
+        cluster.kill()
+        cluster.wait()
+        for _ in range(3):
+            before = until_watching(vault_db).last_look_at
+            poll(lambda before=before: status(vault_db).last_look_at != before, 5, "another look")  # type: ignore[misc]
+        assert status(vault_db).leader_pid == leader
+        assert rows(vault_db, LONGEST) == []
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_of_the_queue_only_its_public_parts_are_imported() -> None:
+    public = {"django_q.tasks", "django_q.models"}
+    seen = set()
+    for path in [*(ROOT / "lockmon").rglob("*.py"), *(ROOT / "onevault").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            seen |= {name for name in names if name.split(".")[0] == "django_q"}
+    assert seen == public

@@ -74,7 +74,7 @@ def test_a_failure_carries_the_statement_that_mends_it(vault_db: str) -> None:
     assert "It is missing." in index
     assert "What mends it: " in index and "manage.py lockmon_deploy" in index
     (watching,) = [text for text in failures if text.startswith("heartbeat, watching")]
-    assert "never started" in watching and "What mends it: manage.py qcluster" in watching
+    assert "never started" in watching and "What mends it: manage.py lockmon_monitor" in watching
 
 
 @pytest.mark.parametrize(

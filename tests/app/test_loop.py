@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import psycopg
 import pytest
@@ -15,6 +14,7 @@ from lockmon.monitor.options import LoopOptions
 from lockmon.monitor.tick import QuietLook
 from tests.conftest import OpenSession
 from tests.support.loops import (
+    another_look,
     rows,
     running_loop,
     start_process,
@@ -31,12 +31,6 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vaul
 QUICK = LoopOptions(tick=0.2, full_interval=0.6, standby_poll=0.1, coverage_period=2.0)
 
 
-def another_look(dsn: str) -> None:
-    """Return when the loop has looked once more."""
-    before = status(dsn).last_look_at
-    poll(lambda: status(dsn).last_look_at != before, 10, "another look")
-
-
 def test_status_of_a_vault_that_nobody_ever_watched(vault_db: str) -> None:
     assert status(vault_db).state == "never started"
 
@@ -49,7 +43,7 @@ def test_the_loop_looks_each_tick_and_says_so(vault_db: str) -> None:
         for _ in range(3):
             another_look(vault_db)
         assert status(vault_db).leader_pid == first.leader_pid
-        assert loop.finish() == "Stopped."
+        assert loop.finish() == "Ended: it was stopped."
     until_nobody_watches(vault_db)
     assert rows(vault_db, "SELECT looks, cycles_run FROM lock_engine.coverage")
 
@@ -69,35 +63,6 @@ def test_a_wait_is_in_the_vault_while_it_lasts(vault_db: str, session: OpenSessi
         waiter.result()
         waiter.run("ROLLBACK")
         poll(lambda: not rows(vault_db, question), 5, "the end of the wait in the vault")
-
-
-def test_one_leads_one_stands_by_a_third_is_not_needed(vault_db: str) -> None:
-    with running_loop(QUICK) as first:
-        leader = until_watching(vault_db).leader_pid
-        with running_loop(QUICK) as second:
-            poll(lambda: status(vault_db).standby_pid, what="a standby")
-            with running_loop(QUICK) as third:
-                poll(lambda: third.ended, what="the end of the third")
-                assert "was not needed" in str(third.ended)
-            assert status(vault_db).leader_pid == leader
-            first.finish()
-            poll(lambda: status(vault_db).leader_pid not in (None, leader), 10, "the standby leading")
-            assert second.ended is None
-
-
-def test_a_loop_at_the_end_of_its_life_waits_for_a_standby(vault_db: str) -> None:
-    with running_loop(QUICK, life=0.5) as first:
-        leader = until_watching(vault_db).leader_pid
-        over = time.monotonic() + 0.5
-        while time.monotonic() < over:
-            another_look(vault_db)
-        another_look(vault_db)
-        assert first.ended is None, "nobody could take over"
-        with running_loop(QUICK):
-            poll(lambda: first.ended, 10, "the hand-over")
-            assert first.ended == "Handed over to the standby."
-            taken = until_watching(vault_db)
-            assert taken.leader_pid != leader
 
 
 def test_a_killed_leader_is_replaced(server: Server, vault_db: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import json
 import os
 import re
 import shutil
@@ -20,9 +21,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from onevault.embedded import account as accounts
 from tests.conftest import Connect
+from tests.support.loops import rows, status, until_watching
 from tests.support.ordinary import PROJECT, Ordinary, copy_project, ordinary_user
 from tests.support.poll import poll
 from tests.support.servers import Server, free_port
@@ -155,10 +158,58 @@ def test_an_ordinary_user_runs_stops_and_runs_it_again(ordinary: Ordinary) -> No
         assert again.password("dba") == first.password("dba")
         assert "Log out" in log_in(again, "dba")
         assert "Demo traffic" not in again.said
+        kill_each_and_see_it_watched(again)
         # However it ends, nothing of it may stay.
         [runner] = [one for one in again.processes() if "onevault.embedded.run" in one.cmdline()]
         runner.kill()
         poll(lambda: not again.processes(), 30, "everything ending with its supervisor")
+
+
+def kill_each_and_see_it_watched(run: Run) -> None:
+    """kill -9 of whoever leads, then of the other loop, the queue's master and the web's: each comes back,
+    and the vault is unwatched for 5 s at most."""
+    state = json.loads((run.folder / ".local" / "embedded.json").read_text(encoding="utf-8"))
+    dsn = make_conninfo(
+        host="127.0.0.1",
+        port=state["port"],
+        dbname="one_vault",
+        user="postgres",
+        password=state["superuser_password"],
+    )
+
+    def masters(*words: str) -> dict[int, psutil.Process]:
+        """The processes of one command, without those that they forked."""
+        every: dict[int, tuple[psutil.Process, int]] = {}
+        for one in run.processes():
+            with contextlib.suppress(psutil.Error):
+                if all(word in one.cmdline() for word in words):
+                    every[one.pid] = one, one.ppid()
+        return {pid: one for pid, (one, parent) in every.items() if parent not in every}
+
+    leader = until_watching(dsn, 60).leader_process
+    assert leader is not None
+    (now,) = rows(dsn, "SELECT clock_timestamp() AS began")
+    began = now["began"]
+    poll(lambda: status(dsn).standby_pid, 30, "the standby")
+    for words, first in (
+        (("lockmon_monitor",), leader),
+        (("lockmon_monitor",), None),
+        (("qcluster",), None),
+        (("onevault.wsgi",), None),
+    ):
+        before = masters(*words)
+        victim = before[first] if first else min(before.values(), key=lambda one: one.create_time())
+        victim.kill()
+
+        def back(words: tuple[str, ...] = words, before: dict[int, psutil.Process] = before) -> bool:
+            now = masters(*words)
+            return len(now) == len(before) and now.keys() != before.keys()
+
+        poll(back, 30, f"{words} being started again")
+        until_watching(dsn)
+    poll(lambda: status(dsn).standby_pid, 30, "the standby after the kills")
+    gaps = f"SELECT * FROM lock_engine.coverage_gap WHERE gap_end > '{began}' AND gap_end - gap_start > '5 s'"
+    assert rows(dsn, gaps) == []
 
 
 def test_a_taken_port_is_one_sentence(ordinary: Ordinary) -> None:

@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 class LoopThread:
     """A MonitorLoop in a thread of this process. ended: what run() returned; error: what it raised."""
 
-    def __init__(self, options: LoopOptions | None = None, life: float | None = None) -> None:
+    def __init__(self, options: LoopOptions | None = None, in_task: bool = False) -> None:
         self.stop = threading.Event()
-        self.loop = MonitorLoop("vault", self.stop, options=options, life=life, with_helpers=False)
+        self.loop = MonitorLoop("vault", self.stop, options=options, in_task=in_task, with_helpers=False)
         self.ended: str | None = None
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -49,9 +49,9 @@ class LoopThread:
 
 
 @contextlib.contextmanager
-def running_loop(options: LoopOptions | None = None, life: float | None = None) -> Iterator[LoopThread]:
+def running_loop(options: LoopOptions | None = None, in_task: bool = False) -> Iterator[LoopThread]:
     """A loop that is stopped at the end."""
-    loop = LoopThread(options, life)
+    loop = LoopThread(options, in_task)
     try:
         yield loop
     finally:
@@ -107,6 +107,12 @@ def until_watching(dsn: str, deadline: float = 20) -> coverage.MonitorStatus:
     seen = poll(found, deadline, "a watching loop")
     assert seen is not None
     return seen
+
+
+def another_look(dsn: str) -> None:
+    """Return when the loop has looked once more."""
+    before = status(dsn).last_look_at
+    poll(lambda: status(dsn).last_look_at != before, 10, "another look")
 
 
 def until_nobody_watches(dsn: str) -> None:
