@@ -190,6 +190,7 @@ BEGIN;
 \ir lock_log/read_server_file.sql
 \ir lock_log/later_files.sql
 \ir lock_log/installed_since.sql
+\ir lock_log/counts_from.sql
 \ir lock_log/words.sql
 \ir lock_log/says.sql
 \ir lock_log/begins.sql

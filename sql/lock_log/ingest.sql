@@ -30,7 +30,7 @@ BEGIN
     RAISE EXCEPTION 'Nothing to read.' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   PERFORM pg_advisory_xact_lock(460, 5);
-  SELECT * INTO t FROM lock_log.take(v_source, p_format, p_start, p_data, CASE WHEN p_at_end THEN 'whole' WHEN NOT p_at_end THEN 'more' ELSE 'still' END, ARRAY[v_prefix], v_zone, NULL);
+  SELECT * INTO t FROM lock_log.take(v_source, p_format, p_start, p_data, CASE WHEN p_at_end THEN 'whole' WHEN NOT p_at_end THEN 'more' ELSE 'still' END, ARRAY[v_prefix], v_zone, NULL, NULL);
   consumed := t.consumed; records := t.records; unreadable := t.unreadable; foreign_zone := t.foreign_zone;
   heads := t.heads;
   IF p_start = 0 THEN

@@ -30,6 +30,8 @@ DECLARE
   v_head_length integer;
   v_prefix text;
   v_since timestamptz;
+  -- what the file held when it was first looked at, by which what is older than the copy of a database ends; NULL: not known
+  v_there bigint;
   v_taken integer := 0;
   v_unreadable integer := 0;
   v_skipped bigint := 0;
@@ -103,8 +105,10 @@ BEGIN
       SELECT p.first_byte, p.skipped_bytes INTO v_position, v_skipped
         FROM lock_log.first_position(f.file_name, f.file_size, v_since, current_setting('log_timezone')) p;
       s.file_name := f.file_name;
+      v_there := f.file_size;
     ELSE
       v_position := s.position;
+      v_there := s.file_size;
     END IF;
 
     FOR v_file IN
@@ -131,7 +135,8 @@ BEGIN
         EXIT WHEN v_chunk IS NULL OR length(v_chunk) = 0;
         SELECT * INTO t FROM lock_log.take('server', f.log_format, v_position, v_chunk,
           CASE WHEN length(v_chunk) = v_length THEN 'more' WHEN v_file.file_name <> f.file_name THEN 'whole' WHEN v_still OR v_leaving THEN 'still' ELSE 'now' END,
-          array_remove(ARRAY[v_prefix, v_before], NULL), current_setting('log_timezone'), v_since);
+          array_remove(ARRAY[v_prefix, v_before], NULL), current_setting('log_timezone'), v_since,
+          CASE WHEN v_file.n = 0 THEN v_there - v_position ELSE 0 END);
         v_settled := f.log_format <> 'stderr' OR v_still OR t.consumed = length(v_chunk);
         v_taken := v_taken + t.records;
         v_unreadable := v_unreadable + t.unreadable;
@@ -167,7 +172,7 @@ BEGIN
       head_length, head_hash, last_read_at, last_record_at, records_taken, records_unreadable, skipped_bytes, settled, prefix, prefix_before, prefix_until)
     VALUES (1, CASE WHEN v_fits THEN 'log readable' ELSE c_unfit || format(': log_line_prefix is "%s", and %s of %s lines that look like a record begin with it',
                                    lock_catalog.readable(v_prefix), v_heads, v_heads + v_unreadable) END, v_fits, v_began, s.file_name, f.log_format, v_position,
-      CASE WHEN v_finished THEN f.file_size END, CASE WHEN v_finished THEN f.modified_at ELSE s.modified_at END,
+      CASE WHEN v_finished THEN f.file_size WHEN s.modified_at IS NULL THEN v_there END, CASE WHEN v_finished THEN f.modified_at ELSE s.modified_at END,
       s.head_length, s.head_hash, v_began, v_last, v_taken, v_unreadable, v_skipped, v_settled, v_prefix, v_before,
       CASE WHEN s.prefix <> v_prefix THEN v_began + c_old_prefix ELSE s.prefix_until END)
     ON CONFLICT (state_id) DO UPDATE

@@ -1,6 +1,6 @@
 -- Parses a piece of log and stores what it says about locks. One parser for every way a log comes in.
 CREATE OR REPLACE FUNCTION lock_log.take(
-  p_source text, p_format text, p_start bigint, p_chunk bytea, p_tail text, p_prefixes text[], p_time_zone text, p_since timestamptz,
+  p_source text, p_format text, p_start bigint, p_chunk bytea, p_tail text, p_prefixes text[], p_time_zone text, p_since timestamptz, p_old_bytes bigint,
   OUT consumed bigint, OUT records integer, OUT unreadable integer, OUT last_record_at timestamptz, OUT foreign_zone text, OUT heads integer)
 LANGUAGE plpgsql
 VOLATILE
@@ -64,7 +64,7 @@ BEGIN
         END IF;
         CONTINUE;
       END IF;
-      CONTINUE WHEN r.logged_at < p_since;
+      CONTINUE WHEN r.logged_at < p_since AND coalesce(r.at_byte < p_old_bytes, true) AND r.logged_at < lock_log.counts_from(p_since, r.database_name);
       SELECT * INTO k FROM lock_log.classify(r.sqlstate, r.message, r.detail, r.context, r.pid);
       IF k.kind IS NULL THEN
         -- of a language that this vault's encoding cannot hold, so its words were not known
@@ -131,7 +131,7 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION lock_log.take(text, text, bigint, bytea, text, text[], text, timestamptz) IS
+COMMENT ON FUNCTION lock_log.take(text, text, bigint, bytea, text, text[], text, timestamptz, bigint) IS
   'Stores what a piece of log says about locks since p_since; bytes consumed (the rest belongs to a record not yet complete), '
   'records newly stored, records of no known form; foreign_zone: a zone''s abbreviation in them that p_time_zone does not have then; '
-  'heads: of stderr, of the lines that were looked at those that have the prefix. p_tail, p_prefixes: see lock_log.split_stderr().';
+  'p_old_bytes: of stderr, what begins behind so many bytes of the piece is taken whatever its time (NULL: no such bound); heads: of stderr, of the lines that were looked at those that have the prefix. p_tail, p_prefixes: see lock_log.split_stderr().';

@@ -70,13 +70,15 @@ BEGIN
     SELECT m.start, m.zone, lock_log.parse_time(m.start || ':00' || m.zone, p_time_zone) AS began
       FROM (SELECT DISTINCT left(k.at, 16) AS start, substr(k.at, 24) AS zone FROM k WHERE NOT k.left_too) m),
   e AS MATERIALIZED (
-    SELECT k.*, minute.began + make_interval(secs => substr(k.at, 18, 6)::double precision) AS logged_at, w.m AS words,
-           CASE k.kind WHEN 'wait' THEN w.m[4]
-                       WHEN 'not_available' THEN substring(k.message FROM '^could not obtain lock on (.*)$') ELSE k.row_worked_on END AS object_text
-      FROM k
-      JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
-      LEFT JOIN LATERAL lock_log.wait_words(CASE k.kind WHEN 'wait' THEN k.message END) w(m) ON true
-     WHERE NOT k.left_too AND minute.began IS NOT NULL AND (k.kind <> 'wait' OR w.m[1] = k.pid)),
+    SELECT x.*, p_since IS NULL OR x.logged_at >= p_since OR x.logged_at >= lock_log.counts_from(p_since, x.database_name) AS young
+      FROM (
+        SELECT k.*, minute.began + make_interval(secs => substr(k.at, 18, 6)::double precision) AS logged_at, w.m AS words,
+               CASE k.kind WHEN 'wait' THEN w.m[4]
+                           WHEN 'not_available' THEN substring(k.message FROM '^could not obtain lock on (.*)$') ELSE k.row_worked_on END AS object_text
+          FROM k
+          JOIN minute ON minute.start = left(k.at, 16) AND minute.zone = substr(k.at, 24)
+          LEFT JOIN LATERAL lock_log.wait_words(CASE k.kind WHEN 'wait' THEN k.message END) w(m) ON true
+         WHERE NOT k.left_too AND minute.began IS NOT NULL AND (k.kind <> 'wait' OR w.m[1] = k.pid)) x),
   o AS MATERIALIZED (
     SELECT t.object_text, p.*
       FROM (SELECT DISTINCT e.object_text FROM e WHERE e.object_text IS NOT NULL) t, lock_log.parse_object(t.object_text) p),
@@ -89,7 +91,7 @@ BEGIN
        AND v.logged_at >= (SELECT min(e.logged_at) FROM e WHERE e.ask) - interval '1 day'
     UNION ALL
     SELECT e.pid::integer, e.session_id, e.kind = 'wait' AND e.words[2] = 'waiting', e.logged_at, e.n
-      FROM e WHERE e.logged_at >= p_since OR p_since IS NULL),
+      FROM e WHERE e.young),
   waited AS MATERIALIZED (
     SELECT x.n
       FROM (SELECT known.n, known.logged_at,
@@ -107,7 +109,7 @@ BEGIN
            CASE e.kind WHEN 'wait' THEN lock_log.wait_detail(e.detail) END AS stored_detail,
            lock_log.standing_of(p_format, e.code, e.context) AS standing
       FROM e
-     WHERE (e.logged_at >= p_since OR p_since IS NULL) AND (NOT e.ask OR e.n IN (SELECT w.n FROM waited w))),
+     WHERE e.young AND (NOT e.ask OR e.n IN (SELECT w.n FROM waited w))),
   stored AS (
     INSERT INTO lock_log.event AS k (record_hash, kind, logged_at, pid, session_id, sqlstate, user_name, database_name,
       application_name, client, lock_mode, lock_type, object_text, database_oid, relation_oid, page, tuple, transactionid,

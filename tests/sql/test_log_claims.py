@@ -265,6 +265,20 @@ def test_what_a_user_wrote_is_shown_and_never_an_event(monitor: psycopg.Connecti
     assert "RAISE" in why and others == [4242]
 
 
+def test_what_comes_after_the_first_look_is_taken_whatever_its_second(alone: Server) -> None:
+    """Where the first reading came to no end, it was held to be older than the copy."""
+    with psycopg.connect(alone.dsn("kept"), autocommit=True) as admin:
+        young = "SELECT date_part('microseconds', clock_timestamp())::integer % 1000000 < 100000"
+        poll(lambda: admin.execute(young).fetchone() == (True,), 5, "a second's beginning", interval=0.005)
+    name = alone.create_database(template="kept")
+    with psycopg.connect(alone.dsn(name), autocommit=True) as monitor:
+        monitor.execute("SELECT lock_engine.collect_deadlocks()")
+        monitor.execute("UPDATE lock_log.state SET modified_at = NULL")
+        pid = forge(alone.dsn(name))
+        poll(lambda: [claim[0] for claim in claims(monitor)] == [pid], 10, "the claim")
+    alone.drop_database(name)
+
+
 def test_more_claims_than_counted_prove_none(
     monitor: psycopg.Connection[Any], arena: Arena, vault: str, terse: None
 ) -> None:

@@ -131,7 +131,7 @@ def test_only_log_files_of_this_server_can_be_read(vault_db: str, connect: Conne
         "SELECT * FROM lock_log.server_file()",
         "SELECT * FROM lock_log.later_files('', 'csvlog', '-infinity')",
         "SELECT lock_log.read_server_log()",
-        "SELECT lock_log.take('x', 'csvlog', 0, 'x', 'whole', '{}', NULL, NULL)",
+        "SELECT lock_log.take('x', 'csvlog', 0, 'x', 'whole', '{}', NULL, NULL, NULL)",
         "INSERT INTO lock_log.event (record_hash, kind, logged_at, pid, source, stored_at)"
         " VALUES ('x', 'deadlock', now(), 1, 'x', now())",
         "SELECT lock_engine.store_deadlock(NULL, now(), 1, '[]', '{}', 'x', NULL, NULL)",
@@ -170,14 +170,12 @@ def test_what_was_logged_before_the_monitor_came_is_not_its_own(
         poll(lambda: one(template, older), 10, "a template older than the copy")
     before = Arena(server.dsn(server.create_database()), 1, 2)
     pid = lock_timeout(before.connections[0], before)
-    # the file's time is a whole second: what was logged within the second of the copy may be older or younger
-    logged = one(before.connections[0], "SELECT clock_timestamp()")
-    later = "SELECT date_trunc('second', clock_timestamp()) > %s"
-    poll(lambda: one(before.connections[0], later, logged), 5, "the second's end")
     before.close()
     monitor = connect(server.create_database(template=template_vault))
     of_before = "SELECT count(*) FROM lock_log.event WHERE logged_at < %s"
     made = one(monitor, "SELECT lock_log.installed_since()")
+    # the file's time is a whole second: what was logged within the second of the copy may be older or younger
+    poll(lambda: one(monitor, "SELECT clock_timestamp() > %s", made), 5, "the second's end")
     assert taken(monitor, pid) == 0
     # A first reading of a long log may take several calls: this is what a call out of time leaves behind.
     monitor.execute(

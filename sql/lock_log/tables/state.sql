@@ -30,6 +30,8 @@ END
 $prefix$;
 COMMENT ON TABLE lock_log.state IS 'How far the server log has been read, one row.';
 COMMENT ON COLUMN lock_log.state.position IS 'Bytes of file_name that have been read.';
+COMMENT ON COLUMN lock_log.state.file_size IS
+    'Of file_name with the last reading that came to its end; until one has, of the first look at it.';
 COMMENT ON COLUMN lock_log.state.head_hash IS
     'MD5 of the first head_length bytes: a file of the same name with another beginning is another file.';
 COMMENT ON COLUMN lock_log.state.settled IS
