@@ -244,6 +244,8 @@ def surplus(alias: str) -> Iterator[Finding]:
 def search_path(alias: str) -> Iterator[Finding]:
     """May others create in a schema that the pages' statements look through?"""
     for name in (DEFAULT_DB_ALIAS, alias):
+        if connections[name].vendor != "postgresql":
+            continue  # a file has no schemas, and nobody else in it
         with connections[name].cursor() as cursor:
             found = calls.creators(cursor)
         for schema, role in found:

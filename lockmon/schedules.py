@@ -108,6 +108,8 @@ def after_migrate(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **kwargs: An
 
 def _one_at_a_time(using: str) -> None:
     connection = connections[using]
+    if connection.vendor != "postgresql":
+        return  # a transaction in SQLite is the only one that may write
     table = connection.ops.quote_name(Schedule._meta.db_table)
     with connection.cursor() as cursor:
         lock_for_creation(cursor, table)

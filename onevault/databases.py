@@ -2,11 +2,11 @@
 
 neither DATABASE_URL nor VAULT_DATABASE_URL   the embedded PostgreSQL holds both, as two databases
 both                                          each as named
-only VAULT_DATABASE_URL                       Django's tables go to that database, too
+only VAULT_DATABASE_URL                       where Django's tables are says onevault/web_place.py
 only DATABASE_URL                             refused: it would be unclear what is to be watched
 
-Django's tables are in the schema onevault_web, which `migrate` makes: in `public` others may create, or may
-be let create, and what they make there would run in the pages' own statements.
+On PostgreSQL Django's tables are in the schema onevault_web, which `migrate` makes: in `public` others may
+create, or may be let create, and what they make there would run in the pages' own statements.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from lockmon import session
-from onevault import env
+from onevault import env, web_place
+from onevault.sqlite.base import OPTIONS as SQLITE_OPTIONS
 
 BACKEND = "onevault.postgresql"
+SQLITE_BACKEND = "onevault.sqlite"
 WEB_SCHEMA = "onevault_web"
 EMBEDDED_VAULT = "one_vault"
 EMBEDDED_WEB = "onevault_web"
@@ -42,8 +44,9 @@ class Databases:
     """What settings.py needs to know.
 
     `web_schema` is set where Django's tables share the vault's database, `tables_schema` wherever they are in
-    a schema that `migrate` makes: everywhere but where the URL names a search path.
+    a schema that `migrate` makes: everywhere but in SQLite and where the URL names a search path.
     `direct` holds, per vault alias and purpose ("monitor", "admin"), the own login a site may name.
+    `place` is a word of onevault/web_place.py. `embedded`: the vault, too, is the embedded PostgreSQL's.
     """
 
     databases: dict[str, Database]
@@ -51,6 +54,7 @@ class Databases:
     web_schema: str | None
     direct: dict[str, dict[str, Database]] = field(default_factory=dict)
     tables_schema: str | None = WEB_SCHEMA
+    place: str = web_place.URL
 
 
 def read(local: Path) -> Databases:
@@ -69,6 +73,7 @@ def read(local: Path) -> Databases:
     vault = parse("VAULT_DATABASE_URL", vault_url, "onevault_web")
     schema = None
     tables: str | None = WEB_SCHEMA
+    place = web_place.URL
     if web_url:
         web = parse("DATABASE_URL", web_url, "onevault_web", _WEB_SEARCH_PATH)
         if _place(web) == _place(vault) and "role" not in session.parse(web["OPTIONS"]["options"]):
@@ -76,9 +81,10 @@ def read(local: Path) -> Databases:
         if "search_path" in session.parse(web["OPTIONS"]["options"]):
             tables = None
     else:
-        schema = WEB_SCHEMA
-        web = parse("VAULT_DATABASE_URL", vault_url, "onevault_web", _WEB_SEARCH_PATH)
-        _as_the_login(web, _WEB_SEARCH_PATH)
+        place = web_place.read(local) or web_place.VAULT
+        web = own(place, local)
+        schema = WEB_SCHEMA if place == web_place.VAULT else None
+        tables = None if place == web_place.SQLITE else WEB_SCHEMA
     direct = {}
     for purpose, name in (
         ("monitor", "VAULT_MONITOR_DATABASE_URL"),
@@ -90,8 +96,29 @@ def read(local: Path) -> Databases:
             _same_database(name, direct[purpose], vault)
     databases = {"default": web, "vault": vault}
     return Databases(
-        databases=databases, embedded=False, web_schema=schema, direct={"vault": direct}, tables_schema=tables
+        databases=databases,
+        embedded=False,
+        web_schema=schema,
+        direct={"vault": direct},
+        tables_schema=tables,
+        place=place,
     )
+
+
+def own(place: str, local: Path) -> Database:
+    """Django's own tables at a place of onevault/web_place.py, beside a vault of VAULT_DATABASE_URL."""
+    if place == web_place.SQLITE:
+        return {
+            "ENGINE": SQLITE_BACKEND,
+            "NAME": str(web_place.sqlite_file(local)),
+            "CONN_MAX_AGE": _conn_max_age(),
+            "OPTIONS": dict(SQLITE_OPTIONS),
+        }
+    if place == web_place.EMBEDDED:
+        return _embedded(local).databases["default"]
+    web = parse("VAULT_DATABASE_URL", env.text("VAULT_DATABASE_URL"), "onevault_web", _WEB_SEARCH_PATH)
+    _as_the_login(web, _WEB_SEARCH_PATH)
+    return web
 
 
 def parse(name: str, url: str, application: str, own: str = "") -> Database:
@@ -178,4 +205,9 @@ def _embedded(local: Path) -> Databases:
 
     web = database(EMBEDDED_WEB, f"-c role=none {_WEB_SEARCH_PATH}")
     vault = database(EMBEDDED_VAULT)
-    return Databases(databases={"default": web, "vault": vault}, embedded=True, web_schema=None)
+    return Databases(
+        databases={"default": web, "vault": vault},
+        embedded=True,
+        web_schema=None,
+        place=web_place.EMBEDDED,
+    )

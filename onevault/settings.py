@@ -28,6 +28,7 @@ DATABASES = _databases.databases
 EMBEDDED = _databases.embedded
 WEB_SCHEMA = _databases.web_schema
 WEB_TABLES_SCHEMA = _databases.tables_schema
+WEB_PLACE = _databases.place
 VAULT_ALIASES = ["vault"]
 # Own logins for the loop ("monitor") and the admin work ("admin"), per vault alias; see lockmon/vault.py.
 VAULT_DIRECT = _databases.direct

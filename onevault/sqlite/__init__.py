@@ -1,0 +1,1 @@
+"""Django's backend for the web database as a file of this host."""

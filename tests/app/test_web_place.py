@@ -1,0 +1,203 @@
+"""Django's own tables without DATABASE_URL: where they are, who says so, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Connect
+from tests.support.loops import url
+from tests.support.ordinary import ordinary_user
+from tests.support.servers import Server, free_port
+from tests.support.vaults import APP_LOGIN, APP_PASSWORD
+from tests.support.web_places import Site, site
+
+NO_USERS = "SELECT count(*) FROM pg_class WHERE relname = 'auth_user'"
+
+
+@pytest.fixture
+def vault(server: Server, template_vault: str) -> Iterator[str]:
+    """The name of a database with the vault and nothing else."""
+    name = server.create_database(template=template_vault)
+    yield name
+    server.drop_database(name)
+
+
+@pytest.fixture
+def beside(server: Server, vault: str, connect: Connect) -> str:
+    """The same, with the schema that earlier releases' sites have there."""
+    connect(vault).execute(f"CREATE SCHEMA onevault_web AUTHORIZATION {APP_LOGIN}")
+    return vault
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_migrate_makes_a_file_of_this_host_that_every_command_uses(
+    server: Server, vault: str, tmp_path: Path, connect: Connect
+) -> None:
+    one = site(server, vault, tmp_path / "local")
+    said = one.does("migrate", "-v0")
+    assert "(sqlite), on this host" in said
+    one.add_person("dba")
+    assert one.in_sqlite("SELECT username FROM auth_user") == [("dba",)]
+    assert len(one.does("lockmon_token", "dba", "grafana").strip()) > 20
+    assert one.does("lockmon_unlock").strip() == "No login is refused."
+    assert {name for (name,) in one.in_sqlite("SELECT name FROM auth_group")} == {
+        "lock_monitoring_role",
+        "lock_admin_role",
+    }
+    assert "on this host" not in one.does("migrate"), "the second time there is nothing to decide"
+    assert len(one.in_sqlite("SELECT name FROM django_q_schedule")) == 5
+    assert one.in_sqlite("PRAGMA journal_mode") == [("wal",)]
+    assert connect(vault).execute(NO_USERS).fetchone() == (0,), "nothing of Django's is in the vault"
+    files = [path for path in one.local.iterdir() if path.is_file()]
+    assert {mode(path) for path in files} == {0o600}
+    assert mode(one.local) == (0o711 if os.geteuid() == 0 else 0o700)
+    assert {path.name for path in files} >= {"web_database", "web.sqlite3"}
+
+
+def test_a_site_whose_users_live_beside_the_vault_goes_on_with_them(
+    server: Server, beside: str, tmp_path: Path, connect: Connect
+) -> None:
+    one = site(server, beside, tmp_path / "local")
+    # as a release before did it: there was no file
+    one.does("shell", "-c", "from django.core.management import call_command; call_command('migrate', verbosity=0)")
+    one.add_person("dba")
+    assert one.does("migrate", "-v0") == ""
+    assert not (one.local / "web_database").exists()
+    people = connect(beside).execute("SELECT username FROM onevault_web.auth_user").fetchall()
+    assert people == [("dba",)]
+    assert one.does("lockmon_unlock").strip() == "No login is refused."
+
+
+def test_a_server_that_cannot_be_asked_decides_nothing(tmp_path: Path) -> None:
+    nowhere = Site(f"postgresql://app:hush@127.0.0.1:{free_port()}/one_vault", tmp_path / "local")
+    said = nowhere.refuses("migrate")
+    assert "cannot be reached" in said and "DATABASE_URL=" in said
+    assert "hush" not in said
+    assert not nowhere.local.exists(), "nothing was written"
+
+
+def test_a_look_at_the_plan_decides_nothing(server: Server, beside: str, tmp_path: Path) -> None:
+    one = site(server, beside, tmp_path / "local")
+    one.does("migrate", "--plan")
+    one.does("migrate", "--help")
+    assert not one.local.exists()
+
+
+def test_database_url_has_the_last_word(server: Server, vault: str, tmp_path: Path) -> None:
+    web = server.create_database()
+    try:
+        one = site(server, vault, tmp_path / "local", DATABASE_URL=url(server.dsn(web)))
+        one.does("migrate", "-v0")
+        one.add_person("dba")
+        assert not one.local.exists()
+    finally:
+        server.drop_database(web)
+
+
+HERE = socket.gethostname()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("mysql\n", "does not say where Django's tables are"),
+        ("", "does not say where Django's tables are"),
+        ("sqlite\n", f"put 'sqlite {HERE}'"),
+        (f"vault {HERE}\n", "does not say where Django's tables are"),
+        ("sqlite some-other-host\n", "for the host some-other-host alone"),
+        ("embedded some-other-host\n", "for the host some-other-host alone"),
+        (b"\xff\xfe", "does not say where Django's tables are"),
+    ],
+)
+def test_a_file_that_says_something_else_is_one_sentence(
+    tmp_path: Path, content: str | bytes, words: str
+) -> None:
+    (tmp_path / "web_database").write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = Site("postgresql://app@db.example/one_vault", tmp_path).refuses("check", code=2)
+    assert words in said
+    assert "DATABASE_URL=postgresql://" in said
+
+
+def made(tmp_path: Path, server: Server, vault: str) -> Site:
+    one = site(server, vault, tmp_path / "local")
+    one.does("migrate", "-v0")
+    one.add_person("dba")
+    return one
+
+
+def test_a_file_with_users_is_never_made_anew(server: Server, vault: str, tmp_path: Path) -> None:
+    one = made(tmp_path, server, vault)
+    file, aside = one.local / "web.sqlite3", tmp_path / "aside"
+    file.rename(aside)
+    for command in ("createsuperuser", "migrate", "lockmon_unlock"):
+        said = one.refuses(command)
+        assert "is gone: put it back" in said, said
+        assert not file.exists()
+    aside.rename(file)
+    assert one.in_sqlite("SELECT username FROM auth_user") == [("dba",)]
+    # and where the word has gone, the users are not forgotten for those of another place
+    word = one.local / "web_database"
+    content = word.read_text()
+    word.unlink()
+    for command in ("lockmon_unlock", "migrate"):
+        assert f"put 'sqlite {HERE}' or 'vault' into it" in one.refuses(command, code=2)
+    word.write_text(content)
+    assert one.does("lockmon_unlock").strip() == "No login is refused."
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database, and was one once " * 200])
+def test_a_broken_file_is_one_sentence(server: Server, vault: str, tmp_path: Path, content: bytes) -> None:
+    one = made(tmp_path, server, vault)
+    for path in one.local.glob("web.sqlite3*"):
+        path.unlink()
+    (one.local / "web.sqlite3").write_bytes(content)
+    said = one.refuses("lockmon_unlock")
+    assert "is broken (" in said and "put a copy of it back" in said
+
+
+@pytest.mark.slow
+def test_a_folder_closed_to_us_is_one_sentence(server: Server, vault: str) -> None:
+    with ordinary_user() as user:
+        away = user.folder.parent / "away"
+        address = f"postgresql://{APP_LOGIN}:{APP_PASSWORD}@127.0.0.1:{server.port}/{vault}"
+        one = Site(address, away / "local", ordinary=user)
+        away.mkdir()  # the caller's, who may be root
+        away.chmod(0o555)
+        assert "name a folder of this user in ONEVAULT_LOCAL" in one.refuses("migrate", code=2)
+        assert list(away.iterdir()) == []
+        os.chown(away, user.uid, -1)
+        away.chmod(0o755)
+        one.does("migrate", "-v0")
+        word, file = one.local / "web_database", one.local / "web.sqlite3"
+        word.chmod(0)
+        assert "start as the user whose file it is" in one.refuses("lockmon_unlock", code=2)
+        word.chmod(0o600)
+        file.chmod(0o400)
+        assert "This user may not write" in one.refuses("lockmon_unlock")
+        file.chmod(0o600)
+        assert one.does("lockmon_unlock").strip() == "No login is refused."
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is somebody else's")
+def test_what_root_makes_in_somebodys_folder_is_that_persons(
+    server: Server, vault: str, tmp_path: Path
+) -> None:
+    one = site(server, vault, tmp_path / "local")
+    one.local.mkdir(mode=0o750)
+    os.chown(one.local, 4711, 4711)
+    one.does("migrate", "-v0")
+    one.add_person("dba")
+    assert {path.stat().st_uid for path in one.local.iterdir()} == {4711}
+    one.local.chmod(0o777)
+    for path in one.local.iterdir():
+        path.unlink()
+    assert "Others may write in" in one.refuses("migrate", code=2)
