@@ -9,6 +9,7 @@ lockmon.E004  the vault's server is older than PostgreSQL 13
 lockmon.E005  the vault is not installed, or this login may not use it
 lockmon.E006  the vault's server is a standby
 lockmon.E007  the task queue is started without a SECRET_KEY
+lockmon.E008  several vaults, and a web database that is a file of one host
 lockmon.W001  the queue's `retry` is not longer than its `timeout`: running tasks would be delivered twice
 lockmon.W002  the vault cannot be reached
 lockmon.W003  the login may not see other sessions (no member of pg_monitor)
@@ -29,7 +30,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 
-from onevault.databases import BACKEND
+from onevault.databases import BACKEND, SQLITE_BACKEND
+from onevault.web_place import SET_URL
 
 LEAST_WORKERS = 3
 
@@ -54,6 +56,14 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         loop_options()
     except (ImproperlyConfigured, TypeError) as error:
         found.append(Error(str(error), id="lockmon.E002"))
+    if len(settings.VAULT_ALIASES) > 1 and settings.DATABASES["default"].get("ENGINE") == SQLITE_BACKEND:
+        found.append(
+            Error(
+                f"{len(settings.VAULT_ALIASES)} vaults are too many for a web database that is a file.",
+                hint=f"Set {SET_URL}, and 'manage.py lockmon_move_users' moves the users there.",
+                id="lockmon.E008",
+            )
+        )
     queue: dict[str, Any] = dict(settings.Q_CLUSTER)
     workers = int(queue.get("workers") or 0)
     if workers < LEAST_WORKERS:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.utils import timezone
 
+from onevault import web_place
 from onevault.server import limits
 
 from . import logins
@@ -18,6 +19,7 @@ MOST_NAMED = 5
 
 def web(alias: str) -> Iterator[Finding]:
     """Proxies, logins, sessions and bodies, as they are configured; and who is locked out now."""
+    yield place_of_users(settings.WEB_PLACE, alias)
     yield _addresses()
     yield Finding(
         "web",
@@ -56,6 +58,34 @@ def web(alias: str) -> Iterator[Finding]:
         f"{limits.BODY_BYTES // 1024} kB within {limits.BODY_SECONDS:.0f} s; files are taken on the import"
         f" page alone, {settings.LOG_UPLOAD_MB} MB at most.",
     )
+
+
+def place_of_users(place: str, alias: str) -> Finding:
+    """Where users, sessions, tokens and the task queue are, and what takes them along when it goes.
+
+    place: a word of onevault/web_place.py.
+    """
+    web, vault = settings.DATABASES["default"], settings.DATABASES[alias]
+    server = ("HOST", "PORT")
+    what = "Users, sessions, tokens and the task queue"
+    if place == web_place.SQLITE:
+        told = f"{what} are in the file {web_place.SQLITE_FILE} in ONEVAULT_LOCAL, for this host alone."
+    elif place == web_place.VAULT:
+        return Finding(
+            "web",
+            "web database",
+            WARNING,
+            f"{what} live in the schema onevault_web beside the vault: while that server is down or full of "
+            "connections nobody can log in, and no task runs.",
+            "manage.py lockmon_move_users moves the users to a file of this host, or to DATABASE_URL.",
+        )
+    elif place == web_place.EMBEDDED:
+        told = f"{what} are in the PostgreSQL that make run starts, for this host alone."
+    elif all(str(web.get(name) or "") == str(vault.get(name) or "") for name in server):
+        told = f"{what} are where DATABASE_URL says: on the watched server, and away while that is down."
+    else:
+        told = f"{what} are where DATABASE_URL says, apart from the watched server."
+    return Finding("web", "web database", OK, told)
 
 
 def _addresses() -> Finding:

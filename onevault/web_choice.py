@@ -73,7 +73,7 @@ def tables_beside_vault() -> bool:
     except psycopg.Error as error:
         why = str(error).strip().splitlines()[-1].strip().rstrip(".")
         raise UnansweredError(
-            f"The database of VAULT_DATABASE_URL cannot be reached: {why}. It has to say once whether Django's "
-            f"tables are there already; nothing was changed. Or set {web_place.SET_URL}."
+            f"The database of VAULT_DATABASE_URL cannot be reached: {why}. It has to say once whether "
+            f"Django's tables are there already; nothing was changed. Or set {web_place.SET_URL}."
         ) from error
     return row is not None and bool(row[0])

@@ -166,7 +166,9 @@ def make_sqlite(path: Path) -> None:
         raise _cannot(path.parent, error) from error
     if mode != "wal":
         path.unlink()
-        raise PlaceError(f"{path.parent} is on a file system without what a web database needs: set {SET_URL}.")
+        raise PlaceError(
+            f"{path.parent} is on a file system without what a web database needs: set {SET_URL}."
+        )
 
 
 def as_folder(path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from onevault import web_place
 from onevault.databases import EMBEDDED_LOGIN, EMBEDDED_VAULT, EMBEDDED_WEB
 from onevault.embedded.account import EmbeddedError
 from onevault.embedded.cluster import SUPERUSER, Cluster
@@ -33,12 +34,16 @@ PEOPLE = (
 )
 
 
-def databases(cluster: Cluster, state: State) -> None:
-    """Make the logins and both databases on the embedded cluster, where they are missing."""
+def databases(cluster: Cluster, state: State, *, with_vault: bool) -> None:
+    """Make the logins and databases on the embedded cluster, where they are missing.
+
+    with_vault: also the vault's database and what the demo needs, not Django's alone.
+    """
     from lockmon.install import connect
 
     with connect(cluster.conninfo()) as connection:
-        for name, password in ((EMBEDDED_LOGIN, state.app_password), (DEMO_LOGIN, state.demo_password)):
+        logins = [(EMBEDDED_LOGIN, state.app_password), (DEMO_LOGIN, state.demo_password)]
+        for name, password in logins if with_vault else logins[:1]:
             if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
                 continue
             # The server's log holds DDL: of the password it gets only the verifier.
@@ -48,11 +53,14 @@ def databases(cluster: Cluster, state: State) -> None:
                     sql.Identifier(name), sql.Literal(verifier.decode())
                 )
             )
-        for name, owner in ((EMBEDDED_WEB, EMBEDDED_LOGIN), (EMBEDDED_VAULT, SUPERUSER)):
+        wanted = [(EMBEDDED_WEB, EMBEDDED_LOGIN), (EMBEDDED_VAULT, SUPERUSER)]
+        for name, owner in wanted if with_vault else wanted[:1]:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 connection.execute(
                     sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
                 )
+    if not with_vault:
+        return
     with connect(cluster.conninfo(EMBEDDED_VAULT)) as connection:
         connection.execute(
             sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
@@ -73,8 +81,12 @@ def vault(cluster: Cluster) -> None:
         raise EmbeddedError(str(error)) from error
 
 
-def require_vault() -> None:
-    """EmbeddedError with what to do, unless the vault is installed in the database of VAULT_DATABASE_URL."""
+def require_vault() -> str | None:
+    """Why the database of VAULT_DATABASE_URL cannot be asked whether it holds the vault; None if it does.
+
+    EmbeddedError with what to do where it answers and does not, or where nobody could log in without it.
+    """
+    from django.conf import settings
     from django.db import OperationalError
 
     from lockmon import vault as connections_to_vault
@@ -84,15 +96,17 @@ def require_vault() -> None:
             cursor.execute("SELECT to_regprocedure('lock_monitoring.run_lock_monitoring(bytea)') IS NOT NULL")
             installed = bool(cursor.fetchone()[0])
     except OperationalError as error:
-        raise EmbeddedError(
-            f"The database of VAULT_DATABASE_URL cannot be reached: {_reason(error)}."
-        ) from error
+        told = f"The database of VAULT_DATABASE_URL cannot be reached: {_reason(error)}."
+        if settings.WEB_PLACE == web_place.VAULT:
+            raise EmbeddedError(told) from error
+        return told
     if not installed:
         raise EmbeddedError(
             "The database of VAULT_DATABASE_URL has no vault, or the login may not use it: run, as a DBA, "
             "'.venv/bin/python manage.py lockmon_deploy --dsn postgresql://dba@host/name "
-            "--login NAME --web-schema'."
+            "--login NAME'."
         )
+    return None
 
 
 def _reason(error: Exception) -> str:
@@ -109,7 +123,7 @@ def web_tables(static: Path) -> None:
     except CommandError as error:
         raise EmbeddedError(str(error)) from error
     except OperationalError as error:
-        raise EmbeddedError(f"The database of DATABASE_URL cannot be reached: {_reason(error)}.") from error
+        raise EmbeddedError(f"Django's own database cannot be reached: {_reason(error)}.") from error
     static.mkdir(parents=True, exist_ok=True)
     call_command("collectstatic", interactive=False, verbosity=0, clear=True)
 

@@ -1,6 +1,7 @@
 """`make run`: everything that the monitor needs, started by one command and stopped by one Ctrl-C.
 
-1. the embedded PostgreSQL (unless VAULT_DATABASE_URL names a database)
+1. the embedded PostgreSQL, for the vault and Django's tables; where VAULT_DATABASE_URL names a database for
+   Django's tables alone, and not where DATABASE_URL, or the file of onevault/web_place.py, says otherwise
 2. the vault, Django's tables, people
 3. the loop and its standby, the task queue, the web pages, and on the embedded database demo traffic
 """
@@ -84,11 +85,24 @@ class Runner:
             self._start_cluster()
         else:
             say("Using the database of VAULT_DATABASE_URL; no demo traffic runs on it.")
+            if self._web_is_embedded():
+                self._start_cluster()
         self._set_environment()
         people = self._prepare()
         self._start_children()
         self._wait_for_pages()
         self._greet(people)
+
+    def _web_is_embedded(self) -> bool:
+        """Whether Django's tables alone are the embedded PostgreSQL's; decided at the first start."""
+        from onevault import web_choice, web_place
+
+        if not web_choice.is_open():
+            return False
+        try:
+            return web_choice.choose(self.local.folder, web_place.EMBEDDED) == web_place.EMBEDDED
+        except web_choice.UnansweredError as error:
+            raise EmbeddedError(str(error)) from error
 
     def _start_cluster(self) -> None:
         account = accounts.server_account()
@@ -127,7 +141,7 @@ class Runner:
         from onevault.embedded import prepare
 
         assert self.cluster is not None
-        prepare.databases(self.cluster, state)
+        prepare.databases(self.cluster, state, with_vault=self.embedded)
 
     def _set_environment(self) -> None:
         """What settings.py reads, here and in the children; the person's own variables win."""
@@ -151,11 +165,11 @@ class Runner:
         from onevault.embedded import prepare
 
         django.setup()
-        if self.cluster is not None:
+        if self.embedded and self.cluster is not None:
             say("Installing the vault ...")
             prepare.vault(self.cluster)
-        else:
-            prepare.require_vault()
+        elif why := prepare.require_vault():
+            say(f"{why} The pages say so until it answers.")
         prepare.web_tables(Path(settings.STATIC_ROOT))
         people = prepare.people(self.local)
         connections.close_all()

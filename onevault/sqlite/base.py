@@ -66,8 +66,8 @@ def problem_of(path: Path) -> str | None:
     """Why the web database cannot be used; None where nothing is seen."""
     if not path.is_file():
         return (
-            f"The web database {path} is gone: put it back, with its -wal file; to begin anew, without users, "
-            f"remove {path.parent / 'web_database'} and run 'manage.py migrate'."
+            f"The web database {path} is gone: put it back, with its -wal file; to begin anew, without "
+            f"users, remove {path.parent / 'web_database'} and run 'manage.py migrate'."
         )
     if not path.stat().st_size:
         return _broken(path, "it is empty")

@@ -181,7 +181,7 @@ def test_every_command_is_known() -> None:
 
 
 def test_the_five_lines_of_the_readme(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A DBA's connection once, then a login that is no superuser, Django's tables in a schema apart."""
+    """A DBA's connection once, then a login that is no superuser, nothing of Django's beside the vault."""
     name = server.create_database()
     lines = [one.text for one in ALL if one.document == "README.md" and "lockmon" in one.text]
     deploy = next(line for line in lines if "lockmon_deploy" in line)
@@ -195,11 +195,11 @@ def test_the_five_lines_of_the_readme(server: Server, monkeypatch: pytest.Monkey
         call_command(*words, stdout=out)
         with psycopg.connect(server.dsn(name, "lockmon_app"), autocommit=True) as connection:
             row = connection.execute(
-                "SELECT current_user, rolsuper, has_schema_privilege('onevault_web', 'USAGE')"
+                "SELECT current_user, rolsuper, to_regnamespace('onevault_web')"
                 " FROM pg_roles WHERE rolname = session_user"
             ).fetchone()
             assert row is not None
-            assert row[:2] == ("lock_monitoring_role", False)
+            assert row == ("lock_monitoring_role", False, None)
             assert connection.execute("SELECT count(*) FROM lock_catalog.waits_for()").fetchone() is not None
     finally:
         server.drop_database(name)

@@ -30,6 +30,7 @@ from tests.support.ordinary import PROJECT, Ordinary, copy_project, ordinary_use
 from tests.support.poll import poll
 from tests.support.servers import Server, free_port
 from tests.support.vaults import APP_LOGIN, APP_PASSWORD
+from tests.support.web_places import Site, site
 
 pytestmark = pytest.mark.slow
 
@@ -243,6 +244,17 @@ def own_database(server: Server, template_vault: str) -> Iterator[str]:
     server.drop_database(name)
 
 
+@pytest.fixture
+def vault_with_users(server: Server, template_vault: str, tmp_path: Path) -> Iterator[str]:
+    """A vault with Django's tables of a release before beside it."""
+    name = server.create_database(template=template_vault)
+    server.execute(f"CREATE SCHEMA onevault_web AUTHORIZATION {APP_LOGIN}", name)
+    migrate = "from django.core.management import call_command as c; c('migrate', verbosity=0)"
+    site(server, name, tmp_path / "none").does("shell", "-c", migrate)
+    yield name
+    server.drop_database(name)
+
+
 def readme_commands(dsn: str, port: int, name: str) -> str:
     """The README's lines about one's own database, with its example names replaced by real ones."""
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -285,11 +297,42 @@ def test_the_readmes_lines_watch_a_database_of_ones_own_and_bring_no_demo_traffi
         poll(watching, 20, "the loop watching")
         seen = dba.execute("SELECT DISTINCT application_name FROM pg_stat_activity").fetchall()
         assert not [row for row in seen if row[0].startswith("demo")]
+        # the same shell finds the same users, in a web database of their own
+        one = Site(address, ordinary.folder / ".local", ordinary=ordinary)
+        assert one.word == "embedded"
+        assert "There is nobody called 'nobody'" in one.refuses("lockmon_token", "nobody", "x")
+        one.does("lockmon_token", "dba", "x")
+        [line] = [line for line in one.does("lockmon_check").splitlines() if "web database" in line]
+        assert "make run starts" in line
         run.ctrl_c()
-    assert not (ordinary.folder / ".local" / "postgres").exists(), "no PostgreSQL of our own was needed"
     tables = dba.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'onevault_web'").fetchone()
-    assert tables is not None
-    assert tables[0] > 10
+    assert tables == (0,), "nothing of Django's is in the vault"
+    assert "does not answer" in one.refuses("lockmon_unlock")
+    # nor do the pages need the watched server, once it is known where the users are
+    nowhere = address.replace(str(server.port), str(free_port()))
+    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=nowhere) as run:
+        run.wait_until_up()
+        assert "The database of VAULT_DATABASE_URL cannot be reached" in run.said
+        assert "/admin/login/" in redirected(run, "/admin/")
+        run.ctrl_c()
+
+
+def redirected(run: Run, path: str) -> str:
+    """Where a stranger is sent."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{run.port}{path}", timeout=30) as page:
+        return str(page.url)
+
+
+def test_a_site_whose_users_live_beside_the_vault_needs_no_other_postgresql(
+    ordinary: Ordinary, server: Server, vault_with_users: str
+) -> None:
+    address = f"postgresql://{APP_LOGIN}:{APP_PASSWORD}@127.0.0.1:{server.port}/{vault_with_users}"
+    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=address) as run:
+        run.wait_until_up()
+        assert "Log out" in log_in(run, "dba")
+        run.ctrl_c()
+    assert not (ordinary.folder / ".local" / "postgres").exists()
+    assert not (ordinary.folder / ".local" / "web_database").exists()
 
 
 @pytest.mark.slow

@@ -68,7 +68,9 @@ def test_a_site_whose_users_live_beside_the_vault_goes_on_with_them(
 ) -> None:
     one = site(server, beside, tmp_path / "local")
     # as a release before did it: there was no file
-    one.does("shell", "-c", "from django.core.management import call_command; call_command('migrate', verbosity=0)")
+    one.does(
+        "shell", "-c", "from django.core.management import call_command; call_command('migrate', verbosity=0)"
+    )
     one.add_person("dba")
     assert one.does("migrate", "-v0") == ""
     assert not (one.local / "web_database").exists()

@@ -106,7 +106,9 @@ class Visitor(threading.Thread):
                 if "Log out" not in (text := self._ask(browser, path)) and "fragment" not in path:
                     self.bad.append(f"{path}: {text[:200]}")
 
-    def _log_in(self, browser: urllib.request.OpenerDirector, jar: http.cookiejar.CookieJar, word: str) -> None:
+    def _log_in(
+        self, browser: urllib.request.OpenerDirector, jar: http.cookiejar.CookieJar, word: str
+    ) -> None:
         token = next((cookie.value for cookie in jar if cookie.name == "csrftoken"), "")
         form = {"username": self._who, "password": word, "csrfmiddlewaretoken": str(token), "next": "/admin/"}
         self._ask(browser, "/admin/login/", urllib.parse.urlencode(form).encode())

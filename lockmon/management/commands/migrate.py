@@ -27,7 +27,8 @@ class Command(DjangoMigrate):
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         """Make the schema for Django's tables if need be, move those of an older release there, migrate."""
-        if schema := settings.WEB_TABLES_SCHEMA:
+        schema = settings.WEB_TABLES_SCHEMA
+        if schema and connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
             moved = web_schema.prepare(schema, alone=settings.WEB_SCHEMA is None)
             if moved and options["verbosity"] > 0:
                 self.stdout.write(
