@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from django.db import connections
 from pytest_django import Settings
 
 from lockmon.checks import check_settings, check_vault, check_vaults
+from onevault import web_place
+from onevault.databases import own
 from tests.support.servers import Server
 
 
@@ -41,6 +44,20 @@ def test_e003_too_few_workers(settings: Settings) -> None:
 def test_w001_retry_before_timeout(settings: Settings) -> None:
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, "timeout": 90, "retry": 60}
     assert ids(check_settings()) == ["lockmon.W001"]
+
+
+def test_e007_several_vaults_and_a_file_of_one_host(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAULT_ALIASES = ["vault", "second"]
+    monkeypatch.setitem(settings.DATABASES, "second", settings.DATABASES["vault"])
+    assert check_settings() == []
+    monkeypatch.setitem(settings.DATABASES, "default", own(web_place.SQLITE, Path("/nonexistent")))
+    (found,) = check_settings()
+    assert found.id == "lockmon.E007"
+    assert "DATABASE_URL=postgresql://" in str(found.hint)
+    settings.VAULT_ALIASES = ["vault"]
+    assert check_settings() == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "vault"])

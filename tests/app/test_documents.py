@@ -46,6 +46,8 @@ ELSEWHERE = {
     r"^LOCKMON_CHANNEL_": "a variable; channels are tried in tests/app/test_alert_delivery.py",
     r'^\.venv/bin/python manage\.py lockmon_deploy --dsn "host=db1': "test_the_five_lines_of_the_readme",
     r"manage\.py lockmon_check": "tests/app/test_production.py: without a loop it finds a failure",
+    r"manage\.py lockmon_move_users": "tests/app/test_move_users.py",
+    r'^\.venv/bin/python -c "import sqlite3': "tests/app/test_web_place.py",
     r"manage\.py lockmon_read_log$": "a command's name alone; with its file it runs below",
     r"^(psql|grep|SELECT lock_monitoring|0 2|\*/5|0 \*|CRITICAL)": "tests/sql/test_guide.py",
     r"manage\.py lockmon_uninstall": "tests/sql/test_login_and_removal.py",

@@ -331,8 +331,20 @@ def test_a_site_whose_users_live_beside_the_vault_needs_no_other_postgresql(
         run.wait_until_up()
         assert "Log out" in log_in(run, "dba")
         run.ctrl_c()
+        password = run.password("dba")
     assert not (ordinary.folder / ".local" / "postgres").exists()
-    assert not (ordinary.folder / ".local" / "web_database").exists()
+    one = Site(address, ordinary.folder / ".local", ordinary=ordinary)
+    assert one.word is None
+    # and from a file, once they were moved there
+    one.does("lockmon_move_users")
+    assert one.word == "sqlite"
+    with make_run(ordinary, free_port(), VAULT_DATABASE_URL=address) as run:
+        run.wait_until_up()
+        assert run.password("dba") == password
+        assert "Log out" in log_in(run, "dba")
+        run.ctrl_c()
+        assert "Traceback" not in (ordinary.folder / ".local" / "log" / "web-server.log").read_text()
+    assert not (ordinary.folder / ".local" / "postgres").exists()
 
 
 @pytest.mark.slow

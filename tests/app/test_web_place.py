@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from onevault import web_place
 from tests.conftest import Connect
-from tests.support.loops import url
+from tests.support.loops import ROOT, url
 from tests.support.ordinary import ordinary_user
 from tests.support.servers import Server, free_port
 from tests.support.vaults import APP_LOGIN, APP_PASSWORD
@@ -154,6 +159,54 @@ def test_a_file_with_users_is_never_made_anew(server: Server, vault: str, tmp_pa
         assert f"put 'sqlite {HERE}' or 'vault' into it" in one.refuses(command, code=2)
     word.write_text(content)
     assert one.does("lockmon_unlock").strip() == "No login is refused."
+
+
+def test_the_documents_line_copies_it_while_it_is_used(server: Server, vault: str, tmp_path: Path) -> None:
+    one = made(tmp_path, server, vault)
+    text = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith('.venv/bin/python -c "import sqlite3')]
+    line = line.replace(".local/", f"{one.local}/").replace("web-copy", f"{tmp_path}/web-copy")
+    with contextlib.closing(sqlite3.connect(one.local / "web.sqlite3")) as user:
+        user.execute("UPDATE auth_user SET username = 'written'")
+        user.commit()
+        subprocess.run(line.replace(".venv/bin/python", sys.executable, 1), shell=True, check=True)
+    with contextlib.closing(sqlite3.connect(tmp_path / "web-copy.sqlite3")) as copy:
+        assert copy.execute("SELECT username FROM auth_user").fetchall() == [("written",)]
+
+
+_MOVED = """
+import sys
+from pathlib import Path
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import OperationalError, close_old_connections
+file = Path(settings.DATABASES["default"]["NAME"])
+aside = file.with_name("aside")
+print("FIRST", User.objects.count())
+file.rename(aside)
+close_old_connections()
+try:
+    User.objects.count()
+except OperationalError as error:
+    print("THEN", error)
+aside.rename(file)
+print("AGAIN", User.objects.count())
+"""
+
+
+def test_what_runs_notices_at_its_next_request(server: Server, vault: str, tmp_path: Path) -> None:
+    said = made(tmp_path, server, vault).does("shell", "-c", _MOVED)
+    assert "FIRST 1" in said and "is gone: put it back" in said and "AGAIN 1" in said
+
+
+def test_of_two_that_decide_at_once_one_word_holds(tmp_path: Path) -> None:
+    assert web_place.make(tmp_path, web_place.EMBEDDED) == web_place.EMBEDDED
+    # whoever has asked the server at the same time comes second
+    assert web_place.make(tmp_path, web_place.SQLITE) == web_place.EMBEDDED
+    assert web_place.read(tmp_path) == web_place.EMBEDDED
+    web_place.change(tmp_path, web_place.VAULT)
+    assert web_place.read(tmp_path) == web_place.VAULT
+    assert {path.name for path in tmp_path.iterdir()} == {"web_database", "web.sqlite3"}
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database, and was one once " * 200])

@@ -3,7 +3,7 @@
     python -m tests.bench.bench_web_database [TASKS]
 
 Two web workers with four people who log in and read pages, the loop, two task queues of four workers each,
-and so many tasks (10,000) which two processes hand out: first on SQLite, then on a PostgreSQL with durable
+and so many tasks (2,000) which two processes hand out: first on SQLite, then on a PostgreSQL with durable
 commits. Prints tasks and pages a second, and both as a ratio.
 """
 
@@ -46,7 +46,7 @@ def told(name: str, done: Done, tasks: int) -> None:
 
 def main() -> None:
     """Both places, one after the other, on one machine within one run."""
-    tasks = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    tasks = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
     durable = {"fsync": "on", "full_page_writes": "on"}
     with tempfile.TemporaryDirectory() as made, throwaway(durable, on_disk=True) as server:
         folder = Path(made)
