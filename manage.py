@@ -14,8 +14,9 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
-        from django.db import DatabaseError, OperationalError
+        from django.db import DatabaseError
 
+        from lockmon import errors
         from lockmon.text import mark_what_it_lacks
         from onevault import env, web_choice
     except ImportError:
@@ -32,10 +33,10 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     except DatabaseError as error:
-        # a server or a file that is not there; what a statement of ours did wrong keeps its traceback
-        if type(error) not in (DatabaseError, OperationalError) or "--traceback" in sys.argv:
+        told = errors.for_command(error)
+        if told is None or "--traceback" in sys.argv:
             raise
-        sys.exit(f"The database does not answer: {str(error).strip().splitlines()[-1]}")
+        sys.exit(told)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 import psycopg
+from django.db import DatabaseError, OperationalError
 from psycopg import errors
 
 from .literals import hide_literals
@@ -75,6 +76,17 @@ def told(
 def for_person(error: BaseException, may_see: bool) -> str:
     """Return the whole sentence for who may see query texts, else what everybody may read."""
     return whole(error) if may_see else told(error)
+
+
+def for_command(error: DatabaseError) -> str | None:
+    """Return the one sentence for a command that a database has ended; None where a statement of ours is at
+    fault, whose traceback is wanted."""
+    text = str(error).strip()
+    if text.startswith("no such table") or isinstance(cause_of(error), errors.UndefinedTable):
+        return "Django's tables are not there, or are of an earlier release: run 'manage.py migrate' first."
+    if type(error) not in (DatabaseError, OperationalError):
+        return None
+    return f"The database does not answer: {text.splitlines()[-1] if text else type(error).__name__}"
 
 
 def named(sqlstate: str | None) -> str:

@@ -99,6 +99,13 @@ def test_a_look_at_the_plan_decides_nothing(server: Server, beside: str, tmp_pat
     assert not one.local.exists()
 
 
+def test_a_command_before_migrate_is_one_sentence(server: Server, vault: str, tmp_path: Path) -> None:
+    one = site(server, vault, tmp_path / "local")
+    assert "run 'manage.py migrate' first" in one.refuses("lockmon_unlock")
+    web_place.make(one.local, web_place.SQLITE)
+    assert "run 'manage.py migrate' first" in one.refuses("lockmon_unlock")
+
+
 def test_database_url_has_the_last_word(server: Server, vault: str, tmp_path: Path) -> None:
     web = server.create_database()
     try:

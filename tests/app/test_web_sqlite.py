@@ -131,7 +131,8 @@ for model in apps.get_models():
         continue
     base = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     for query in ("", "?q=a", "?q=%25_%27%22%00", "?q=" + "x" * 3000, "?q=" + "a+" * 900,
-                  "?o=-1.2&p=1", "?e=1", "?id__exact=99999999999999999999", "?id__in=" + ",".join(map(str, range(700)))):
+                  "?o=-1.2&p=1", "?e=1", "?id__exact=99999999999999999999",
+                  "?id__in=" + ",".join(map(str, range(700)))):
         ask(base + query)
     for key in ("1", "99999999999999999999", "x"):
         ask(f"{base}{key}/change/")
