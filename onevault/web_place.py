@@ -16,6 +16,7 @@ import socket
 import sqlite3
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -119,7 +120,7 @@ def change(local: Path, word: str) -> None:
 
 
 @contextlib.contextmanager
-def _written(folder: Path, word: str):  # type: ignore[no-untyped-def]
+def _written(folder: Path, word: str) -> Iterator[Path]:
     """A file beside, with the whole content."""
     line = f"{word} {socket.gethostname()}\n" if word in _ONE_HOST else f"{word}\n"
     try:

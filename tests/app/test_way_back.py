@@ -103,6 +103,7 @@ def both(old_code: Path, vault_dsn: str, web_dsn: str | None) -> tuple[Release, 
     variables = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
     variables |= {
         "VAULT_DATABASE_URL": url(vault_dsn),
+        "ONEVAULT_LOCAL": str(old_code / "local"),
         "SECRET_KEY": "only-for-tests-" * 4,
         "ALLOWED_HOSTS": "*",
         "HTTPS_ONLY": "0",
