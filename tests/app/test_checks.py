@@ -46,7 +46,7 @@ def test_w001_retry_before_timeout(settings: Settings) -> None:
     assert ids(check_settings()) == ["lockmon.W001"]
 
 
-def test_e007_several_vaults_and_a_file_of_one_host(
+def test_e008_several_vaults_and_a_file_of_one_host(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.VAULT_ALIASES = ["vault", "second"]
@@ -54,7 +54,7 @@ def test_e007_several_vaults_and_a_file_of_one_host(
     assert check_settings() == []
     monkeypatch.setitem(settings.DATABASES, "default", own(web_place.SQLITE, Path("/nonexistent")))
     (found,) = check_settings()
-    assert found.id == "lockmon.E007"
+    assert found.id == "lockmon.E008"
     assert "DATABASE_URL=postgresql://" in str(found.hint)
     settings.VAULT_ALIASES = ["vault"]
     assert check_settings() == []
