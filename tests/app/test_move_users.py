@@ -25,7 +25,7 @@ from django_q.models import Schedule
 from lockmon.models import ApiToken
 anna = User.objects.create_user("anna", password="only-for-tests", is_staff=True, first_name="Änne")
 anna.groups.add(Group.objects.get(name="lock_admin_role"))
-anna.user_permissions.add(Permission.objects.get(codename="view_schedule"))
+anna.user_permissions.add(Permission.objects.get(codename="delete_user"))
 own = Group.objects.create(name="night shift")
 own.permissions.add(Permission.objects.get(codename="stop_session"))
 bert = User.objects.create_user("bert", password="only-for-tests")

@@ -31,7 +31,8 @@ class Site:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a person's shell has after the README's lines; without a value: unset."""
-        kept = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
+        of_tests = ("DJANGO_SETTINGS_MODULE", "CONN_MAX_AGE")
+        kept = {key: value for key, value in os.environ.items() if key not in of_tests}
         named = {
             "VAULT_DATABASE_URL": self.vault,
             "ONEVAULT_LOCAL": str(self.local),
