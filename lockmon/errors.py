@@ -86,6 +86,8 @@ def for_command(error: DatabaseError) -> str | None:
         return "Django's tables are not there, or are of an earlier release: run 'manage.py migrate' first."
     if type(error) not in (DatabaseError, OperationalError):
         return None
+    if "readonly database" in text:
+        return "This user may not write the web database: start as the user whose file and folder it is."
     return f"The database does not answer: {text.splitlines()[-1] if text else type(error).__name__}"
 
 

@@ -2,8 +2,9 @@
 
 SQLite makes a missing file anew, and then nobody can log in and nobody is told why. So it is opened for
 reading and writing, never for making; what is wrong with it is one sentence, an OperationalError like that
-of a server which does not answer. A connection whose file has been moved away or replaced is closed at the
-next request.
+of a server which does not answer, with SQLite's own words in it, by which a page tells the kind of failure.
+A file that cannot be written can be read. A connection whose file has been moved away or replaced is closed
+at the next request.
 """
 
 from __future__ import annotations
@@ -64,15 +65,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 def problem_of(path: Path) -> str | None:
     """Why the web database cannot be used; None where nothing is seen."""
-    if not path.is_file():
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = None
+    if size is None or not path.is_file():
         return (
-            f"The web database {path} is gone: put it back, with its -wal file; to begin anew, without "
-            f"users, remove {path.parent / 'web_database'} and run 'manage.py migrate'."
+            f"The web database {path} is gone (unable to open database file): put it back, with its -wal "
+            f"file; to begin anew, without users, remove {path.parent / 'web_database'} and run "
+            "'manage.py migrate'."
         )
-    if not path.stat().st_size:
-        return _broken(path, "it is empty")
-    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
-        return f"This user may not write {path} and its folder: start as the user whose file it is."
+    if not size:
+        return _broken(path, "an empty file is not a database")
+    if not os.access(path, os.R_OK):
+        return (
+            f"This user may not read the web database {path} (unable to open database file): start as the "
+            "user whose file it is."
+        )
     return None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Connect
 from tests.support.loops import url
-from tests.support.servers import Server
+from tests.support.servers import Server, free_port
 from tests.support.vaults import APP_LOGIN
 from tests.support.web_places import PASSWORD, Site, site
 
@@ -173,6 +173,13 @@ def test_where_nobody_is_there_is_nothing_to_move(
         one = site(server, name, tmp_path / "local")
         assert "no tables of this release" in one.refuses("lockmon_move_users")
         assert one.word is None
+        nowhere = Site(f"postgresql://app:hush@127.0.0.1:{free_port()}/one_vault", tmp_path / "none")
+        said = nowhere.refuses("lockmon_move_users")
+        assert "The users' old place does not answer: " in said and "hush" not in said
+        assert list(nowhere.local.iterdir()) == []
+        one.does("migrate", "-v0")
+        assert "Beside the vault are no users" in one.refuses("lockmon_move_users", "--back")
+        assert one.word == "sqlite"
         embedded = one.refuses("lockmon_move_users", VAULT_DATABASE_URL="")
         assert "VAULT_DATABASE_URL is not set" in embedded
     finally:

@@ -154,7 +154,7 @@ def test_a_file_with_users_is_never_made_anew(server: Server, vault: str, tmp_pa
     file.rename(aside)
     for command in ("createsuperuser", "migrate", "lockmon_unlock"):
         said = one.refuses(command)
-        assert "is gone: put it back" in said, said
+        assert "is gone (unable to open database file): put it back" in said, said
         assert not file.exists()
     aside.rename(file)
     assert one.in_sqlite("SELECT username FROM auth_user") == [("dba",)]
@@ -203,7 +203,7 @@ print("AGAIN", User.objects.count())
 
 def test_what_runs_notices_at_its_next_request(server: Server, vault: str, tmp_path: Path) -> None:
     said = made(tmp_path, server, vault).does("shell", "-c", _MOVED)
-    assert "FIRST 1" in said and "is gone: put it back" in said and "AGAIN 1" in said
+    assert "FIRST 1" in said and "is gone (unable" in said and "AGAIN 1" in said
 
 
 def test_of_two_that_decide_at_once_one_word_holds(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_broken_file_is_one_sentence(server: Server, vault: str, tmp_path: Pat
         path.unlink()
     (one.local / "web.sqlite3").write_bytes(content)
     said = one.refuses("lockmon_unlock")
-    assert "is broken (" in said and "put a copy of it back" in said
+    assert "is broken (" in said and "is not a database)" in said and "put a copy of it back" in said
 
 
 @pytest.mark.slow
@@ -243,8 +243,13 @@ def test_a_folder_closed_to_us_is_one_sentence(server: Server, vault: str) -> No
         word.chmod(0)
         assert "start as the user whose file it is" in one.refuses("lockmon_unlock", code=2)
         word.chmod(0o600)
+        file.chmod(0)
+        assert "may not read the web database" in one.refuses("lockmon_unlock")
         file.chmod(0o400)
-        assert "This user may not write" in one.refuses("lockmon_unlock")
+        assert one.does("lockmon_unlock").strip() == "No login is refused.", "what only reads goes on"
+        words = ("createsuperuser", "--noinput", "--username", "dba", "--email", "dba@example.com")
+        said = one.refuses(*words, DJANGO_SUPERUSER_PASSWORD="only-for-tests")
+        assert "may not write the web database" in said
         file.chmod(0o600)
         assert one.does("lockmon_unlock").strip() == "No login is refused."
 

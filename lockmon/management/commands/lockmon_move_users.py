@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from lockmon.views.words import some
-from onevault import databases, web_place
+from onevault import databases, web_choice, web_place
 
 RESTART = "Restart what runs (web, task queue, loop): until then it works at the old place."
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         local = Path(settings.LOCAL_DIR)
         try:
             self._back(local) if options["back"] else self._move(local)
-        except web_place.PlaceError as error:
+        except (web_place.PlaceError, web_choice.UnansweredError) as error:
             raise CommandError(str(error)) from error
 
     def _move(self, local: Path) -> None:
@@ -91,6 +91,8 @@ class Command(BaseCommand):
             raise CommandError("DATABASE_URL says where the users are: unset it to go back, and restart.")
         if settings.WEB_PLACE == web_place.VAULT:
             raise CommandError("The users are beside the vault: there is nothing to go back to.")
+        if not web_choice.tables_beside_vault():
+            raise CommandError("Beside the vault are no users: there is nothing to go back to.")
         web_place.change(local, web_place.VAULT)
         self.stdout.write(
             "Users are beside the vault again, as they were when they were moved; what has changed since is "
