@@ -205,7 +205,10 @@ Q_CLUSTER = {
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,
-    "save_limit": 1000,
+    # Results that are kept of each kind of task. All of a kind are read in the transaction that stores one
+    # more, for which every other writer of SQLite waits.
+    "save_limit": 100,
+    "save_limit_per": "func",
     "queue_limit": 50,
     "poll": 0.5,
 } | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
