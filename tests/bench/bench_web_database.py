@@ -10,6 +10,7 @@ commits. Prints tasks and pages a second, and both as a ratio.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -46,6 +47,8 @@ def told(name: str, done: Done, tasks: int) -> None:
 
 def main() -> None:
     """Both places, one after the other, on one machine within one run."""
+    # ended by a signal, it ends what it has started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     tasks = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
     durable = {"fsync": "on", "full_page_writes": "on"}
     with tempfile.TemporaryDirectory() as made, throwaway(durable, on_disk=True) as server:
