@@ -12,6 +12,7 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from lockmon import session
+from onevault.postgresql import guard
 
 ADMIN_ROLE = "lock_admin_role"
 APPLICATION = "one_vault_lockmon"
@@ -109,7 +110,7 @@ def direct_connection(
         "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
     }
     opened, _pid = session.connect(
-        lambda options: psycopg.connect(**parameters, options=options, autocommit=autocommit),
+        lambda options: guard.Connection.connect(**parameters, options=options, autocommit=autocommit),
         session.place(parameters),
         session.Session.of(limits, settings or {}, role=session.READING_ROLE),
     )

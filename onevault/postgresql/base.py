@@ -10,13 +10,16 @@ with whatever the client before left there; so each transaction then begins with
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 from django.db import transaction
 from django.db.backends.postgresql import base, features
 from psycopg.pq import TransactionStatus
 
 from lockmon import session
+from onevault.postgresql import guard
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
@@ -33,6 +36,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """
 
     features_class = DatabaseFeatures
+    # psycopg as Django knows it, whose connections wait for nobody who is silent (see guard)
+    Database = SimpleNamespace(**vars(psycopg) | {"connect": guard.Connection.connect})  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
