@@ -7,7 +7,6 @@ docs/grafana/ has a dashboard and alert rules over these names; a test holds bot
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from lockmon import errors, vault
 from lockmon.calls import metrics as calls
+from onevault import proxies
 
 log = logging.getLogger("lockmon.metrics")
 
@@ -168,18 +168,17 @@ def _select(family: Family, samples: list[calls.Sample] | None) -> Iterator[call
         yield (name,), values.get((name,), 0.0)
 
 
+def bears_token(request: HttpRequest) -> bool:
+    """Tell whether this request bears METRICS_TOKEN."""
+    token: str = settings.METRICS_TOKEN
+    given = request.headers.get("Authorization", "")
+    return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
+
 def may_scrape(request: HttpRequest) -> bool:
     """Tell whether this request may read the metrics: it bears the token, or there is none and it is from
     here."""
-    token: str = settings.METRICS_TOKEN
-    if token:
-        given = request.headers.get("Authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
-        return False
-    address = str(request.META.get("REMOTE_ADDR", ""))
-    # a local socket of the web server has no address
-    return not address or ipaddress.ip_address(address).is_loopback
+    return bears_token(request) if settings.METRICS_TOKEN else proxies.is_this_host(request)
 
 
 @require_safe

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -92,3 +93,25 @@ def ignored(request: HttpRequest) -> bool:
     """Whether the request says that it was forwarded and nobody trusts whoever says so."""
     known = _read(str(request.META.get("REMOTE_ADDR") or "")) or ipaddress.ip_address(_NOWHERE)
     return "HTTP_X_FORWARDED_FOR" in request.META and not _trusted(known)
+
+
+_FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
+
+
+def is_this_host(request: HttpRequest) -> bool:
+    """Whether a program on this very host asks, and not somebody whom a proxy here lets in.
+
+    Whoever trusts a loopback connection trusts every browser of the host, too: a page whose name has been
+    made to lead to 127.0.0.1 can ask, and says its own name as Host. So a name must be one of ALLOWED_HOSTS;
+    an address, which is what probes ask by, cannot be made to lead elsewhere.
+    """
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    peer = str(request.META.get("REMOTE_ADDR") or "")
+    # a local socket of the web server has no address
+    known = _read(peer) if peer else ipaddress.ip_address(_NOWHERE)
+    if known is None or not known.is_loopback:
+        return False
+    domain, _ = split_domain_port(str(request.META.get("HTTP_HOST", "")))
+    allowed = [*settings.ALLOWED_HOSTS, "localhost"]
+    return not domain or _read(domain) is not None or validate_host(domain, allowed)

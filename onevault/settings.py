@@ -72,7 +72,6 @@ for _origin in CSRF_TRUSTED_ORIGINS:
 HTTPS_ONLY = env.flag("HTTPS_ONLY", not (EMBEDDED or DEBUG))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_SSL_REDIRECT = HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 31_536_000 if HTTPS_ONLY else 0, 0, 63_072_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_INCLUDE_SUBDOMAINS", False)
 SECURE_REFERRER_POLICY = "same-origin"
@@ -132,6 +131,8 @@ INSTALLED_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
+    # before the Host header is looked at, and before any session
+    "lockmon.standing.probes.probes",
     "django.middleware.security.SecurityMiddleware",
     "onevault.security.security_headers",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -71,6 +71,30 @@ def examine(alias: str = "vault") -> Watchdog:
     return Watchdog(watching, headline, tuple(sentences), status, missing, disarmed)
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """What a probe is told of one vault, by the vault alone."""
+
+    watching: bool
+    without: tuple[str, ...] = ()
+    disarmed: bool = False
+
+
+def readiness(alias: str = "vault") -> Readiness:
+    """Return whether somebody watches and stores; asks the vault and no other database, and never raises for
+    one that cannot be asked: what nobody can look up is not watched, as far as a probe can say."""
+    try:
+        with vault.cursor(alias) as cursor:
+            status = coverage.monitor_status(cursor)
+            disarmed = home.disarmed_because(cursor)
+    except DatabaseError:
+        connections[alias].close()
+        return Readiness(False)
+    age = None if status.last_look_age_seconds is None else float(status.last_look_age_seconds)
+    looks = status.state == "watching" and age is not None and age <= STALE_SECONDS
+    return Readiness(looks and status.first_look_at is not None, status.failing_parts, bool(disarmed))
+
+
 def sentences(alias: str = "vault") -> tuple[str, ...]:
     """Return what is wrong with the monitor, worst first; empty when all is well."""
     return examine(alias).sentences

@@ -199,7 +199,7 @@ def test_a_refused_request_is_a_line_without_our_code(form: str) -> None:
     script = (
         "import django; django.setup(); from django.test import Client;"
         " client = Client(raise_request_exception=False);"
-        " print(client.get('/healthz', headers={'host': 'evil.example'}).status_code)"
+        " print(client.get('/admin/', headers={'host': 'evil.example'}).status_code)"
     )
     done = start({"LOG_FORMAT": form}, "-c", script)
     assert done.stdout.strip() == "400"

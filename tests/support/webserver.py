@@ -92,14 +92,21 @@ def web_dsn(server: Server) -> str:
 
 @contextlib.contextmanager
 def running(
-    variables: dict[str, str], folder: Path, *more: str, port: int | None = None
+    variables: dict[str, str],
+    folder: Path,
+    *more: str,
+    port: int | None = None,
+    command: list[str] | None = None,
 ) -> Iterator[WebServer]:
-    """The unit's web server, until it answers; ended with all its processes. `more` ends its command line."""
+    """The unit's web server, until it answers; ended with all its processes. `more` ends its command line.
+
+    command: another one, which says the port itself.
+    """
     port = port or free_port()
     log = folder / "web.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*unit_line(port), "--no-control-socket", *more],
+            [*(command or unit_line(port)), "--no-control-socket", *more],
             cwd=ROOT,
             env=variables,
             start_new_session=True,

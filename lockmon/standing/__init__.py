@@ -1,0 +1,1 @@
+"""The pages, probes and fragments stand whatever the databases do: what is wrong, since when, what to do."""
