@@ -30,6 +30,7 @@ from lockmon.logins import token_failed
 from lockmon.management.vault_command import database_sentence, plain
 from lockmon.models import BlockingSession
 from lockmon.models.api_token import ApiToken, digest
+from lockmon.standing.causes import WEB, alias_of, kind_of
 from lockmon.views import nodes, past, words
 
 MOST = 1000
@@ -100,6 +101,8 @@ def endpoint(view: View) -> Callable[[HttpRequest], HttpResponse]:
         except BadRequestError as error:
             return answer({"error": str(error)}, 400)
         except DatabaseError as error:
+            if alias_of(error) == WEB or kind_of(error) != "other":
+                raise
             said = database_sentence(error, user.has_perm(VIEW_QUERY_TEXT))
             return answer({"error": said}, 503)
 

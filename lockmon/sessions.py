@@ -6,6 +6,7 @@ open pages fetch by themselves read the session, never write it, and end it when
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,10 +16,16 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import redirect_to_login
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+
+from .standing.causes import behind
+
+log = logging.getLogger("lockmon.sessions")
 
 USED_AT = "lockmon_used_at"
 """In the session: when it was used last, in seconds since 1970, right to a minute."""
@@ -94,7 +101,20 @@ class IdleSessions:
             return _end(request, refresh)
         if not refresh and (not isinstance(used, int) or abs(now - used) >= _write_every()):
             request.session[USED_AT] = now
+            _write(request)
         return None
+
+
+def _write(request: HttpRequest) -> None:
+    """Write down the use of a session now. Where the web database takes no change, who is logged in goes on
+    reading: the session then ends as if it had not been used."""
+    try:
+        request.session.save()
+    except (UpdateError, DatabaseError) as error:
+        if behind(error) is None:
+            return  # it was ended meanwhile: the session's middleware says so
+        log.debug("The use of a session could not be written down")
+    request.session.modified = False
 
 
 def _write_every() -> int:

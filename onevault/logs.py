@@ -20,9 +20,17 @@ def refused(record: logging.LogRecord) -> bool:
     return record.name.startswith("django.security")
 
 
+def unavailable(record: logging.LogRecord) -> bool:
+    """Whether this is about a page that a database could not give; what is wrong is said once, elsewhere
+    (lockmon.standing)."""
+    return record.name == "django.request" and getattr(record, "status_code", None) == 503
+
+
 def of_anybody(record: logging.LogRecord) -> bool:
     """Whether anybody can have such a line written, logged in or not: no such page, a wrong host."""
-    return refused(record) or (record.name == "django.request" and record.levelno < logging.ERROR)
+    if refused(record) or unavailable(record):
+        return True
+    return record.name == "django.request" and record.levelno < logging.ERROR
 
 
 def _shown(record: logging.LogRecord) -> str:
@@ -72,7 +80,7 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
         }
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info and not refused(record):
+        if record.exc_info and not (refused(record) or unavailable(record)):
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
 
@@ -86,7 +94,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record on one line; with the traceback only of what went wrong, not of what was refused."""
-        if record.exc_info and (record.levelno < logging.ERROR or refused(record)):
+        quiet = record.levelno < logging.ERROR or refused(record) or unavailable(record)
+        if record.exc_info and quiet:
             record = logging.makeLogRecord(vars(record) | {"exc_info": None, "exc_text": None})
         return super().format(record)
 

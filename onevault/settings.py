@@ -146,7 +146,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "lockmon.standing.pages.Standing",
 ]
+CSRF_FAILURE_VIEW = "lockmon.standing.pages.csrf_failure"
 ROOT_URLCONF = "onevault.urls"
 WSGI_APPLICATION = "onevault.wsgi.application"
 LOGIN_URL = "admin:login"

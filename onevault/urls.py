@@ -7,6 +7,12 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from lockmon import api, health, metrics
+from lockmon.standing import pages
+
+handler400 = pages.bad_request
+handler403 = pages.forbidden
+handler404 = pages.not_found
+handler500 = pages.server_error
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -7,9 +7,12 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from lockmon.keys import require_shared
+from onevault.postgresql import guard
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "onevault.settings")
 
+# a page has two seconds, also while a database says nothing
+guard.switch_on()
 application = get_wsgi_application()
 # after the settings are read, which say more about other mistakes
 require_shared("every web session")

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db import DatabaseError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -55,10 +54,7 @@ class AlertAdmin(HistoryAdmin):
     ) -> HttpResponse:
         may_edit = request.user.has_perm(CHANGE_SETTINGS)
         extra: dict[str, Any] = {"may_edit": may_edit, "dead": pages.dead_channels() if may_edit else []}
-        try:
-            extra["ledger"] = disarmed()
-        except DatabaseError as error:
-            return self.unreachable(request, error)
+        extra["ledger"] = disarmed()
         return super().changelist_view(request, extra | (extra_context or {}))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:

@@ -10,7 +10,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import DatabaseError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -22,7 +21,6 @@ from .. import watched_words
 from ..asking import AllowListedAdmin, is_free_text
 from ..groups import EXPORT_HISTORY, VIEW_QUERY_TEXT
 from ..views import words
-from ..views.context import page, unreachable
 from ..views.export import FORMATS, Column, exported
 from ..views.figures import watched_between
 from .searching import EstimatingPaginator, HistoryChangeList
@@ -115,8 +113,6 @@ class HistoryAdmin(AllowListedAdmin):
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
             return HttpResponseRedirect(request.path)
-        except DatabaseError as error:
-            return self.unreachable(request, error)
 
     def changeform_view(
         self,
@@ -125,12 +121,9 @@ class HistoryAdmin(AllowListedAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        try:
-            extra_context = {"not_watched": self._not_watched(request, object_id), **(extra_context or {})}
-            response = super().changeform_view(request, object_id, form_url, extra_context)
-            return rendered(response)
-        except DatabaseError as error:
-            return self.unreachable(request, error)
+        extra_context = {"not_watched": self._not_watched(request, object_id), **(extra_context or {})}
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        return rendered(response)
 
     def _not_watched(self, request: HttpRequest, object_id: str | None) -> str:
         """Return what of the time that a row's page speaks of was not watched."""
@@ -139,12 +132,6 @@ class HistoryAdmin(AllowListedAdmin):
             return ""
         start, end = (getattr(found, name) for name in self.told_of)
         return "" if start is None else watched_words.sentence(watched_between(start, end or timezone.now()))
-
-    def unreachable(self, request: HttpRequest, error: Exception) -> HttpResponse:
-        """The page that says that the vault does not answer."""
-        title = str(self.opts.verbose_name_plural).capitalize()
-        reason = unreachable(error)
-        return page(request, self.admin_site, "lockmon/unreachable.html", title, status=503, reason=reason)
 
     def _may_export(self, request: HttpRequest) -> bool:
         return bool(self.export_columns) and request.user.has_perm(EXPORT_HISTORY)
@@ -174,8 +161,6 @@ class HistoryAdmin(AllowListedAdmin):
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
             return HttpResponseRedirect(back)
-        except DatabaseError as error:
-            return self.unreachable(request, error)
 
     def link(self, **filters: Any) -> str:
         """Return the address of this list with filters."""

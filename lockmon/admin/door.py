@@ -7,7 +7,6 @@ from functools import partial, update_wrapper
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -127,11 +126,8 @@ class ActionLogAdmin(HistoryAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        try:
-            with vault.cursor(VAULT) as cursor:
-                told = _counted(denied.counted(cursor, COUNTED_DAYS))
-        except DatabaseError as error:
-            return self.unreachable(request, error)
+        with vault.cursor(VAULT) as cursor:
+            told = _counted(denied.counted(cursor, COUNTED_DAYS))
         return super().changelist_view(request, {"ledger": told} | (extra_context or {}))
 
     @admin.display(description="number", ordering="action_id")
@@ -195,10 +191,7 @@ class PolicyAdmin(HistoryAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        try:
-            extra = {"may_edit": request.user.has_perm(CHANGE_SETTINGS), "ledger": disarmed()}
-        except DatabaseError as error:
-            return self.unreachable(request, error)
+        extra = {"may_edit": request.user.has_perm(CHANGE_SETTINGS), "ledger": disarmed()}
         return super().changelist_view(request, extra | (extra_context or {}))
 
     @admin.display(description="policy", ordering="policy")

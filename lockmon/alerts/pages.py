@@ -20,8 +20,9 @@ from lockmon.calls import alert_messages as outbox
 from lockmon.calls import alerts as calls
 from lockmon.groups import CHANGE_SETTINGS, VIEW_PAGES, VIEW_QUERY_TEXT
 from lockmon.models.alerts import Alert, AlertEvent, AlertEventVersion, AlertMessage, AlertVersion
+from lockmon.standing.causes import in_a_sentence
 from lockmon.views import words
-from lockmon.views.context import page, unreachable
+from lockmon.views.context import page
 from lockmon.views.figures import watched_between
 
 from . import delivery, messages
@@ -33,17 +34,8 @@ DONE = {"acknowledge": "acknowledged", "snooze": "snoozed", "resolve": "resolved
 
 
 def bound(view: Callable[..., HttpResponse], site: AdminSite) -> Callable[..., HttpResponse]:
-    """Return the view for this admin site; a vault that does not answer is a page with a sentence."""
-
-    def safe(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        try:
-            return view(request, site=site, **kwargs)
-        except DatabaseError as error:
-            return page(
-                request, site, "lockmon/unreachable.html", "Alerts", status=503, reason=unreachable(error)
-            )
-
-    return update_wrapper(partial(safe), view)
+    """Return the view for this admin site."""
+    return update_wrapper(partial(view, site=site), view)
 
 
 def _may_edit(request: HttpRequest) -> None:
@@ -263,7 +255,7 @@ def _short_edit(request: HttpRequest, key: str, values: dict[str, Any], note: st
             flash.success(request, said)
         except DatabaseError as error:
             answered = getattr(errors.cause_of(error), "sqlstate", None)
-            said = errors.for_person(error, _sees_text(request)) if answered else unreachable(error)
+            said = errors.for_person(error, _sees_text(request)) if answered else in_a_sentence(error)
             flash.error(request, said)
     return _to("lockmon_alert_change", key)
 

@@ -1,8 +1,8 @@
 """/healthz, /readyz and /metrics, answered before anything else looks at a request.
 
-Who asks is a container's HEALTHCHECK, a load balancer, Prometheus: by an address (`Host: 127.0.0.1`, a pod's)
-and without TLS, without a cookie. So they come before ALLOWED_HOSTS, the redirect to https and the sessions, and
-none of them opens the web's own database.
+Who asks is a container's HEALTHCHECK, a load balancer, Prometheus: by an address (`Host: 127.0.0.1`), without
+TLS and without a cookie. So they come before ALLOWED_HOSTS, the redirect to https and the sessions, and
+open no database of the web.
 """
 
 from __future__ import annotations

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.admin import AdminSite
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from ..calls import claims
 from ..groups import VIEW_PAGES
 from . import words
-from .context import VAULT, needs, page, rights, unreachable
+from .context import VAULT, needs, page, rights
 
 TITLE = "Claimed deadlocks"
 SHOWN = 100
@@ -51,11 +51,8 @@ def line(one: claims.Claim, see_text: bool) -> Line:
 def claimed(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """GET: the latest of them."""
     see = rights(request).query_text
-    try:
-        with connections[VAULT].cursor() as cursor:
-            found, number = claims.latest(cursor, None, SHOWN + 1)
-    except DatabaseError as error:
-        return page(request, site, "lockmon/unreachable.html", TITLE, status=503, reason=unreachable(error))
+    with connections[VAULT].cursor() as cursor:
+        found, number = claims.latest(cursor, None, SHOWN + 1)
     return page(
         request,
         site,

@@ -1,5 +1,4 @@
-"""What every page of ours shares: navigation, the vault's name, what this person may do, and errors in
-words."""
+"""What every page of ours shares: navigation, the vault's name, and what this person may do."""
 
 from __future__ import annotations
 
@@ -16,7 +15,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 
-from .. import errors
 from ..groups import ADMINS, EXPORT_HISTORY, READERS, STOP_SESSION, VIEW_PAGES, VIEW_QUERY_TEXT
 
 VAULT = "vault"
@@ -140,28 +138,3 @@ def fragment(request: HttpRequest, template: str, **context: Any) -> HttpRespons
     response = render(request, template, context)
     response["X-Lockmon-Fragment"] = "1"
     return response
-
-
-def unreachable(error: Exception) -> str:
-    """Return why the vault could not be read, in one sentence for a page."""
-    text = " ".join(str(error).split())
-    if "too many clients" in text or "remaining connection slots" in text:
-        return "The connection was refused: PostgreSQL has too many clients."
-    if "statement timeout" in text or "canceling statement" in text:
-        return "PostgreSQL did not answer within this page's time limit and the statement was cancelled."
-    if "does not exist" in text:
-        return (
-            "The vault is not installed in this database, or an older one is: run manage.py lockmon_deploy."
-        )
-    if "permission denied" in text:
-        return (
-            "The monitor's login lacks a right on the vault: run manage.py "
-            "lockmon_deploy, which names what is missing."
-        )
-    if "starting up" in text or "shutting down" in text or "terminating connection" in text:
-        return "PostgreSQL is restarting."
-    if "password" in text:
-        return "The login was refused: check user and password in VAULT_DATABASE_URL."
-    if "refused" in text or "connect" in text or "timeout" in text:
-        return "The connection failed: PostgreSQL does not answer at the address in VAULT_DATABASE_URL."
-    return f"PostgreSQL answered: {errors.told(error, limit=200)}"

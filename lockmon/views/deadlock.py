@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -21,7 +21,7 @@ from ..calls.deadlocks import Pattern, patterns
 from ..groups import VIEW_PAGES
 from ..models import DeadlockEvent
 from . import words
-from .context import VAULT, needs, page, rights, unreachable
+from .context import VAULT, needs, page, rights
 from .figures import watched_between
 from .heart import ledger_sentence, tried
 
@@ -275,8 +275,6 @@ def deadlock(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     except ValidationError:
         text = "The address names no deadlock: follow a link from the list."
         return page(request, site, "lockmon/message.html", title, status=404, text=text)
-    except DatabaseError as error:
-        return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
     people = participants(row, see)
     now = timezone.now()
     weeks = watched_between(now - timedelta(days=14), now)

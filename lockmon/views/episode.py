@@ -9,7 +9,6 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -19,7 +18,7 @@ from ..groups import VIEW_PAGES
 from ..models import BlockingSession, LockActivity, LockBlockingLink
 from ..watched import Watched
 from . import words
-from .context import link, needs, page, rights, unreachable
+from .context import link, needs, page, rights
 from .figures import Mark, Slot, watched_between
 from .marks import action_marks
 from .svg import Area, area
@@ -84,8 +83,6 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     except ValidationError:
         text = "The address names no blocking episode: follow a link from the list."
         return page(request, site, "lockmon/message.html", title, status=404, text=text)
-    except DatabaseError as error:
-        return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
     now = timezone.now()
     last = versions[-1]
     start = last.blocking_since or versions[0].load_date

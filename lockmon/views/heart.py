@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from ..calls import claims, coverage, deadlocks, home
 from ..monitor import watchdog
+from ..standing.causes import Cause
 from . import words
-from .context import VAULT, unreachable
+from .context import VAULT
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,13 @@ def disarmed(alias: str = VAULT) -> str:
         return words.one_line(tried(lambda: home.disarmed_because(cursor), alias) or "", 900)
 
 
-def broken(error: Exception, alias: str = VAULT) -> Heart:
-    """Return the heart of a monitor whose vault cannot be read, by what the loops last reported."""
-    _, sentence = watchdog.without_vault(alias, unreachable(error))
-    return Heart(False, f"{sentence} What is below is not the present.", log_ok=False)
+def broken(cause: Cause, alias: str = VAULT) -> Heart:
+    """Return the heart of a monitor whose vault cannot be read, by what the loops last reported; the first
+    thing to do about it is in it."""
+    _, said = watchdog.without_vault(alias, cause.sentence)
+    reason = "" if cause.sentence.rstrip(".") in said else cause.sentence
+    parts = (f"{cause.title}.", reason, cause.since, said, *cause.todo[:1])
+    return Heart(False, " ".join(one for one in parts if one), log_ok=False)
 
 
 def _details(status: coverage.MonitorStatus) -> list[tuple[str, str]]:

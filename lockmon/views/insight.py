@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -25,7 +25,7 @@ from ..groups import VIEW_PAGES
 from ..models import LockWaitAnalysis
 from ..tables import AnalysisTable, ContentionTable, LossTable, PatternTable
 from . import words
-from .context import VAULT, needs, page, rights, unreachable
+from .context import VAULT, needs, page, rights
 from .figures import watched_between
 from .heart import ledger_sentence
 from .svg import nice
@@ -304,21 +304,16 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
     by = request.GET.get("by", "application")
     by = by if by in ROOT_VIEWS else "application"
     see = rights(request).query_text
-    try:
-        lost = _lost(by, since, until)
-        loss = LossTable(_roots(by, lost.get(by, []), since, until, see))
-        relations = ContentionTable(_contended(lost.get("relation", []), since, until))
-        rows = ContentionTable(_contended(lost.get("row", []), since, until))
-        distribution = _distribution(lost.get("length", []))
-        seen = watched_words.sentence(watched_between(since, until))
-        heat = _remembered("heat", since, until, lambda: _heat(since, until))
-        analyses, trend = _analyses(since)
-        with connections[VAULT].cursor() as cursor:
-            patterns, not_compared = _patterns(cursor)
-    except DatabaseError as error:
-        return page(
-            request, site, "lockmon/unreachable.html", "Insight", status=503, reason=unreachable(error)
-        )
+    lost = _lost(by, since, until)
+    loss = LossTable(_roots(by, lost.get(by, []), since, until, see))
+    relations = ContentionTable(_contended(lost.get("relation", []), since, until))
+    rows = ContentionTable(_contended(lost.get("row", []), since, until))
+    distribution = _distribution(lost.get("length", []))
+    seen = watched_words.sentence(watched_between(since, until))
+    heat = _remembered("heat", since, until, lambda: _heat(since, until))
+    analyses, trend = _analyses(since)
+    with connections[VAULT].cursor() as cursor:
+        patterns, not_compared = _patterns(cursor)
     keep = {"period": name} if name else {"since": since.isoformat(), "until": until.isoformat()}
     return page(
         request,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -14,9 +16,11 @@ from django_tables2 import RequestConfig
 from ..calls import catalog
 from ..groups import VIEW_PAGES
 from ..models import BlockingSession, LockActivity
+from ..standing import memory
+from ..standing.causes import WEB, Cause, Errors, alias_of, cause_of
 from ..tables import WaitersTable
 from . import node_words, nodes, tree, words
-from .context import VAULT, fragment, needs, page, rights, unreachable
+from .context import VAULT, fragment, needs, page, rights
 from .heart import Heart, broken, read_heart
 
 
@@ -24,47 +28,81 @@ def look(request: HttpRequest, alias: str = VAULT) -> tuple[list[nodes.Node], da
     """Return the graph now, with texts as this person may see them, and the moment of it."""
     with connections[alias].cursor() as cursor:
         rows = catalog.waits_for(cursor)
-    return nodes.from_live(rows, rights(request).query_text), timezone.now()
+    now = timezone.now()
+    memory.remember(alias, rows, now)
+    return nodes.from_live(rows, rights(request).query_text), now
 
 
-def picture_now(request: HttpRequest, alias: str = VAULT) -> tuple[Heart, tree.Tree | None, datetime]:
-    """Return heart and tree; where the vault cannot be read the heart says so and there is no tree."""
+@dataclass(frozen=True)
+class Picture:
+    """The heart as of ``now``, and the tree of ``at``: the present one, or (``old``) the one last seen.
+
+    tree: None where this process has seen none. left_out: sessions of an old one that are not remembered.
+    """
+
+    heart: Heart
+    now: datetime
+    tree: tree.Tree | None
+    at: datetime
+    old: bool = False
+    left_out: int = 0
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What the templates need of it; all ages in an old tree are those of its moment."""
+        cause = tree.cause_sentence(self.tree, self.at) if self.tree else ""
+        age = (self.now - self.at).total_seconds()
+        shown = {"heart": self.heart, "tree": self.tree, "now": self.now, "at": self.at, "cause": cause}
+        return shown | {
+            "old": self.old,
+            "age": round(age, 1),
+            "ago": words.duration(age),
+            "left_out": self.left_out,
+            "begun": memory.BEGUN,
+            # what an old tree shows can no more be looked at close up, or stopped
+            "past": self.old,
+        }
+
+
+def picture_now(request: HttpRequest, alias: str = VAULT) -> Picture:
+    """Return heart and tree; where the vault cannot be read the heart says so, over the tree last seen."""
     try:
         heart = read_heart(alias)
         graph, now = look(request, alias)
-    except DatabaseError as error:
-        return broken(error), None, timezone.now()
-    return heart, tree.build(graph, now), now
+    except Errors as error:
+        if alias_of(error) == WEB:
+            raise
+        return _last(request, alias, cause_of(error))
+    return Picture(heart, now, tree.build(graph, now), now)
+
+
+def _last(request: HttpRequest, alias: str, cause: Cause) -> Picture:
+    now = timezone.now()
+    seen = memory.last_tree(alias)
+    heart = broken(cause, alias)
+    if seen is None:
+        return Picture(heart, now, None, now, old=True)
+    graph = nodes.from_live(seen.rows, rights(request).query_text)
+    return Picture(heart, now, tree.build(graph, seen.at), seen.at, old=True, left_out=seen.left_out)
 
 
 @needs(VIEW_PAGES)
 def live(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The live page: the tree alone, as large as it gets."""
-    heart, now_tree, now = picture_now(request)
-    cause = tree.cause_sentence(now_tree, now) if now_tree else ""
-    return page(
-        request, site, "lockmon/live.html", "Live tree", heart=heart, tree=now_tree, now=now, cause=cause
-    )
+    return page(request, site, "lockmon/live.html", "Live tree", **picture_now(request).context)
 
 
 @needs(VIEW_PAGES)
 def live_fragment(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """What the live page's script puts in its place every two seconds."""
-    heart, now_tree, now = picture_now(request)
-    cause = tree.cause_sentence(now_tree, now) if now_tree else ""
-    return fragment(request, "lockmon/_live.html", heart=heart, tree=now_tree, now=now, cause=cause)
+    return fragment(request, "lockmon/_live.html", **picture_now(request).context)
 
 
 @needs(VIEW_PAGES)
 def waiters(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Who waits now: the root blockers, with like waiters folded; ``root`` lists all behind one of them (or
     behind "all"), a line each, sortable."""
-    try:
-        graph, now = look(request)
-    except DatabaseError as error:
-        return page(
-            request, site, "lockmon/unreachable.html", "Waiting now", status=503, reason=unreachable(error)
-        )
+    graph, now = look(request)
     behind, chosen = _chosen(request.GET.get("root"), graph)
     rows = [
         {
@@ -119,17 +157,14 @@ def session(request: HttpRequest, site: AdminSite) -> HttpResponse:
         text = "The address names no session: follow a link from the live tree."
         return page(request, site, "lockmon/message.html", title, status=400, text=text)
     started = _moment(request.GET.get("backend_start"))
-    try:
-        graph, now = look(request)
-        found = next((node for node in graph if node.node == wanted), None)
-        same = found is not None and (
-            started is None or found.backend_start is None or _same(found.backend_start, started)
-        )
-        behind = [node for node in graph if wanted in node.hard_blockers or wanted in node.soft_blockers]
-        held = list(_held(abs(wanted) if wanted < 0 else wanted, found.backend_start if found else started))
-        episodes = list(_episodes(wanted, found.backend_start if found and same else started))
-    except DatabaseError as error:
-        return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
+    graph, now = look(request)
+    found = next((node for node in graph if node.node == wanted), None)
+    same = found is not None and (
+        started is None or found.backend_start is None or _same(found.backend_start, started)
+    )
+    behind = [node for node in graph if wanted in node.hard_blockers or wanted in node.soft_blockers]
+    held = list(_held(abs(wanted) if wanted < 0 else wanted, found.backend_start if found else started))
+    episodes = list(_episodes(wanted, found.backend_start if found and same else started))
     if found is not None and not same:
         text = (
             f"Pid {wanted} now belongs to another session (connected "

@@ -7,7 +7,7 @@ from typing import IO, cast
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.db import DatabaseError, DataError
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from .. import errors, vault
@@ -18,7 +18,7 @@ from ..monitor.log_pieces import FileRead
 from ..monitor.logs import Ways, read_stream, remarks
 from ..uploads import limit_bytes, was_too_large
 from . import words
-from .context import VAULT, needs, page, unreachable
+from .context import VAULT, needs, page
 
 TITLE = "Import a server log"
 WAYS = Ways("in the field log_line_prefix", "in the field log_timezone")
@@ -107,11 +107,8 @@ def log_import(request: HttpRequest, site: AdminSite) -> HttpResponse:
             f"The file is larger than {megabytes} MB: on a machine that has the file,"
             " manage.py lockmon_read_log FILE takes any size."
         )
-    try:
-        see_text = request.user.has_perm(VIEW_QUERY_TEXT)
-        done = _import(form, see_text) if form.is_bound and form.is_valid() else None
-    except DatabaseError as error:
-        return page(request, site, "lockmon/unreachable.html", TITLE, status=503, reason=unreachable(error))
+    see_text = request.user.has_perm(VIEW_QUERY_TEXT)
+    done = _import(form, see_text) if form.is_bound and form.is_valid() else None
     if done:
         messages.success(request, done)
         # our script goes to the page itself: it would follow a redirect unseen, and the message be gone

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from ..groups import VIEW_PAGES
 from ..models import BlockingSession
-from . import figures, svg, tree, words
+from . import figures, svg, words
 from .context import VAULT, fragment, link, needs, page
 from .heart import Deadlocks, deadlocks_today, tried
 from .live import picture_now
@@ -21,19 +21,15 @@ HOURS = 24
 
 
 def _now(request: HttpRequest) -> dict[str, Any]:
-    heart, now_tree, now = picture_now(request)
+    picture = picture_now(request)
     quiet = None
     alerts = None
     locked = Deadlocks(None, None, None)
-    if now_tree is not None:
+    if picture.tree is not None and not picture.old:
         locked = deadlocks_today()
         alerts = alerts_firing()
-        quiet = _last_block(now) if not now_tree.waiting else None
-    return {
-        "heart": heart,
-        "tree": now_tree,
-        "now": now,
-        "cause": tree.cause_sentence(now_tree, now) if now_tree else "",
+        quiet = _last_block(picture.now) if not picture.tree.waiting else None
+    return picture.context | {
         "quiet": quiet,
         "deadlocks": locked,
         "alerts": alerts,
@@ -64,7 +60,7 @@ def overview(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The whole page."""
     context = _now(request)
     picture = None
-    if context["tree"] is not None:
+    if not context["old"]:
         try:
             since, until, drawn = figures.recent_picture(HOURS)
             marks = marks_between(since, until)

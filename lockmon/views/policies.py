@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, DataError
+from django.db import DataError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -21,7 +21,7 @@ from ..door_forms import BacktestForm, ModeForm, PolicyForm, initial
 from ..groups import ADMINS, CHANGE_SETTINGS, VIEW_PAGES, VIEW_QUERY_TEXT
 from ..models.door import Policy, PolicyBacktest, PolicyDecision
 from . import words
-from .context import VAULT, page, unreachable
+from .context import VAULT, page
 from .figures import watched_between
 from .heart import disarmed
 
@@ -41,36 +41,29 @@ def _found(name: str) -> Policy:
     return policy
 
 
-def _safe(request: HttpRequest, site: AdminSite, title: str, error: DatabaseError) -> HttpResponse:
-    return page(request, site, "lockmon/unreachable.html", title, status=503, reason=unreachable(error))
-
-
 def edit(request: HttpRequest, site: AdminSite, name: str | None = None) -> HttpResponse:
     """A new policy, or a new version of one's rules."""
     if not request.user.has_perm(CHANGE_SETTINGS):
         raise PermissionDenied
     title = f"Rules of {name}" if name else "New policy"
-    try:
-        shown = {}
-        if name:
-            with vault.cursor(VAULT) as cursor:
-                shown = initial(door.policy_rules(cursor, _found(name).pk)) | {"policy": name}
-        form = PolicyForm(request.POST or None, initial=shown)
-        if name:
-            form.fields["policy"].disabled = True
-        if request.method == "POST" and form.is_valid():
-            try:
-                with vault.admin_transaction(VAULT) as cursor:
-                    saved = door.save_policy(
-                        cursor, form.cleaned_data["policy"], form.rules(), request.user.get_username()
-                    )
-            except DataError as error:
-                form.add_error(None, errors.for_person(error, request.user.has_perm(VIEW_QUERY_TEXT)))
-            else:
-                messages.success(request, saved.message)
-                return HttpResponseRedirect(_address(form.cleaned_data["policy"]))
-    except DatabaseError as error:
-        return _safe(request, site, title, error)
+    shown = {}
+    if name:
+        with vault.cursor(VAULT) as cursor:
+            shown = initial(door.policy_rules(cursor, _found(name).pk)) | {"policy": name}
+    form = PolicyForm(request.POST or None, initial=shown)
+    if name:
+        form.fields["policy"].disabled = True
+    if request.method == "POST" and form.is_valid():
+        try:
+            with vault.admin_transaction(VAULT) as cursor:
+                saved = door.save_policy(
+                    cursor, form.cleaned_data["policy"], form.rules(), request.user.get_username()
+                )
+        except DataError as error:
+            form.add_error(None, errors.for_person(error, request.user.has_perm(VIEW_QUERY_TEXT)))
+        else:
+            messages.success(request, saved.message)
+            return HttpResponseRedirect(_address(form.cleaned_data["policy"]))
     return page(request, site, "admin/lockmon/door/policy_form.html", title, form=form, name=name)
 
 
@@ -83,21 +76,18 @@ def policy(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
     if not request.user.has_perm(VIEW_PAGES):
         raise PermissionDenied
     may_edit = request.user.has_perm(CHANGE_SETTINGS)
-    try:
-        found = _found(name)
-        with vault.cursor(VAULT) as cursor:
-            rules = door.policy_rules(cursor, name)
-            modes = door.policy_modes(cursor, name)
-        why_not = disarmed()
-        backtests = list(
-            PolicyBacktest.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-ran_at")[:10]
-        )
-        shares = [watched_between(test.period_from, test.period_to).share for test in backtests]
-        decisions = list(
-            PolicyDecision.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-decided_at")[:50]
-        )
-    except DatabaseError as error:
-        return _safe(request, site, name, error)
+    found = _found(name)
+    with vault.cursor(VAULT) as cursor:
+        rules = door.policy_rules(cursor, name)
+        modes = door.policy_modes(cursor, name)
+    why_not = disarmed()
+    backtests = list(
+        PolicyBacktest.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-ran_at")[:10]
+    )
+    shares = [watched_between(test.period_from, test.period_to).share for test in backtests]
+    decisions = list(
+        PolicyDecision.objects.using(VAULT).filter(policy_hk=found.policy_hk).order_by("-decided_at")[:50]
+    )
     return page(
         request,
         site,
@@ -137,18 +127,15 @@ def set_mode(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Nothing was changed: a mode and a reason are needed.")
         return HttpResponseRedirect(_address(name))
-    try:
-        with vault.admin_transaction(VAULT) as cursor:
-            changed = door.set_policy_mode(
-                cursor,
-                name,
-                form.cleaned_data["mode"],
-                form.cleaned_data["reason"],
-                request.user.get_username(),
-                people(),
-            )
-    except DatabaseError as error:
-        return _safe(request, site, name, error)
+    with vault.admin_transaction(VAULT) as cursor:
+        changed = door.set_policy_mode(
+            cursor,
+            name,
+            form.cleaned_data["mode"],
+            form.cleaned_data["reason"],
+            request.user.get_username(),
+            people(),
+        )
     (messages.success if changed.accepted else messages.error)(request, changed.message)
     return HttpResponseRedirect(_address(name))
 
@@ -168,8 +155,6 @@ def run_backtest(request: HttpRequest, site: AdminSite, name: str) -> HttpRespon
     except DataError as error:
         messages.error(request, errors.for_person(error, request.user.has_perm(VIEW_QUERY_TEXT)))
         return HttpResponseRedirect(reverse("admin:lockmon_policy_changelist"))
-    except DatabaseError as error:
-        return _safe(request, site, name, error)
     return HttpResponseRedirect(reverse("admin:lockmon_backtest", args=[number]))
 
 
@@ -177,13 +162,10 @@ def backtest(request: HttpRequest, site: AdminSite, number: int) -> HttpResponse
     """A stored back-test: which sessions, when, what it would have saved."""
     if not request.user.has_perm(VIEW_PAGES):
         raise PermissionDenied
-    try:
-        found = PolicyBacktest.objects.using(VAULT).filter(pk=number).first()
-        if found is None:
-            raise Http404("There is no such back-test.")
-        owner = Policy.objects.using(VAULT).get(policy_hk=found.policy_hk)
-    except DatabaseError as error:
-        return _safe(request, site, "Back-test", error)
+    found = PolicyBacktest.objects.using(VAULT).filter(pk=number).first()
+    if found is None:
+        raise Http404("There is no such back-test.")
+    owner = Policy.objects.using(VAULT).get(policy_hk=found.policy_hk)
     see_text = request.user.has_perm(VIEW_QUERY_TEXT)
     rows = []
     for one in found.results:

@@ -21,7 +21,7 @@ from ..calls.door import Outcome, SessionFacts
 from ..door_forms import StopForm
 from ..groups import STOP_SESSION, VIEW_PAGES, VIEW_QUERY_TEXT
 from ..models.door import ActionLog
-from .context import VAULT, page, unreachable
+from .context import VAULT, page
 
 SALT = "lockmon.stop"
 VALID_SECONDS = 60
@@ -43,11 +43,7 @@ def stop(request: HttpRequest, site: AdminSite) -> HttpResponse:
         if request.method == "POST":
             _record_denied(request)
         raise PermissionDenied
-    try:
-        return _stop(request, site)
-    except DatabaseError as error:
-        reason = unreachable(error)
-        return page(request, site, "lockmon/unreachable.html", "Stop a session", status=503, reason=reason)
+    return _stop(request, site)
 
 
 def _stop(request: HttpRequest, site: AdminSite) -> HttpResponse:
@@ -217,16 +213,11 @@ def action(request: HttpRequest, site: AdminSite, number: int) -> HttpResponse:
 def _outcomes(request: HttpRequest, site: AdminSite, numbers: list[int]) -> HttpResponse:
     if not request.user.has_perm(VIEW_PAGES):
         raise PermissionDenied
-    try:
+    rows = list(ActionLog.objects.using(VAULT).filter(action_id__in=numbers).order_by("action_id"))
+    if any(row.outcome == "still there" and row.later_at is None for row in rows):
+        with vault.cursor(VAULT) as cursor:
+            door.follow_up(cursor)
         rows = list(ActionLog.objects.using(VAULT).filter(action_id__in=numbers).order_by("action_id"))
-        if any(row.outcome == "still there" and row.later_at is None for row in rows):
-            with vault.cursor(VAULT) as cursor:
-                door.follow_up(cursor)
-            rows = list(ActionLog.objects.using(VAULT).filter(action_id__in=numbers).order_by("action_id"))
-    except DatabaseError as error:
-        return page(
-            request, site, "lockmon/unreachable.html", "Outcome", status=503, reason=unreachable(error)
-        )
     if not rows:
         raise Http404("There is no such action.")
     title = f"Action {rows[0].action_id}" if len(rows) == 1 else "What was done"

@@ -7,14 +7,13 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from ..admin.filters import typed_moment
 from ..groups import VIEW_PAGES
 from . import figures, past, svg
-from .context import fragment, link, needs, page, rights, unreachable
+from .context import fragment, link, needs, page, rights
 from .marks import marks_between
 
 SPANS = {"1": 1, "6": 6, "24": 24, "168": 168, "720": 720}
@@ -76,19 +75,11 @@ def _window(at: datetime, hours: int, now: datetime) -> tuple[datetime, datetime
 @needs(VIEW_PAGES)
 def time_machine(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The whole page; ``at`` and ``compare`` are moments, so that a link leads to exactly this."""
-    try:
-        context = _context(request)
-    except DatabaseError as error:
-        return page(
-            request, site, "lockmon/unreachable.html", "Time machine", status=503, reason=unreachable(error)
-        )
+    context = _context(request)
     return page(request, site, "lockmon/time.html", "Time machine", **context)
 
 
 @needs(VIEW_PAGES)
 def time_fragment(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """What stepping and playing put in the page's place."""
-    try:
-        return fragment(request, "lockmon/_time.html", **_context(request))
-    except DatabaseError as error:
-        return HttpResponse(unreachable(error), status=503, content_type="text/plain; charset=utf-8")
+    return fragment(request, "lockmon/_time.html", **_context(request))

@@ -46,7 +46,9 @@ class Asked(threading.Thread):
 
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
-        self.work, self.found, self.error = work, None, None
+        self.work = work
+        self.found: Any = None
+        self.error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
@@ -75,7 +77,7 @@ def test_a_statement_does_not_outlast_a_frozen_server(own: Server) -> None:
     def back() -> bool:
         try:
             with guard.Connection.connect(**place(own)) as again:
-                return again.execute("SELECT 1").fetchone() == (1,)
+                return bool(again.execute("SELECT 1").fetchone() == (1,))
         except psycopg.OperationalError:
             return False
 

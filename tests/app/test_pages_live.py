@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 
+from lockmon.standing import memory
 from lockmon.views import tree
 from lockmon.views.context import Rights
 from lockmon.views.nodes import Node
@@ -116,7 +117,11 @@ def test_the_fragment_is_marked_and_a_dead_vault_is_said(vault_db: str, session:
     try:
         page = text_of(client, "/admin/")
         assert "Not watching, as far as can be seen from here" in page
-        assert "nothing is known about now" in page
+        assert re.search(r"Last seen at .*, .* ago: not the present", page)
+        assert "Nobody was waiting then." in page
+        memory.forget()
+        page = text_of(client, "/admin/")
+        assert "nothing is known about now, and this process of the web server has seen none since" in page
         assert client.get("/admin/lockmon/lockactivity/").status_code == 503
         assert client.get("/admin/monitor/insight/").status_code == 503
         assert client.get("/admin/monitor/time/").status_code == 503

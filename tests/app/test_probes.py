@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -24,7 +25,7 @@ from tests.support.webserver import running
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-STRANGER = {"REMOTE_ADDR": "192.0.2.7"}
+STRANGER: dict[str, Any] = {"REMOTE_ADDR": "192.0.2.7"}
 
 
 def dockerfile(line: str) -> list[str]:

@@ -13,6 +13,7 @@ from django_q.models import Schedule
 from lockmon.models import MonitorState
 from lockmon.monitor import state, watchdog
 from lockmon.schedules import ensure_schedules
+from lockmon.standing import causes
 from lockmon.views import heart
 from tests.support.loops import running_loop, until_nobody_watches, until_watching
 from tests.support.poll import poll
@@ -104,10 +105,10 @@ def test_the_pages_and_the_watchdog_say_the_same(vault_db: str) -> None:
 
 def test_without_the_vault_the_pages_say_what_the_loops_reported(vault_db: str) -> None:
     error = DatabaseError("connection refused")
-    told = heart.broken(error).sentence
-    assert told.startswith("Not watching, as far as can be seen from here: The connection failed")
-    assert "the address in VAULT_DATABASE_URL. What is below is not the present." in told
+    cause = causes.cause_of(error)
+    told = heart.broken(cause).sentence
+    assert told.startswith("The watched server is not running. Since ")
+    assert "Not watching, as far as can be seen from here: The connection failed" in told
+    assert "the address in VAULT_DATABASE_URL. On its host: is PostgreSQL running" in told
     state.store("vault", state.Report("watching", datetime.now(UTC)), instance="x:1")
-    assert heart.broken(error).sentence.startswith(
-        "The loop is watching, but the pages cannot read the vault"
-    )
+    assert "The loop is watching, but the pages cannot read the vault" in heart.broken(cause).sentence

@@ -68,11 +68,27 @@ function loginOf(answer) {
   return `${answer.headers.get("X-Lockmon-Login")}&next=${here}`;
 }
 
+// How old the tree of a piece is, in milliseconds: 0 for the present one, more for one that was last seen, Infinity for none.
+function ageOf(root) {
+  const bar = root.querySelector("[data-age]");
+  if (!bar) return 0;
+  return bar.dataset.age === "" ? Infinity : Number(bar.dataset.age) * 1000;
+}
+
+// The health line is the server's; where the server is not heard any more the line says that, and no longer "Watching".
+function healthLine(target, fresh) {
+  const line = target.querySelector(".heart");
+  if (line && fresh) line.replaceWith(fresh);
+}
+
 class Live {
   constructor(target) {
     this.target = target;
     this.every = Number(target.dataset.every) * 1000;
-    this.good = Date.now();
+    // when the tree that is shown was the present one, and when the server was last heard
+    this.good = Date.now() - ageOf(target);
+    this.heard = Date.now();
+    this.lags = ageOf(target) > 0;
     this.paused = false;
     this.busy = false;
     this.trouble = "";
@@ -106,14 +122,14 @@ class Live {
       if (answer.headers.get("X-Lockmon-Login") !== null) {
         this.login = loginOf(answer);
         this.trouble = await answer.text();
+      } else if (answer.headers.get("X-Lockmon-Standing") !== null) {
+        this.place(await answer.text(), true);
       } else if (answer.headers.get("X-Lockmon-Fragment") === null) {
         this.trouble = answer.redirected || answer.status === 403
           ? "You are no longer logged in: reload the page."
           : `The monitor's web server answered ${answer.status}.`;
       } else {
-        morph(this.target, await answer.text());
-        this.good = Date.now();
-        this.trouble = "";
+        this.place(await answer.text(), false);
       }
     } catch (error) {
       this.trouble = "The monitor's web server does not answer.";
@@ -123,9 +139,38 @@ class Live {
     }
   }
 
+  // Put a piece into its place. A line alone, or a tree that is older than the one shown (of another process of the web
+  // server), leaves the tree as it is and says how old that is.
+  place(html, lineAlone) {
+    const box = document.createElement("template");
+    box.innerHTML = html;
+    localTimes(box.content);
+    const old = ageOf(box.content);
+    const seen = Date.now() - old;
+    this.lags = lineAlone || old > 0;
+    if (lineAlone || seen < this.good - 1000) {
+      healthLine(this.target, box.content.querySelector(".heart"));
+    } else {
+      morph(this.target, html);
+      this.good = seen;
+    }
+    this.heard = Date.now();
+    this.trouble = "";
+  }
+
+  // A page that stands still does not say that anybody watches.
+  standStill() {
+    const line = this.target.querySelector(".heart");
+    if (!line || (!this.paused && !this.trouble && Date.now() - this.heard < 10000)) return;
+    const text = `⚠ This page has not been refreshed since ${words(new Date(this.heard), "time")}${this.paused ? ": it is paused" : ""}. Whether anybody watches now, it cannot say.`;
+    if (line.textContent !== text) line.textContent = text;
+    line.classList.add("bad");
+  }
+
   say() {
+    this.standStill();
     const age = Math.max(0, (Date.now() - this.good) / 1000);
-    const stale = age > 10 || this.trouble !== "";
+    const stale = age > 10 || this.lags || this.trouble !== "";
     const button = this.target.querySelector("#pause");
     if (button) {
       button.hidden = false;
@@ -133,11 +178,14 @@ class Live {
       const text = this.paused ? "Go on" : "Pause";
       if (button.textContent !== text) button.textContent = text;
     }
+    const updated = this.target.querySelector(".updated");
+    if (updated) updated.hidden = stale;
     const since = this.target.querySelector("[data-updated]");
     if (since) since.textContent = age < 1.5 ? "just now" : `${age.toFixed(0)} s ago`;
     const warning = this.target.querySelector(".stale");
     if (warning) {
-      const text = !stale ? "" : `${this.trouble} What is below is ${age.toFixed(0)} s old${this.paused ? ": paused" : ""}.`.trim();
+      const below = Number.isFinite(age) ? ` What is below is ${age.toFixed(0)} s old${this.paused ? ": paused" : ""}.` : "";
+      const text = !stale ? "" : `${this.trouble}${below}`.trim();
       warning.hidden = !stale;
       if (warning.textContent !== text + (this.login ? LOG_IN : "")) {
         warning.textContent = text;
@@ -294,6 +342,11 @@ document.addEventListener("submit", (event) => {
 
 localTimes(document);
 localAxes(document);
+// A page that says what is wrong tries again by itself.
+for (const element of document.querySelectorAll("[data-again]")) {
+  element.textContent = `Tries again every ${element.dataset.again} s.`;
+  setTimeout(() => location.reload(), Number(element.dataset.again) * 1000);
+}
 const live = document.getElementById("live");
 if (live) new Live(live);
 const past = document.getElementById("past");
