@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import DatabaseError, InterfaceError
@@ -32,7 +32,7 @@ Errors = (DatabaseError, InterfaceError, psycopg.Error)
 
 
 class Words(NamedTuple):
-    """A heading and a sentence, with {server} and {variable} for whose they are; and what to do."""
+    """A heading and a sentence, with {server}, {database} and {variable} for whose; and what to do."""
 
     title: str
     sentence: str
@@ -80,7 +80,7 @@ KINDS: dict[str, Words] = {
         ("If it is no password: does pg_hba.conf let this host in?",),
     ),
     "absent": Words(
-        "The database is not there",
+        "{database} is not there",
         "The server answers, and has no database of the name in {variable}.",
         ("Name the right one in {variable} and restart the web server, or restore the database.",),
     ),
@@ -216,13 +216,13 @@ class Cause:
 
 def _clock(moment: datetime) -> str:
     local = timezone.localtime(moment)
-    return f"{local:%H:%M:%S}" if local.date() == timezone.localdate() else f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{local:%H:%M:%S %Z}" if local.date() == timezone.localdate() else f"{local:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _owners(traceback: TracebackType | None) -> Iterator[str]:
     """The aliases of the connections through which an error came, the outermost first."""
     while traceback is not None:
-        one = traceback.tb_frame.f_locals.get("self")
+        one: Any = traceback.tb_frame.f_locals.get("self")
         # by its type: a lazy object would ask the database what it is
         kind = type(one)
         if issubclass(kind, CursorWrapper):
@@ -290,6 +290,7 @@ def told(alias: str, kind: str, error: BaseException) -> Cause:
     found = _OF_THE_WEB.get(kind, KINDS[kind]) if of_the_web else KINDS[kind]
     names = {
         "server": "The web database" if of_the_web else "The watched server",
+        "database": "The web database" if of_the_web else "The watched database",
         "variable": "DATABASE_URL" if of_the_web else "VAULT_DATABASE_URL",
         "said": errors.told(error, limit=200).rstrip("."),
     }

@@ -24,8 +24,23 @@ def page_of(request: HttpRequest, cause: Cause) -> HttpResponse | None:
         if not request.user.has_perm(VIEW_PAGES):
             return None
         # what the loops say is for who may see the pages; strangers learn the state's word
-        _, loop = watchdog.without_vault(cause.alias, cause.sentence)
-        context = pages.context_of(request, cause) | {"loop": loop, "seen": memory.last_tree(cause.alias)}
+        context = pages.context_of(request, cause) | {
+            "loop": _of_the_loops(cause),
+            "seen": memory.last_tree(cause.alias),
+        }
         return page(request, admin.site, "lockmon/unreachable.html", **context)
     except DatabaseError:
         return None
+
+
+def _of_the_loops(cause: Cause) -> str:
+    """What those who watch have reported to the web database; it tells the server's fault from the line's."""
+    watching, said = watchdog.without_vault(cause.alias, cause.sentence)
+    if watching:
+        return (
+            f"The loop has reported within {watchdog.STALE_SECONDS:.0f} s that it watches: what is wrong is "
+            "between this web server and the watched one."
+        )
+    if cause.sentence.rstrip(".") in said:
+        return "No loop has reported lately: as far as can be seen from here, nobody watches."
+    return said

@@ -216,7 +216,9 @@ def test_what_this_process_has_not_seen_it_says(other: Server, line: outage.Line
 
 def test_scripts_are_told_the_same(other: Server, line: outage.Line, asking: Asking) -> None:
     token = "only-for-tests"
-    ApiToken.objects.create(user=person("viewer"), name="t", digest=digest(token))
+    viewer = person("viewer")
+    assert viewer is not None
+    ApiToken.objects.create(user=viewer, name="t", digest=digest(token))
     with stopped(other):
         answer = asking.get(Client(), "/api/tree", headers={"Authorization": f"Bearer {token}"})
         assert answer[0] == 503
