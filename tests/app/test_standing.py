@@ -323,6 +323,11 @@ def test_who_is_logged_in_goes_on_reading_while_the_web_database_is(
     with refusing_changes(server, CODES[state]):
         for path in ("/admin/monitor/live/", "/admin/", *OURS, *FRAGMENTS):
             assert asking.get(client, path)[0] == 200, path
+        # a page that leaves a message for the next one writes it into the session
+        moded = asking.pool.submit(lambda: client.post("/admin/lockmon/policy/of/nobody/mode/", {}))
+        poll(moded.done, 2, "an answer")
+        assert moded.result().status_code == 503
+        assert f"The web database {title}" in moded.result().content.decode()
         posted = asking.pool.submit(
             lambda: fresh.post("/admin/login/", {"username": "superuser", "password": "only-for-tests"})
         )

@@ -1,4 +1,4 @@
-"""What is said of a database that fails, of a fault and of a refusal: to people, programs and pages' scripts."""
+"""What is said of a database that fails, of a fault and of a refusal: to people, programs and scripts."""
 
 from __future__ import annotations
 
