@@ -5,8 +5,8 @@
 The shipped web server (two processes of four threads), four clients that ask for all addresses in turn, for
 SECONDS (60; the figure to reach is for 600) in each state of the watched server and of the web database.
 Prints requests, median, 95th percentile and the longest in seconds, answers by status, the seconds until a
-page of the vault is right again, and the web's memory; first the same with nothing wrong. Exit code 1 unless
-p95 is under 2 s and right again within 5 s everywhere.
+page of the vault is right again, the web's memory and processor time; first the same with nothing wrong.
+Exit code 1 unless p95 is under 2 s and right again within 5 s everywhere.
 """
 
 from __future__ import annotations
@@ -209,11 +209,11 @@ STATES: dict[str, tuple[Callable[[Place], Trouble], bool]] = {
 def processor(web: WebServer) -> float:
     """Seconds of a processor that its processes have had."""
     used = [one.cpu_times() for one in web.processes()]
-    return sum(one.user + one.system for one in used)
+    return float(sum(one.user + one.system for one in used))
 
 
 def measure(there: Place, state: str, seconds: float) -> tuple[Tally, str]:
-    """The requests of one state; seconds until all was right again, and what the web server took, in words."""
+    """The requests of one state; and in words how soon all was right again, and what the web server took."""
     trouble, by_line = STATES[state]
     with running(there.variables(by_line), there.folder, port=free_port()) as web:
         until_right(web.port, there.key, PAGE)
@@ -225,7 +225,7 @@ def measure(there: Place, state: str, seconds: float) -> tuple[Tally, str]:
         cost = used / len(tally.seconds) * 1000
         return (
             tally,
-            f"{tally.again:.1f} s; {web.memory() / 1e6:.0f} MB; {cost:.1f} ms of a processor a request",
+            f"{tally.again:.1f} s; {web.memory() / 1e6:.0f} MB; {cost:.1f} ms a request",
         )
 
 
