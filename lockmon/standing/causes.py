@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import psycopg
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -291,7 +292,8 @@ def told(alias: str, kind: str, error: BaseException) -> Cause:
     names = {
         "server": "The web database" if of_the_web else "The watched server",
         "database": "The web database" if of_the_web else "The watched database",
-        "variable": "DATABASE_URL" if of_the_web else "VAULT_DATABASE_URL",
+        # where Django's tables share the vault's database one variable names both
+        "variable": "DATABASE_URL" if of_the_web and not settings.WEB_SCHEMA else "VAULT_DATABASE_URL",
         "said": errors.told(error, limit=200).rstrip("."),
     }
     todo = tuple(one.format(**names) for one in found.todo)

@@ -17,6 +17,7 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from lockmon.standing import causes, memory
 from onevault import logs
@@ -233,3 +234,10 @@ def test_a_tree_is_remembered_within_bounds(vault_db: str, monkeypatch: pytest.M
     seen = memory.last_tree("vault")
     assert seen is not None and [row.node for row in seen.rows] == [3, 2] and seen.left_out == 1
     assert all(len(row.query or "") == memory.MOST_TEXT and row.query_truncated for row in seen.rows)
+
+
+def test_the_variable_that_is_named_is_the_one_that_is_set(settings: Settings) -> None:
+    error = DatabaseError("password authentication failed")
+    assert "in DATABASE_URL." in causes.told(causes.WEB, "login", error).sentence
+    settings.WEB_SCHEMA = "onevault_web"
+    assert "in VAULT_DATABASE_URL." in causes.told(causes.WEB, "login", error).sentence
