@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
@@ -271,7 +271,8 @@ def behind(error: BaseException | None) -> BaseException | None:
     """Return the database's error that another one hides, None where there is none: Django's sessions say of
     any error in writing one that it is gone."""
     while error is not None:
-        if isinstance(error, Errors) and error.__cause__ is not None:
+        # what Django says of a row that is gone is a plain DatabaseError of its own
+        if isinstance(error, Errors) and (error.__cause__ or isinstance(error, OperationalError)):
             return error
         error = error.__cause__ or error.__context__
     return None
@@ -282,7 +283,11 @@ def cause_of(error: BaseException) -> Cause:
     alias, kind = alias_of(error), kind_of(error)
     cause = told(alias, kind, error)
     lasts = kind not in ("timeout", "locked", "lost", "other")
-    return replace(cause, silence=memory.failed(alias, cause.whole)) if lasts else cause
+    return (
+        replace(cause, silence=memory.failed(alias, f"{cause.whole} ({errors.told(error)})"))
+        if lasts
+        else cause
+    )
 
 
 def told(alias: str, kind: str, error: BaseException) -> Cause:
