@@ -50,6 +50,8 @@ ELSEWHERE = {
     "lockmon_read_log": "takes a file",
     "lockmon_deploy": "the installer, which Product runs",
     "lockmon_uninstall": "tests/sql/test_planted.py",
+    "lockmon_first_user": "asks Django's own database alone",
+    "lockmon_move_users": "asks Django's own databases alone",
 }
 # the check page says what at the site's tables is not read over, and why
 SAID = ("doctor: tenants auth.tenant_h:", "doctor: tenants auth.user_h:")
