@@ -62,7 +62,7 @@ def test_the_units_bring_up_a_monitor_that_the_doctor_passes(
     port = free_port()
     services: list[tuple[str, subprocess.Popen[bytes]]] = []
     try:
-        for name in ("web", "cluster", "cluster", "monitor"):
+        for name in ("web", "cluster", "monitor", "monitor"):
             command = unit(ROOT, name)["ExecStart"].replace(
                 f"{PREFIX}.venv/bin/", f"{Path(sys.executable).parent}/"
             )

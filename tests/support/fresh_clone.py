@@ -34,7 +34,7 @@ from tests.support.production import PREFIX, answer, shell_lines, unit  # noqa: 
 from tests.support.servers import Server, free_port, throwaway  # noqa: E402
 
 LOGIN = "onevault_app"
-SERVICES = ("web", "cluster", "cluster", "monitor")
+SERVICES = ("web", "cluster", "monitor", "monitor")
 
 
 def say(text: str) -> None:
@@ -180,7 +180,7 @@ def main() -> int:
             dsn = server.dsn(vault)
             subprocess.run([server.program("pgbench"), "-i", "-q", dsn], check=True, capture_output=True)
             load = [server.program("pgbench"), "-n", "-c", "4", "-R", "100", "-T", "600", dsn]
-            say("gunicorn, two task queues, the loop; pgbench beside them")
+            say("gunicorn, a task queue, two loops; pgbench beside them")
             with subprocess.Popen(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as pgbench:
                 try:
                     with clone.services():
