@@ -9,9 +9,9 @@
 -- A part of v_lines is never taken as an array: the whole would be copied for it, at each record.
 -- p_tail: 'more' (the piece was cut), 'now' (here the file ends for now), 'still' (as before, and nothing has come since), 'whole'
 -- (nothing follows). At the first two a record that may go on is left for the next piece. p_utf8: all of it is valid UTF-8, so that no
--- words of other encodings need be looked for.
+-- words of other encodings need be looked for. p_places: say of each record where it begins; counting costs something at each line.
 CREATE OR REPLACE FUNCTION lock_log.split_stderr(
-  p_text text, p_tail text, p_prefixes text[], p_utf8 boolean, OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
+  p_text text, p_tail text, p_prefixes text[], p_utf8 boolean, p_places boolean, OUT rest integer, OUT records text[], OUT unreadable integer, OUT heads integer)
 LANGUAGE plpgsql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -168,7 +168,7 @@ BEGIN
 
     v_windows := right(v_lines[v_main], 1) = E'\r';
     v_record := v_head.head || jsonb_build_object('message', rtrim(v_head.head ->> 'text', E'\r'));
-    IF v_head.head ->> 'time' !~ '\.\d' THEN
+    IF p_places OR v_head.head ->> 'time' !~ '\.\d' THEN
       -- of two of the same second only their place tells that they are two
       WHILE v_counted < v_main LOOP
         v_bytes := v_bytes + length(decode(v_lines[v_counted], 'escape')) + 1;
@@ -261,7 +261,7 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION lock_log.split_stderr(text, text, text[], boolean) IS
+COMMENT ON FUNCTION lock_log.split_stderr(text, text, text[], boolean, boolean) IS
   'Records of a piece of a stderr log that may be about locks (JSON of the prefix''s fields, message, detail, context and statement, each as '
-  'bytea''s escapes; at: the byte of the piece), and how many characters at the end are left for the next piece; heads: of the lines that were looked at, how many have the '
+  'bytea''s escapes; at: the byte of the piece, with p_places or a time of whole seconds), and how many characters at the end are left for the next piece; heads: of the lines that were looked at, how many have the '
   'prefix, unreadable: how many look like the beginning of a record and have not.';

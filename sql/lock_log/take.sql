@@ -30,7 +30,8 @@ BEGIN
   END IF;
   records := 0; unreadable := 0; heads := 0;
   IF p_format = 'stderr' THEN
-    SELECT * INTO v_cut FROM lock_log.split_stderr(v_text, p_tail, p_prefixes, v_utf8);
+    SELECT * INTO v_cut FROM lock_log.split_stderr(v_text, p_tail, p_prefixes, v_utf8,
+      p_since IS NOT NULL AND p_old_bytes > 0 AND p_old_bytes < length(p_chunk));
     heads := v_cut.heads;
   ELSIF v_text !~ lock_log.worth_reading(p_format) AND right(v_text, 1) = E'\n'
     AND (p_format = 'jsonlog' OR (length(v_text) - length(replace(v_text, '"', ''))) % 2 = 0) THEN
@@ -64,7 +65,7 @@ BEGIN
         END IF;
         CONTINUE;
       END IF;
-      CONTINUE WHEN r.logged_at < p_since AND coalesce(r.at_byte < p_old_bytes, true) AND r.logged_at < lock_log.counts_from(p_since, r.database_name);
+      CONTINUE WHEN r.logged_at < p_since AND coalesce(coalesce(r.at_byte, 0) < p_old_bytes, true) AND r.logged_at < lock_log.counts_from(p_since, r.database_name);
       SELECT * INTO k FROM lock_log.classify(r.sqlstate, r.message, r.detail, r.context, r.pid);
       IF k.kind IS NULL THEN
         -- of a language that this vault's encoding cannot hold, so its words were not known
