@@ -82,6 +82,15 @@ class Run:
                     found.append(process)
         return found
 
+    def started(self, *words: str) -> dict[int, psutil.Process]:
+        """The processes of one command, by pid, without those that they forked. Others may end meanwhile."""
+        every: dict[int, tuple[psutil.Process, int]] = {}
+        for one in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if all(word in one.cmdline() for word in words):
+                    every[one.pid] = one, one.ppid()
+        return {pid: one for pid, (one, parent) in every.items() if parent not in every}
+
     def end(self) -> None:
         """Make sure that nothing is left, whatever the test saw."""
         if self.process.poll() is None:
@@ -161,7 +170,7 @@ def test_an_ordinary_user_runs_stops_and_runs_it_again(ordinary: Ordinary) -> No
         assert "Demo traffic" not in again.said
         kill_each_and_see_it_watched(again)
         # However it ends, nothing of it may stay.
-        [runner] = [one for one in again.processes() if "onevault.embedded.run" in one.cmdline()]
+        [runner] = again.started("onevault.embedded.run").values()
         runner.kill()
         poll(lambda: not again.processes(), 30, "everything ending with its supervisor")
 
@@ -178,15 +187,6 @@ def kill_each_and_see_it_watched(run: Run) -> None:
         password=state["superuser_password"],
     )
 
-    def masters(*words: str) -> dict[int, psutil.Process]:
-        """The processes of one command, without those that they forked."""
-        every: dict[int, tuple[psutil.Process, int]] = {}
-        for one in run.processes():
-            with contextlib.suppress(psutil.Error):
-                if all(word in one.cmdline() for word in words):
-                    every[one.pid] = one, one.ppid()
-        return {pid: one for pid, (one, parent) in every.items() if parent not in every}
-
     leader = until_watching(dsn, 60).leader_process
     assert leader is not None
     (now,) = rows(dsn, "SELECT clock_timestamp() AS began")
@@ -198,12 +198,12 @@ def kill_each_and_see_it_watched(run: Run) -> None:
         (("qcluster",), None),
         (("onevault.wsgi",), None),
     ):
-        before = masters(*words)
+        before = run.started(*words)
         victim = before[first] if first else min(before.values(), key=lambda one: one.create_time())
         victim.kill()
 
         def back(words: tuple[str, ...] = words, before: dict[int, psutil.Process] = before) -> bool:
-            now = masters(*words)
+            now = run.started(*words)
             return len(now) == len(before) and now.keys() != before.keys()
 
         poll(back, 30, f"{words} being started again")
