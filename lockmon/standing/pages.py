@@ -21,6 +21,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from ..sessions import PLAYING
 from . import memory
 from .causes import WEB, Cause, behind, cause_of, is_of_a_database
 
@@ -28,7 +29,6 @@ log = logging.getLogger("lockmon.standing")
 
 STANDING = "X-Lockmon-Standing"
 """A header of the line that our script puts in the place of the health line, and leaves the rest as it is."""
-REFRESH = "X-Lockmon-Refresh"
 AGAIN = "5"
 """Seconds after which it is worth asking again: Retry-After, and what our script does."""
 
@@ -45,7 +45,7 @@ def form_of(request: HttpRequest) -> Form:
     """Return what reads the answer: a person, a program, or the script of an open page."""
     if request.path_info.startswith("/api/"):
         return Form.JSON
-    if request.path_info.endswith("/fragment/") or REFRESH in request.headers:
+    if request.path_info.endswith("/fragment/") or PLAYING in request.headers:
         return Form.LINE
     return Form.PAGE
 

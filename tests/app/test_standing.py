@@ -15,14 +15,13 @@ import psycopg
 import pytest
 from django.db import close_old_connections, connections
 from django.test import Client
-from django.urls import get_resolver
 
 from lockmon.models.api_token import ApiToken, digest
 from lockmon.standing import memory
 from onevault.postgresql import guard
 from tests.conftest import OpenSession
 from tests.support import outage, scenes, vaults
-from tests.support.addresses import address, routes
+from tests.support.addresses import every_address
 from tests.support.people import browser, person
 from tests.support.poll import poll
 from tests.support.servers import Server, throwaway
@@ -119,27 +118,12 @@ def stopped(other: Server) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def delayed(line: outage.Line) -> Iterator[None]:
-    line.delay = 30
-    try:
-        yield
-    finally:
-        line.delay = 0
-
-
 STATES: dict[str, tuple[Callable[[Server, outage.Line], contextlib.AbstractContextManager[None]], str]] = {
     "stopped": (lambda other, line: stopped(other), "The watched server is not running"),
     "frozen": (lambda other, line: outage.frozen(other), "The watched server does not answer"),
     "full": (lambda other, line: outage.full(other, APP_LOGIN), "The watched server has too many clients"),
-    "delayed": (lambda other, line: delayed(line), "The watched server does not answer"),
+    "delayed": (lambda other, line: outage.delayed(line), "The watched server does not answer"),
 }
-
-
-def every_address() -> list[str]:
-    """All that can be read, by keys of things that are not there."""
-    found = dict.fromkeys(address(route, {}) for route in routes(get_resolver()))
-    return [path for path in found if "logout" not in path]
 
 
 def no_connection_is_left(asking: Asking) -> None:
@@ -190,7 +174,7 @@ def test_the_last_tree_is_shown_with_its_age_and_to_each_as_he_may_see_it(
     waiter.start("UPDATE app.accounts SET balance = 1234000 WHERE id = 1")
     waiter.wait_blocked()
     poll(lambda: str(waiter.pid) in asking.get(dba, FRAGMENTS[0])[1], 10, "the waiter in the tree")
-    with delayed(line):
+    with outage.delayed(line):
         for client, sees in ((dba, True), (viewer, False)):
             for path in ("/admin/", "/admin/monitor/live/", *FRAGMENTS):
                 code, text = asking.get(client, path)
@@ -202,7 +186,7 @@ def test_the_last_tree_is_shown_with_its_age_and_to_each_as_he_may_see_it(
 
 def test_what_this_process_has_not_seen_it_says(other: Server, line: outage.Line, asking: Asking) -> None:
     client = browser("viewer")
-    with delayed(line):
+    with outage.delayed(line):
         text = asking.get(client, "/admin/monitor/live/")[1]
     assert "this process of the web server has seen none since it began" in text
     assert "nobody" not in text.lower()

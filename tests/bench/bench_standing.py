@@ -25,11 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tests.bench  # noqa: F401  (sets Django up)
-
-from django.urls import get_resolver  # isort: skip
-
 from tests.support import outage, scenes, vaults
-from tests.support.addresses import address, routes
+from tests.support.addresses import every_address
 from tests.support.loops import ROOT
 from tests.support.servers import Server, free_port, throwaway
 from tests.support.vaults import APP_LOGIN
@@ -91,15 +88,9 @@ def ask(port: int, path: str, key: str, tally: Tally | None = None) -> int:
     return code
 
 
-def addresses() -> list[str]:
-    """All that can be read, but for the way out."""
-    found = dict.fromkeys(address(route, {}) for route in routes(get_resolver()))
-    return [path for path in found if "logout" not in path]
-
-
 def hammer(port: int, key: str, seconds: float) -> Tally:
     """Ask for everything in turn, CLIENTS at once."""
-    paths, tally = addresses(), Tally()
+    paths, tally = every_address(), Tally()
     until = time.monotonic() + seconds
 
     def client(first: int) -> None:
@@ -182,26 +173,16 @@ def place() -> Iterator[Place]:
         yield made
 
 
-@contextlib.contextmanager
-def delayed(line: outage.Line) -> Iterator[None]:
-    """Each byte comes 30 s late."""
-    line.delay = 30
-    try:
-        yield
-    finally:
-        line.delay = 0
-
-
 STATES: dict[str, tuple[Callable[[Place], Trouble], bool]] = {
     "nothing wrong": (lambda there: contextlib.nullcontext(), False),
     "watched: stopped": (lambda there: outage.stopped(there.watched), False),
     "watched: frozen": (lambda there: outage.frozen(there.watched), False),
     "watched: full": (lambda there: outage.full(there.watched, APP_LOGIN), False),
-    "watched: 30 s late": (lambda there: delayed(there.watched_line), True),
+    "watched: 30 s late": (lambda there: outage.delayed(there.watched_line), True),
     "web: stopped": (lambda there: outage.stopped(there.web), False),
     "web: frozen": (lambda there: outage.frozen(there.web), False),
     "web: full": (lambda there: outage.full(there.web, APP_LOGIN), False),
-    "web: 30 s late": (lambda there: delayed(there.web_line), True),
+    "web: 30 s late": (lambda there: outage.delayed(there.web_line), True),
 }
 """How to bring it about, and whether the pages ask by the lines then."""
 
@@ -234,7 +215,9 @@ def main(arguments: list[str]) -> int:
     seconds = float(arguments[0]) if arguments else 60.0
     wanted = arguments[1:] or list(STATES)
     good = True
-    print(f"{len(addresses())} addresses, {CLIENTS} clients, {seconds:.0f} s a state; seconds of a request:")
+    print(
+        f"{len(every_address())} addresses, {CLIENTS} clients, {seconds:.0f} s a state; seconds of a request:"
+    )
     print("state                 requests  median     p95    most  answers; right again; memory; processor")
     with place() as there:
         for state in wanted:

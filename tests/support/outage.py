@@ -152,3 +152,13 @@ def line(target: tuple[str, int] | Path) -> Iterator[Line]:
 def line_to(server: Server) -> contextlib.AbstractContextManager[Line]:
     """A line to a throwaway server's socket: no password is asked for."""
     return line(server.socket_directory / f".s.PGSQL.{server.port}")
+
+
+@contextlib.contextmanager
+def delayed(line: Line) -> Iterator[None]:
+    """Each byte comes 30 s late: longer than any page waits."""
+    line.delay = 30
+    try:
+        yield
+    finally:
+        line.delay = 0
