@@ -25,16 +25,24 @@ def leads_since(dsn: str, other: int | None) -> int:
 
 
 def test_one_leads_one_stands_by_a_third_waits_for_its_place(vault_db: str) -> None:
+    """Whichever of the other two asks first when the leader ends leads; the other one stands by."""
     with running_loop(QUICK) as first:
         leader = until_watching(vault_db).leader_pid
         with running_loop(QUICK) as second:
             standby = poll(lambda: status(vault_db).standby_pid, what="a standby")
             with running_loop(QUICK) as third:
-                connected = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'one_vault_lockmon:loop'"
+                connected = (
+                    "SELECT pid FROM pg_stat_activity WHERE application_name = 'one_vault_lockmon:loop'"
+                )
                 poll(lambda: len(rows(vault_db, connected)) == 3, what="the third")
+                (waits,) = {row["pid"] for row in rows(vault_db, connected)} - {leader, standby}
+                now = status(vault_db)
+                assert (now.leader_pid, now.standby_pid) == (leader, standby)
                 first.finish()
-                assert leads_since(vault_db, leader) == standby
-                poll(lambda: status(vault_db).standby_pid not in (None, standby), 10, "the third standing by")
+                leads_since(vault_db, leader)
+                poll(lambda: status(vault_db).standby_pid not in (None, leader), 10, "who stands by")
+                now = status(vault_db)
+                assert {now.leader_pid, now.standby_pid} == {standby, waits}
                 assert (second.ended, third.ended) == (None, None)
 
 
