@@ -55,7 +55,9 @@ BEGIN
   IF v_sessions_only THEN
     pattern := pattern || ')?';
   END IF;
-  v_open := coalesce(v_open, names[cardinality(names)]);
+  IF v_open IS NULL OR p_prefix ~ '%-?\d*[A-Za-pr-z]$' THEN
+    v_open := names[cardinality(names)];
+  END IF;
   pattern := pattern || '(' || replace(array_to_string(p_labels || ''::text, '|'), '\', '\\') || '[^\s:]+) ?' || c_colon || '  (.*)$';
   -- where it ends with a value (or %q stands behind one), that value and the label are told apart by the label's word
   names := names || CASE WHEN p_prefix ~ '%-?\d*[A-Za-pr-z](%q)?$' OR p_prefix ~ '%-?\d*[A-Za-pr-z]%q' THEN ARRAY['open_label:' || v_open, 'text'] ELSE '{label,text}' END;

@@ -136,6 +136,7 @@ def test_each_of_a_second_counts_and_once_however_it_is_read(ingest: Ingest) -> 
         ("%m [%p] %b ", f"{AT} [11] client backend ", None, None, None),
         ("%m %h(%p) %i ", f"{AT} [local](11) UPDATE waiting ", None, None, None),
         ("%m [%p] %u %d %a", f"{AT} [11] app shop psql", "app", "shop", "psql"),
+        ("%m [%p] %q%u@%d/%a", f"{AT} [11] app@shop/psql", "app", "shop", "psql"),
         ("%m:%r:%u@%d:[%p]:", f"{AT}:2001:db8::1(5432):app@shop:[11]:", "app", "shop", None),
     ],
 )
@@ -205,6 +206,25 @@ def test_a_label_right_behind_the_time_is_a_label(ingest: Ingest) -> None:
     text = f"6921abcd.c:{AT}ERROR:  canceling autovacuum task\n"
     (_, records, unreadable), [event] = ingest(text, "stderr", "%c:%m%q | ")
     assert (records, unreadable, event["kind"], event["pid"]) == (1, 0, "autovacuum_cancelled", 12)
+
+
+@pytest.mark.parametrize("prefix", ["%m [%p] ", "%m [%p] %q%a"])
+def test_labels_of_turkish_lack_the_blanks(ingest: Ingest, prefix: str) -> None:
+    """Its catalog has "AYRINTI:" where others have two blanks behind the colon: ring, context and statement
+    were lost."""
+    text = (
+        line("HATA", "çıkmaz (deadlock) durumu saptandı")
+        + line("AYRINTI", DETAIL).replace("AYRINTI:  ", "AYRINTI:")
+        + line("İPUCU", "Sorgu").replace("İPUCU:  ", "İPUCU:")
+        + line("ORTAM", 'while updating tuple (0,1) in relation "a"').replace("ORTAM:  ", "ORTAM:")
+        + line("KOMUT", "UPDATE a SET n = 1").replace("KOMUT:  ", "KOMUT: ")
+    )
+    (_, records, unreadable), [event] = ingest(text, "stderr", prefix)
+    assert (records, unreadable) == (1, 0)
+    assert event["context"] == 'while updating tuple (0,1) in relation "a"'
+    assert event["statement"] == "UPDATE a SET n = 1"
+    assert [(edge["pid"], edge["blocker"]) for edge in event["detail"]["edges"]] == [(11, 12), (12, 11)]
+    assert event["excerpt"].startswith("HATA: çıkmaz")
 
 
 def test_a_word_within_itself_is_one_word(vault_db: str) -> None:
