@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 
+from lockmon.views import words
+
 PID_MISSING = "Type the pid of the session to confirm."
 LISTS = (
     "user_patterns",
@@ -17,14 +19,23 @@ LISTS = (
     "protected_users",
 )
 WINDOWS = ("time_windows", "pause_windows", "protected_applications")
-KINDS = (
-    ("idle_in_transaction", "idle in transaction"),
-    ("idle_in_transaction_aborted", "idle in a failed transaction"),
-    ("long_query", "long query"),
-    ("running_ddl", "running DDL"),
-    ("active", "running a query"),
-    ("idle_session_lock", "idle, holds a session lock"),
+KINDS = tuple(
+    (kind, words.KINDS[kind])
+    for kind in (
+        "idle_in_transaction",
+        "idle_in_transaction_aborted",
+        "idle_session_lock",
+        "advisory_lock",
+        "active",
+        "long_query",
+        "running_ddl",
+        "holds_table_lock",
+        "maintenance",
+        "client_not_reading",
+        "client_not_sending",
+    )
 )
+"""What a policy may stop (automatic in lock_engine.blocker_kinds()), as the form says it."""
 
 
 class StopForm(forms.Form):

@@ -7,6 +7,19 @@ from django.utils import timezone
 from lockmon.calls.door import Prediction, SessionFacts
 from lockmon.views import words
 
+CANCELLING = {
+    "waits_for_standby": "cancelling ends its waiting for the standby; the commit stays",
+    "client_not_reading": "cancelling would do nothing while it waits for its client",
+    "client_not_sending": "cancelling would do nothing while it waits for its client",
+    "concurrent_ddl": "cancelling ends its statement and leaves what it has begun: an INVALID index",
+    "maintenance": "cancelling ends it; what it has not finished is done the next time",
+    "advisory_lock": "cancelling ends its statement; an advisory lock of its session stays",
+    "active": "cancelling ends its statement; the connection stays, and its transaction fails, unless its"
+    " client goes back to a savepoint",
+}
+"""What cancelling does to a statement of a kind, unless the transaction simply fails: docs/kinds.md."""
+CANCELLING["long_query"] = CANCELLING["active"]
+
 
 def sessions(count: int) -> str:
     """Such as 1 session or 1,204 sessions."""
@@ -42,7 +55,9 @@ def doing(facts: SessionFacts, see_text: bool = True) -> str:
 def holds(facts: SessionFacts) -> str:
     """Locks, and whether there is work to roll back."""
     locks = "1 lock" if facts.locks_held == 1 else f"{facts.locks_held:,} locks"
-    if facts.backend_xid is not None:
+    if facts.kind == "waits_for_standby":
+        written = "what it has written is committed and stays"
+    elif facts.backend_xid is not None:
         written = f"it has written (transaction {facts.backend_xid}), which will be rolled back"
     else:
         written = "it has written nothing"
@@ -69,6 +84,8 @@ def instead(facts: SessionFacts) -> str:
     """What the milder action would do."""
     if facts.state != "active":
         return "cancelling would do nothing: it is not running a statement"
+    if facts.kind in CANCELLING:
+        return CANCELLING[facts.kind]
     return "cancelling ends its statement; the connection stays, and the transaction with it fails"
 
 

@@ -54,7 +54,11 @@ BEGIN;
 \ir lock_engine/severity_rank.sql
 \ir lock_engine/hide_literals.sql
 \ir lock_engine/query_fingerprint.sql
+\ir lock_engine/blocker_kinds.sql
 \ir lock_engine/recommended_action.sql
+\ir lock_catalog/leading_words.sql
+\ir lock_catalog/statement_class.sql
+\ir lock_catalog/session_kind.sql
 \ir lock_catalog/waits_for.sql
 \ir lock_catalog/graph.sql
 \ir lock_catalog/add_up.sql
@@ -327,6 +331,7 @@ BEGIN;
 \ir lock_admin/functions/signals_in_last_hour.sql
 \ir lock_admin/seed/changed_policies.sql
 \ir lock_admin/seed/claimed_names.sql
+\ir lock_admin/seed/changed_kinds.sql
 \ir lock_admin/functions/in_window.sql
 \ir lock_admin/functions/policy_may_act.sql
 \ir lock_admin/functions/simulate.sql
@@ -344,6 +349,7 @@ BEGIN;
 \ir lock_admin/functions/resolve_plan.sql
 \ir lock_admin/functions/auto_resolve.sql
 \ir lock_monitoring/functions/auto_resolve_blocking.sql
+\ir lock_admin/functions/is_automatic_kind.sql
 \ir lock_admin/functions/policy_spares.sql
 \ir lock_admin/functions/check_policy_rules.sql
 \ir lock_admin/functions/next_moment.sql

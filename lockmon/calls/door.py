@@ -55,7 +55,8 @@ class Prediction:
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """A session as it is at ``at``. refusal_code: why the door would refuse it whoever asks, or None."""
+    """A session as it is at ``at``. refusal_code: why the door would refuse it whoever asks, or None.
+    kind: of lock_engine.blocker_kinds(); None where a release before that recorded it."""
 
     at: datetime
     pid: int
@@ -79,6 +80,7 @@ class SessionFacts:
     refusal: str | None
     warnings: tuple[tuple[str, str], ...]
     prediction: Prediction
+    kind: str | None = None
 
 
 @dataclass(frozen=True)

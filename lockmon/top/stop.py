@@ -8,7 +8,8 @@ from collections.abc import Callable
 from lockmon import actions
 from lockmon.calls.catalog import WaitNode
 from lockmon.calls.door import Prediction, SessionFacts
-from lockmon.views.words import count, duration, one_line, some
+from lockmon.door_words import holds
+from lockmon.views.words import duration, one_line, some
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
@@ -54,19 +55,13 @@ def stop_session(node: WaitNode, alias: str, ask: Ask, say: Say) -> str:
 
 def describe(facts: SessionFacts) -> list[str]:
     """Return what the confirmation page says, as lines."""
-    held = f"{count(facts.locks_held)} locks, {count(facts.exclusive_locks_held)} exclusive"
-    written = (
-        "it has written: its changes will be rolled back"
-        if facts.backend_xid
-        else "it has written nothing yet"
-    )
     since = (facts.at - facts.state_change).total_seconds() if facts.state_change else None
     lines = [
         f"Stop pid {facts.pid}?",
         f"Who      {one_line(facts.application_name, 60)}, user {facts.user_name}, "
         f"from {facts.client_addr or 'this host'}",
         f"Doing    {facts.state} since {duration(since)}: {one_line(facts.query, 160)}",
-        f"Holds    {held}; {written}",
+        f"Holds    {holds(facts)}",
         f"Then     {then(facts.prediction)}",
     ]
     return [*lines, *(f"Mind     {text}" for _, text in facts.warnings)]

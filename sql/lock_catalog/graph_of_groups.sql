@@ -42,8 +42,8 @@ BEGIN
   s AS MATERIALIZED (
     -- what is not shown of a waiter or blocker is not asked: each column costs for each session
     SELECT x.pid, x.lock_group, x.lock_group::bigint AS node, x.backend_start, x.xact_start, x.query_start, x.state_change, x.user_oid, x.user_name,
-           x.is_superuser, x.database_name, x.application_name, x.client_addr, x.client_hostname, x.state, x.backend_xid,
-           x.query, x.query_truncated, x.query_id, x.backend_type, x.earliest_wait
+           x.is_superuser, x.database_name, x.application_name, x.client_addr, x.client_hostname, x.state, x.wait_event_type, x.wait_event,
+           x.backend_xid, x.query, x.query_truncated, x.query_id, x.backend_type, x.earliest_wait
       FROM (SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
             UNION ALL
             SELECT y.* FROM unnest(p_sessions) y) x),
@@ -269,11 +269,16 @@ BEGIN
   holding AS (
     SELECT coalesce(s.node, -p.transactionid) AS node, count(*)::integer AS locks,
            (count(*) FILTER (WHERE l.mode_bit & l.conflict_bits <> 0
-                               AND l.lock_type NOT IN ('virtualxid', 'transactionid')))::integer AS exclusive
+                               AND l.lock_type NOT IN ('virtualxid', 'transactionid')))::integer AS exclusive,
+           max(l.mode_bit) FILTER (WHERE l.lock_type = 'relation') AS strongest_lock
       FROM l LEFT JOIN s ON s.pid = l.pid
       LEFT JOIN l p ON l.pid IS NULL AND p.pid IS NULL AND p.lock_type = 'transactionid'
                    AND p.virtualtransaction = l.virtualtransaction
      WHERE l.granted GROUP BY 1),
+  -- what its locks that others wait for are
+  held_back AS (
+    SELECT e.node, bool_and(w.lock_type = 'advisory') AS advisory_only
+      FROM edge e JOIN w ON w.pid = e.head_pid WHERE e.is_hard GROUP BY e.node),
   nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
   facts AS (
     SELECT n.node, (CASE WHEN n.node < 0 THEN 0 ELSE n.node END)::integer AS pid, s.backend_start,
@@ -288,13 +293,15 @@ BEGIN
            coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
            coalesce(w.row_tuple, -1) AS row_tuple,
            i.directly, i.total, i.since, i.seconds, coalesce(h.locks, 0) AS locks, coalesce(h.exclusive, 0) AS exclusive,
+           s.wait_event_type, s.wait_event, h.strongest_lock, v.advisory_only,
            EXISTS (SELECT 1 FROM deadlocked d WHERE d.node = n.node) AS in_deadlock
       FROM nodes n
       LEFT JOIN s ON s.pid = n.node
       LEFT JOIN pg_prepared_xacts px ON n.node < 0 AND px.transaction::text::bigint = -n.node
       LEFT JOIN wait w ON w.node = n.node AND w.is_main
       LEFT JOIN impact i ON i.node = n.node
-      LEFT JOIN holding h ON h.node = n.node),
+      LEFT JOIN holding h ON h.node = n.node
+      LEFT JOIN held_back v ON v.node = n.node),
   -- each object is named once, however many wait for it
   object AS MATERIALIZED (
     SELECT o.*, c.nspname AS schema_name, c.relname AS relation_name,
@@ -350,19 +357,11 @@ BEGIN
            o.tuple,
            CASE
              WHEN f.node < 0 THEN 'prepared_transaction'
-             WHEN f.backend_type = 'autovacuum worker' THEN 'autovacuum'
-             WHEN f.waits AND f.total IS NOT NULL AND f.lock_type = 'relation' AND f.mode_bit >= 16 THEN 'queued_ddl'
-             WHEN f.waits THEN 'waiting'
-             WHEN f.backend_type IS NOT NULL AND f.backend_type NOT IN ('client backend', 'parallel worker')
-               THEN 'background'
-             WHEN f.state = 'starting' THEN 'logging_in'
-             WHEN f.state = 'idle in transaction' THEN 'idle_in_transaction'
-             WHEN f.state = 'idle in transaction (aborted)' THEN 'idle_in_transaction_aborted'
-             WHEN f.state = 'idle' THEN 'idle_session_lock'
-             WHEN f.state = 'active' AND f.query ~* '^\s*(alter|create|drop|truncate|reindex|cluster|vacuum|lock|refresh)\M'
-               THEN 'running_ddl'
-             WHEN f.state = 'active' AND f.query_start < v_now - interval '1 minute' THEN 'long_query'
-             ELSE 'active'
+             WHEN f.waits AND f.total IS NOT NULL AND f.lock_type = 'relation' AND f.mode_bit >= 16
+                  AND f.backend_type IN ('client backend', 'parallel worker') THEN 'queued_ddl'
+             WHEN f.waits AND (f.total IS NULL OR f.backend_type IN ('client backend', 'parallel worker')) THEN 'waiting'
+             ELSE lock_catalog.session_kind(f.backend_type, f.state, f.wait_event_type, f.wait_event, f.query, v_now - f.query_start,
+                                            f.strongest_lock, f.advisory_only)
            END AS kind
       FROM facts f
       LEFT JOIN object o ON o.object_hash = f.object_hash AND o.row_relation = f.row_relation

@@ -109,7 +109,7 @@ def test_once_prints_the_tree_and_ends(vault_db: str, session: OpenSession) -> N
     holder, (waiter,) = block(vault_db, session)
     out = io.StringIO()
     call_command("lockmon_top", "--once", stdout=out)
-    assert re.search(rf"{holder}  billing  idle in transaction", out.getvalue())
+    assert re.search(rf"{holder}  billing  holding an advisory lock", out.getvalue())
     assert re.search(rf"{waiter}  api  waits .* Exclusive on advisory", out.getvalue())
     out = io.StringIO()
     call_command("lockmon_top", "--json", stdout=out)

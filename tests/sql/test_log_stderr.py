@@ -213,7 +213,7 @@ def test_labels_of_turkish_lack_the_blanks(ingest: Ingest, prefix: str) -> None:
     """Its catalog has "AYRINTI:" where others have two blanks behind the colon: ring, context and statement
     were lost."""
     text = (
-        line("HATA", "çıkmaz (deadlock) durumu saptandı")
+        line("HATA", "ç\u0131kmaz (deadlock) durumu saptand\u0131")
         + line("AYRINTI", DETAIL).replace("AYRINTI:  ", "AYRINTI:")
         + line("İPUCU", "Sorgu").replace("İPUCU:  ", "İPUCU:")
         + line("ORTAM", 'while updating tuple (0,1) in relation "a"').replace("ORTAM:  ", "ORTAM:")
@@ -224,7 +224,7 @@ def test_labels_of_turkish_lack_the_blanks(ingest: Ingest, prefix: str) -> None:
     assert event["context"] == 'while updating tuple (0,1) in relation "a"'
     assert event["statement"] == "UPDATE a SET n = 1"
     assert [(edge["pid"], edge["blocker"]) for edge in event["detail"]["edges"]] == [(11, 12), (12, 11)]
-    assert event["excerpt"].startswith("HATA: çıkmaz")
+    assert event["excerpt"].startswith("HATA: ç\u0131kmaz")
 
 
 def test_a_word_within_itself_is_one_word(vault_db: str) -> None:

@@ -88,6 +88,31 @@ def test_a_policy_armed_under_two_names_of_one_database_role_is_a_dry_run_from_t
     assert not install(site, again=True).changed
 
 
+def test_an_armed_policy_that_would_stop_others_is_a_dry_run_from_the_update_on(
+    server: Server, site: str, connect: Connect
+) -> None:
+    """Kinds follow from what a session does since, and a client that does not read is not cancelled first."""
+    living = connect(site)
+    second = connect(site, user="shop_dba")
+    second.execute("SET ROLE lock_admin_role")
+    more = '"min_blocked_seconds": 60, "user_patterns": ["app_*"]}'
+    for name, rules in {
+        "ddl": '{"action": "cancel", "kinds": ["running_ddl"], ',
+        "both": '{"action": "cancel_then_terminate", ',
+        "any": '{"action": "cancel", ',
+    }.items():
+        living.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, rules + more])
+        living.execute("SELECT lock_admin.backtest_policy(%s)", [name])
+        arm(second, name)
+    assert install(site).changed
+    found = dict(living.execute(MODES).fetchall())
+    assert [found[name][0] for name in ("ddl", "both", "any")] == ["dry_run", "dry_run", "armed"]
+    assert "what a session does" in found["ddl"][1] == found["both"][1]
+    arm(second, "ddl")
+    assert not install(site, again=True).changed
+    assert dict(living.execute(MODES).fetchall())["ddl"][0] == "armed"
+
+
 MODES = (
     "SELECT h.policy_bk, ARRAY[m.mode, m.reason] FROM lock_admin.policy_h AS h"
     " JOIN lock_admin.policy_mode_s AS m USING (policy_hk) WHERE m.load_end_date IS NULL"

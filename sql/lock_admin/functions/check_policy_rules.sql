@@ -31,7 +31,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
   SELECT k.kind INTO v_wrong FROM jsonb_array_elements_text(coalesce(p_rules -> 'kinds', '[]')) AS k(kind)
-   WHERE k.kind NOT IN ('idle_in_transaction', 'idle_in_transaction_aborted', 'running_ddl', 'long_query', 'active', 'idle_session_lock')
+   WHERE NOT lock_admin.is_automatic_kind(k.kind)
    LIMIT 1;
   IF v_wrong IS NOT NULL THEN
     RAISE EXCEPTION 'A policy cannot stop blockers of kind %.', v_wrong USING ERRCODE = 'invalid_parameter_value';

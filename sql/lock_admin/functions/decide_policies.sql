@@ -23,6 +23,7 @@ BEGIN
         FROM g WHERE g.is_root AND g.node > 0)
     SELECT b.pid, b.backend_start, b.xact_start, b.query_start, b.state, b.severity, b.blocked_total, b.seconds, b.kind,
            b.user_name, b.application_name, b.database_name, b.is_superuser, b.backend_type, b.query,
+           (SELECT k.cancel FROM lock_engine.blocker_kinds() AS k WHERE k.kind = b.kind) AS cancel,
            h.policy_bk, m.mode, m.load_date AS mode_since, p AS rules, p.policy_hk,
            lock_admin.policy_spares(p, v_now, b.user_name, b.application_name, b.database_name,
              CASE WHEN p.tenant_patterns <> '{}' THEN
@@ -35,12 +36,13 @@ BEGIN
      WHERE m.load_end_date IS NULL AND m.mode <> 'off'
      ORDER BY m.mode, lock_engine.severity_rank(b.severity) DESC, b.blocked_total DESC, h.policy_bk, b.node
   LOOP
-    CONTINUE WHEN v_match.spared IS NOT NULL AND v_match.spared NOT IN ('protected user', 'protected application', 'maintenance window');
+    CONTINUE WHEN v_match.spared IS NOT NULL AND v_match.spared NOT IN ('protected user', 'protected application', 'maintenance window',
+      'a kind that only a person stops');
     v_rules := v_match.rules;
-    -- cancelling helps where a statement runs; after the grace period the session goes
+    -- cancelling helps where a statement runs and can be stopped; after the grace period the session goes
     SELECT CASE
              WHEN v_rules.action = 'terminate' THEN 'terminate'
-             WHEN v_match.state = 'active' AND c.at IS NULL THEN 'cancel'
+             WHEN v_match.cancel <> 'no' AND v_match.state = 'active' AND c.at IS NULL THEN 'cancel'
              WHEN v_rules.action = 'cancel' THEN 'nothing'
              WHEN c.at > v_now - make_interval(secs => v_rules.grace_seconds::double precision) THEN 'grace'
              ELSE 'terminate' END

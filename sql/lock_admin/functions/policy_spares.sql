@@ -25,6 +25,7 @@ AS $$
     WHEN lock_engine.severity_rank(lock_engine.severity(p_blocked, p_seconds)) < lock_engine.severity_rank(p_policy.min_severity)
       THEN 'not severe enough'
     WHEN p_policy.time_windows <> '[]' AND NOT lock_admin.in_window(p_policy.time_windows, p_at) THEN 'outside its hours'
+    WHEN NOT lock_admin.is_automatic_kind(p_kind) THEN 'a kind that only a person stops'
     WHEN lock_admin.in_window(p_policy.pause_windows, p_at) THEN 'maintenance window'
     WHEN lock_admin.name_matches(p_user, p_policy.protected_users) THEN 'protected user'
     WHEN lock_admin.is_protected_application(p_policy.protected_applications, p_application, p_user, p_database)

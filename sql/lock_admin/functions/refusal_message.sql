@@ -41,6 +41,7 @@ AS $$
       format('pid %s is not running a statement, so that cancelling does nothing; only terminating it would.', p_pid)
     WHEN 'no_longer_blocks' THEN format('pid %s blocks nobody now. Nothing was signalled.', p_pid)
     WHEN 'not_root' THEN format('pid %s waits itself now; only roots are stopped without a person.', p_pid)
+    WHEN 'kind_not_automatic' THEN format('only a person stops what pid %s is now (see lock_engine.blocker_kinds()).', p_pid)
     WHEN 'condition_over' THEN format('those who had waited behind pid %s for long wait no more.', p_pid)
     WHEN 'policy_not_armed' THEN 'the policy is no longer armed, or its rules have changed since.'
     WHEN 'policy_limit' THEN 'the policy has stopped as many sessions in the last hour as it may.'

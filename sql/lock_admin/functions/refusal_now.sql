@@ -33,6 +33,9 @@ BEGIN
            v_session.leader_pid, v_session.query, v_session.application_name, v_session.database_name, v_automatic) IS NOT NULL
       THEN lock_admin.refusal_code(v_session.pid, v_session.user_name, v_session.is_superuser, v_session.backend_type,
              v_session.leader_pid, v_session.query, v_session.application_name, v_session.database_name, v_automatic)
+    WHEN v_automatic AND NOT lock_admin.is_automatic_kind(lock_catalog.session_kind(v_session.backend_type, v_session.state,
+           v_session.wait_event_type, v_session.wait_event, v_session.query, clock_timestamp() - v_session.query_start, NULL, NULL))
+      THEN 'kind_not_automatic'
     WHEN v_request.action = 'cancel' AND v_session.state IS DISTINCT FROM 'active' THEN 'nothing_to_cancel'
     WHEN v_request.action = 'cancel' AND v_session.query_start IS DISTINCT FROM v_request.target_query_start THEN 'other_statement'
     WHEN NOT v_request.explicit AND NOT lock_catalog.blocks_any(v_session.pid, p_waiters) THEN 'no_longer_blocks'

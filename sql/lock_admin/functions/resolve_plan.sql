@@ -1,5 +1,5 @@
 -- What the automatic resolution would do now: one row for each blocker, with the action or why it is spared.
--- Cancelling comes first where it helps (a statement is running); terminating after the grace period.
+-- Cancelling comes first where it helps (a statement is running and can be stopped); terminating after the grace period.
 CREATE OR REPLACE FUNCTION lock_admin.resolve_plan(p_tenant_hk bytea, p_seconds integer)
 RETURNS TABLE (
   pid integer, backend_start timestamptz, xact_start timestamptz, eligible boolean, action text, why text, severity text,
@@ -44,6 +44,7 @@ BEGIN
                     b.application_name, b.database_name, true) IS NOT NULL
                THEN lock_admin.refusal_message(lock_admin.refusal_code(b.pid, b.user_name, b.is_superuser, b.backend_type,
                       NULL, b.query, b.application_name, b.database_name, true), b.pid)
+             WHEN NOT lock_admin.is_automatic_kind(b.kind) THEN format('only a person stops a blocker of its kind (%s).', b.kind)
              WHEN b.seconds < p_seconds THEN format('others have waited %s s, not %s s.', b.seconds, p_seconds)
              WHEN lock_engine.severity_rank(b.severity) < v_rank THEN format('it is %s; setting auto_resolve.min_severity is %s.',
                     b.severity, lock_admin.setting('auto_resolve.min_severity') #>> '{}')
@@ -63,7 +64,9 @@ BEGIN
       FROM judged AS j)
   SELECT r.pid, r.backend_start, r.xact_start, r.spared IS NULL AND r.place <= v_max,
          CASE WHEN r.spared IS NULL AND r.place <= v_max
-              THEN CASE WHEN r.state = 'active' AND r.cancelled_at IS NULL THEN 'cancel' ELSE 'terminate' END END,
+              THEN CASE WHEN r.state = 'active' AND r.cancelled_at IS NULL
+                          AND (SELECT k.cancel FROM lock_engine.blocker_kinds() AS k WHERE k.kind = r.kind) <> 'no' THEN 'cancel'
+                        ELSE 'terminate' END END,
          CASE WHEN r.spared IS NOT NULL THEN r.spared
               WHEN r.place > v_max THEN format('at most %s are stopped in one run.', v_max)
               ELSE format('%s: %s sessions wait behind it, the first for %s s.', r.severity, r.blocked_total, r.seconds) END,

@@ -13,6 +13,7 @@ DECLARE
   v_exclusive integer;
   v_now timestamptz;
   v_stops record;
+  v_kind text;
   v_warnings jsonb := '[]';
 BEGIN
   IF current_user <> 'lock_door_owner' THEN PERFORM lock_engine.require_owner('lock_door_owner'); END IF;
@@ -39,6 +40,9 @@ BEGIN
      AND a.target_user = v_session.user_name AND a.target_application = v_session.application_name
      AND a.logged_at > v_now - interval '7 days';
 
+  v_kind := coalesce(v_prediction ->> 'kind', lock_catalog.session_kind(v_session.backend_type, v_session.state, v_session.wait_event_type,
+    v_session.wait_event, v_session.query, v_now - v_session.query_start,
+    (SELECT max(l.mode_bit) FROM lock_catalog.locks AS l WHERE l.pid = p_pid AND l.granted AND l.lock_type = 'relation'), NULL));
   IF v_session.backend_type LIKE 'walsender%' THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'replication', 'text', 'It serves replication: a standby or subscriber depends on it.');
   END IF;
@@ -46,18 +50,29 @@ BEGIN
     v_warnings := v_warnings || jsonb_build_object('code', 'backup', 'text', format(
       'It calls itself %s: a backup or restore would be broken off.', v_session.application_name));
   END IF;
-  IF v_session.state = 'active' AND v_session.query ~* '^\s*(create|alter|drop|truncate|reindex|cluster|vacuum|refresh|analyze)\M' THEN
+  IF v_kind = 'concurrent_ddl' THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'ddl', 'text',
-      'It runs a statement that changes or maintains a table; that work is lost, and CONCURRENTLY may leave an invalid index.');
+      'It runs a statement with CONCURRENTLY, which is not undone: an INVALID index (or a partition half detached) stays.');
+  ELSIF v_kind = 'maintenance' THEN
+    v_warnings := v_warnings || jsonb_build_object('code', 'ddl', 'text', 'It runs VACUUM or ANALYZE: what it has not finished is done the next time.');
+  ELSIF v_kind IN ('running_ddl', 'holds_table_lock') THEN
+    v_warnings := v_warnings || jsonb_build_object('code', 'ddl', 'text',
+      'It changes or locks a table as a whole' || CASE v_kind WHEN 'holds_table_lock' THEN ' (its locks say so)' ELSE '' END || '; that work is undone.');
   END IF;
-  IF v_session.state = 'active' AND v_session.query ~* '^\s*(commit|end|prepare\s+transaction)\M' THEN
+  IF v_kind = 'waits_for_standby' THEN
+    v_warnings := v_warnings || jsonb_build_object('code', 'committing', 'text',
+      'It has committed and waits for its standby: nothing is rolled back, and the standby may lack the commit.');
+  ELSIF v_session.state = 'active' AND lock_catalog.statement_class(v_session.query) = 'end' THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'committing', 'text',
       'It is committing right now; wait a moment. Whether the commit succeeds cannot be foretold.');
-  END IF;
-  IF v_session.backend_xid IS NOT NULL THEN
+  ELSIF v_session.backend_xid IS NOT NULL THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'written', 'text', format(
-      'It has written (transaction %s, open since %s): its changes will be rolled back.',
+      'It has written (transaction %s, open since %s): ending its transaction rolls that back.',
       v_session.backend_xid, to_char(v_session.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')));
+  END IF;
+  IF v_kind IN ('client_not_reading', 'client_not_sending') THEN
+    v_warnings := v_warnings || jsonb_build_object('code', 'cancel_useless', 'text',
+      'Cancelling would do nothing while it waits for its client.');
   END IF;
   IF v_session.state IN ('idle in transaction', 'idle in transaction (aborted)', 'idle') THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'cancel_useless', 'text',

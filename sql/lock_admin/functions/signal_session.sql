@@ -42,6 +42,7 @@ BEGIN
       WHEN pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN 'not_read_committed'
       -- no person looks at it: it must be as it was judged, still the root, those who waited for long still waiting
       WHEN v_automatic AND (v_before ->> 'blocks')::integer > 0 AND NOT (v_before ->> 'is_root')::boolean THEN 'not_root'
+      WHEN v_automatic AND (v_before ->> 'blocks')::integer > 0 AND NOT lock_admin.is_automatic_kind(v_before ->> 'kind') THEN 'kind_not_automatic'
       WHEN v_automatic AND (v_before ->> 'blocking_since')::timestamptz
              > (v_request.prediction ->> 'blocking_since')::timestamptz + interval '1 second' THEN 'condition_over'
     END;
@@ -76,6 +77,8 @@ BEGIN
        AND (v_request.action = 'terminate' OR (s.state = 'active' AND s.query_start = v_request.target_query_start))
        AND lock_admin.refusal_code(s.pid, s.user_name, s.is_superuser, s.backend_type, s.leader_pid, s.query,
              s.application_name, s.database_name, v_automatic) IS NULL
+       AND (NOT v_automatic OR lock_admin.is_automatic_kind(lock_catalog.session_kind(s.backend_type, s.state, s.wait_event_type,
+             s.wait_event, s.query, clock_timestamp() - s.query_start, NULL, NULL)))
        AND (v_request.explicit OR lock_catalog.blocks_any(s.pid, v_waiters))
        AND (lock_admin.setting('door.enabled'))::boolean
        AND v_request.logged_at > clock_timestamp()
