@@ -31,7 +31,7 @@ BEGIN
          bool_and(h.type = 'advisory') AS advisory,
          bool_and(h.type = 'relation') AND count(DISTINCT h.wanted) = 1 AS one_relation,
          bool_or(h.type = 'relation' AND h.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock')
-                 AND h.query ~* '^\s*(alter|drop|truncate|create|reindex|vacuum|cluster|refresh)') AS ddl,
+                 AND lock_catalog.statement_class(h.query) IN ('definition', 'concurrent_ddl', 'maintenance')) AS ddl,
          bool_and(h.print IS NOT NULL) AND count(DISTINCT h.print) = 1 AS one_statement,
          bool_and(h.row_known) AND count(DISTINCT h.row_key) = 1 AS one_row,
          bool_or(h.context ~* 'FOR KEY SHARE' OR h.query ~* 'FOR KEY SHARE') AS key_share,
