@@ -250,6 +250,7 @@ BEGIN;
 \ir lock_engine/tables/deadlock_capture.sql
 \ir lock_engine/statement_table.sql
 \ir lock_engine/unindexed_foreign_key.sql
+\ir lock_engine/referencing_key.sql
 \ir lock_engine/deadlock_suggestion.sql
 \ir lock_engine/deadlock_pattern.sql
 \ir lock_engine/deadlock_evidence.sql

@@ -9,20 +9,29 @@ DECLARE
   p record;
   v_order text;
   v_key text;
+  v_reference text;
 BEGIN
   IF EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE x ? 'caught')
      AND EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE NOT x ? 'blocked_by') THEN
     RETURN 'Nothing can be concluded about the ring: the application caught the error, so that it is not in the log. Where it is a retry, '
       'let the handler raise it again (RAISE) when it gives up, or watch: the loop sees rings while they live.';
   END IF;
-  WITH m AS (
+  WITH raw AS (
+    SELECT x.e, x.n, replace(coalesce(x.e ->> 'table', lock_engine.statement_table(x.e ->> 'query')), '"', '') AS named
+      FROM jsonb_array_elements(p_participants) WITH ORDINALITY x(e, n)),
+  named AS (
+    -- one table is one table: what one statement calls runs is the public.runs of the others
+    SELECT r.e, r.n, coalesce((SELECT min(o.named) FROM raw o WHERE strpos(r.named, '.') = 0 AND split_part(o.named, '.', 2) = r.named), r.named) AS table_name
+      FROM raw r),
+  m AS (
     SELECT (x.e ->> 'pid') AS pid, x.e ->> 'blocked_by' AS blocked_by, x.e ->> 'wanted_mode' AS mode, x.e ->> 'lock_type' AS type,
-           coalesce(x.e ->> 'table', lock_engine.statement_table(x.e ->> 'query')) AS table_name, x.e ->> 'table' AS sure_table,
+           x.table_name, lock_catalog.statement_class(x.e ->> 'query') AS class,
+           (lock_catalog.leading_words(x.e ->> 'query', 1))[1] AS verb,
            x.e ->> 'wanted' AS wanted, x.e ->> 'query' AS query, x.e ->> 'context' AS context,
            coalesce(nullif(x.e ->> 'application', ''), x.e ->> 'user', 'session') AS who,
            lock_engine.query_fingerprint(left(x.e ->> 'query', 900)) AS print,
-           concat_ws(':', x.e ->> 'table', x.e ->> 'page', x.e ->> 'tuple') AS row_key, x.e ? 'tuple' AS row_known, x.n
-      FROM jsonb_array_elements(p_participants) WITH ORDINALITY x(e, n)),
+           concat_ws(':', x.table_name, x.e ->> 'page', x.e ->> 'tuple') AS row_key, x.e ? 'tuple' AS row_known, x.n
+      FROM named x),
   h AS (
     -- what each holds is what the one behind it wants
     SELECT m.*, b.table_name AS held_table, b.wanted AS held, b.type AS held_type FROM m LEFT JOIN m b ON b.blocked_by = m.pid)
@@ -31,7 +40,10 @@ BEGIN
          bool_and(h.type = 'advisory') AS advisory,
          bool_and(h.type = 'relation') AND count(DISTINCT h.wanted) = 1 AS one_relation,
          bool_or(h.type = 'relation' AND h.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock')
-                 AND lock_catalog.statement_class(h.query) IN ('definition', 'concurrent_ddl', 'maintenance')) AS ddl,
+                 AND h.verb <> 'lock' AND h.class IN ('definition', 'concurrent_ddl', 'maintenance')) AS ddl,
+         bool_or(h.class = 'concurrent_ddl' AND h.type = 'virtualxid') AS concurrently,
+         bool_and(h.verb = 'insert' AND h.type = 'transactionid') AND bool_or(h.context ~ 'inserting index tuple') AS inserts,
+         bool_and(h.row_known) AND count(DISTINCT h.row_key) > 1 AS other_rows,
          bool_and(h.print IS NOT NULL) AND count(DISTINCT h.print) = 1 AS one_statement,
          bool_and(h.row_known) AND count(DISTINCT h.row_key) = 1 AS one_row,
          bool_or(h.context ~* 'FOR KEY SHARE' OR h.query ~* 'FOR KEY SHARE') AS key_share,
@@ -50,6 +62,10 @@ BEGIN
     RETURN 'Nothing can be concluded: only the victim is known. Set log_error_verbosity = default, so that the log has the DETAIL of a deadlock.';
   END IF;
   v_order := 'In the ring: ' || p.ring || '. ';
+  IF p.concurrently THEN
+    RETURN v_order || 'An index statement with CONCURRENTLY waits for every transaction that is older than it, and keeps a lock that such a transaction wants: run it when none is '
+      || 'open that will yet change the table''s definition or lock it. Where it was the victim, an INVALID index stays: DROP INDEX CONCURRENTLY, then again.';
+  END IF;
   IF p.ddl THEN
     RETURN v_order || 'A change of a definition took part: run it in a transaction of its own, with SET lock_timeout = ''2s'' and a retry, '
       || 'or take its lock (LOCK TABLE ... IN ACCESS EXCLUSIVE MODE) as that transaction''s first statement.';
@@ -61,9 +77,15 @@ BEGIN
   IF p.advisory THEN
     RETURN v_order || 'Advisory locks taken in opposite orders: take them sorted by key, or all of them through one key.';
   END IF;
+  IF p.inserts AND NOT p.key_share IS TRUE THEN
+    RETURN v_order || 'Each inserted a key that the other one wanted to insert, too: insert the rows of a statement and of a transaction in one order, sorted by that unique key '
+      || '(INSERT ... ON CONFLICT takes them in the order in which they come).';
+  END IF;
+  v_reference := CASE WHEN p.rows AND p.tables = 1 THEN lock_engine.referencing_key(p.one_table) END;
   IF p.rows AND p.one_row THEN
-    RETURN v_order || 'All want the same row: each locked it in share mode first (SELECT ... FOR SHARE, or a foreign key''s FOR KEY SHARE) and then '
-      'wanted to change it. Use SELECT ... FOR UPDATE (or FOR NO KEY UPDATE) at once.';
+    RETURN v_order || 'All want the same row: each locked it in share mode first (SELECT ... FOR SHARE'
+      || coalesce(', or the FOR KEY SHARE of foreign key ' || v_reference || ': then SELECT ... FOR NO KEY UPDATE instead of FOR UPDATE, which lets those through', '')
+      || ') and then wanted to change it. Lock it at once as strongly as will be needed: SELECT ... FOR NO KEY UPDATE (FOR UPDATE where its key changes) before anything else.';
   END IF;
   v_key := CASE WHEN p.rows OR p.key_share THEN lock_engine.unindexed_foreign_key(p.table_names) END;
   IF v_key IS NOT NULL THEN
@@ -73,6 +95,11 @@ BEGIN
   IF p.key_share THEN
     RETURN v_order || 'A foreign key''s check took part (FOR KEY SHARE on the referenced row): change the referenced row first, then insert or '
       'update the referencing ones, in all transactions alike.';
+  END IF;
+  IF p.rows AND p.tables_known AND p.tables = 1 AND NOT p.other_rows THEN
+    RETURN v_order || format('Which rows of %s they wanted is not known. Either each had locked the same row more weakly before (SELECT ... FOR SHARE%s): then SELECT ... FOR NO KEY UPDATE first; '
+      'or they lock several rows in different orders: then sort the rows before locking them. The server log''s CONTEXT tells the rows.', p.one_table,
+      coalesce(', foreign key ' || v_reference, ''));
   END IF;
   IF p.rows AND p.one_statement THEN
     RETURN v_order || format('The same statement runs on several rows of %s in different orders: sort the rows before locking them '

@@ -150,6 +150,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.record_heartbeat(text,integer,timestamp with time zone,timestamp with time zone,timestamp with time zone,numeric,numeric,text,timestamp with time zone,text)', ARRAY['p_leader_host text, p_leader_process integer, p_watching_since timestamp with time zone, p_last_look_at timestamp with time zone, p_last_cycle_at timestamp with time zone, p_look_ms numeric, p_cycle_ms numeric, p_look_by text, p_skipping_since timestamp with time zone DEFAULT NULL::timestamp with time zone, p_skipped_because text DEFAULT NULL::text', 'void']),
 ('function', 'lock_engine.record_look(timestamp with time zone,boolean)', ARRAY['p_now timestamp with time zone, p_by_loop boolean', 'timestamp with time zone']),
 ('function', 'lock_engine.records_of(text,lock_catalog.graph[],jsonb)', ARRAY['p_part text, p_blockers lock_catalog.graph[], p_seen jsonb', 'bigint[]']),
+('function', 'lock_engine.referencing_key(text)', ARRAY['p_table text', 'text']),
 ('function', 'lock_engine.require_owner(name)', ARRAY['p_owner name', 'void']),
 ('function', 'lock_engine.require_watcher()', ARRAY['', 'void']),
 ('function', 'lock_engine.require_writable(text,boolean)', ARRAY['p_function text, p_fresh boolean DEFAULT true', 'void']),
