@@ -48,6 +48,7 @@ BEGIN;
 \ir lock_catalog/alive.sql
 \ir lock_catalog/locks.sql
 \ir lock_catalog/monitor_locks.sql
+\ir lock_catalog/lock_table_use.sql
 \ir lock_catalog/object_name.sql
 \ir lock_catalog/digest.sql
 \ir lock_engine/severity.sql
@@ -410,6 +411,7 @@ BEGIN;
 \ir grants/door.sql
 \ir grants/alert_sandbox.sql
 \ir grants/session_settings.sql
+\ir monitoring/seed/changed_alerts.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/readable_rows.sql
 \ir prerequisites/proven_endings.sql
