@@ -50,6 +50,7 @@ BEGIN;
 \ir lock_catalog/monitor_locks.sql
 \ir lock_catalog/lock_table_use.sql
 \ir lock_catalog/object_name.sql
+\ir lock_catalog/described_object.sql
 \ir lock_catalog/digest.sql
 \ir lock_engine/severity.sql
 \ir lock_engine/severity_rank.sql

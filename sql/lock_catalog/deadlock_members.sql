@@ -52,8 +52,9 @@ BEGIN
        WHERE h.granted AND h.node = b.node AND h.object_hash = w.object_hash AND h.mode_bit & w.conflict_bits <> 0) h
     LEFT JOIN LATERAL (
       SELECT k.nspname || '.' || k.relname AS table_name,
-             lock_catalog.object_name(w.lock_type, k.nspname, k.relname, k.relkind, w.relation_oid, w.page, w.tuple,
-               w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid) AS name
+             CASE WHEN w.lock_type = 'object' THEN lock_catalog.described_object(w.database_oid, w.classid, w.objid, w.objsubid)
+               ELSE lock_catalog.object_name(w.lock_type, k.nspname, k.relname, k.relkind, w.relation_oid, w.page, w.tuple,
+                 w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid) END AS name
         FROM (SELECT 1) one
         LEFT JOIN relation k ON k.oid = w.relation_oid AND w.database_oid IN (0, v_database)) n ON true
     LEFT JOIN LATERAL (

@@ -275,6 +275,10 @@ BEGIN
       LEFT JOIN l p ON l.pid IS NULL AND p.pid IS NULL AND p.lock_type = 'transactionid'
                    AND p.virtualtransaction = l.virtualtransaction
      WHERE l.granted GROUP BY 1),
+  -- what its locks that others wait for are
+  held_back AS (
+    SELECT e.node, bool_and(w.lock_type = 'advisory') AS advisory_only
+      FROM edge e JOIN w ON w.pid = e.head_pid WHERE e.is_hard GROUP BY e.node),
   nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
   facts AS (
     SELECT n.node, (CASE WHEN n.node < 0 THEN 0 ELSE n.node END)::integer AS pid, s.backend_start,
@@ -289,20 +293,22 @@ BEGIN
            coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
            coalesce(w.row_tuple, -1) AS row_tuple,
            i.directly, i.total, i.since, i.seconds, coalesce(h.locks, 0) AS locks, coalesce(h.exclusive, 0) AS exclusive,
-           s.wait_event_type, s.wait_event, h.strongest_lock,
+           s.wait_event_type, s.wait_event, h.strongest_lock, v.advisory_only,
            EXISTS (SELECT 1 FROM deadlocked d WHERE d.node = n.node) AS in_deadlock
       FROM nodes n
       LEFT JOIN s ON s.pid = n.node
       LEFT JOIN pg_prepared_xacts px ON n.node < 0 AND px.transaction::text::bigint = -n.node
       LEFT JOIN wait w ON w.node = n.node AND w.is_main
       LEFT JOIN impact i ON i.node = n.node
-      LEFT JOIN holding h ON h.node = n.node),
+      LEFT JOIN holding h ON h.node = n.node
+      LEFT JOIN held_back v ON v.node = n.node),
   -- each object is named once, however many wait for it
   object AS MATERIALIZED (
     SELECT o.*, c.nspname AS schema_name, c.relname AS relation_name,
+           CASE WHEN o.lock_type = 'object' THEN lock_catalog.described_object(o.database_oid, o.classid, o.objid, o.objsubid) ELSE
            lock_catalog.object_name(o.lock_type, c.nspname, c.relname, c.relkind, o.relation_oid,
                                     o.page, o.tuple, o.virtualxid, o.transactionid, o.classid, o.objid,
-                                    o.objsubid) AS object_name
+                                    o.objsubid) END AS object_name
       FROM (SELECT DISTINCT ON (w.object_hash, w.row_relation, w.row_page, w.row_tuple)
                    w.object_hash, coalesce(w.row_relation::bigint, -1) AS row_relation, coalesce(w.row_page, -1) AS row_page,
                    coalesce(w.row_tuple, -1) AS row_tuple, w.object_key, w.lock_type, w.virtualxid, w.transactionid,
@@ -356,9 +362,7 @@ BEGIN
                   AND f.backend_type IN ('client backend', 'parallel worker') THEN 'queued_ddl'
              WHEN f.waits AND (f.total IS NULL OR f.backend_type IN ('client backend', 'parallel worker')) THEN 'waiting'
              ELSE lock_catalog.session_kind(f.backend_type, f.state, f.wait_event_type, f.wait_event, f.query, v_now - f.query_start,
-                                            f.strongest_lock,
-                                            (SELECT bool_and(x.lock_type = 'advisory') FROM edge e JOIN w x ON x.pid = e.head_pid
-                                              WHERE e.node = f.node AND e.is_hard))
+                                            f.strongest_lock, f.advisory_only)
            END AS kind
       FROM facts f
       LEFT JOIN object o ON o.object_hash = f.object_hash AND o.row_relation = f.row_relation

@@ -52,6 +52,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_catalog.code_point(bytea)', ARRAY['p_utf8 bytea', 'integer']),
 ('function', 'lock_catalog.deadlock_cycles()', ARRAY['OUT waiters integer, OUT wait_starts timestamp with time zone[], OUT check_starts timestamp with time zone[], OUT cycles jsonb', 'record']),
 ('function', 'lock_catalog.deadlock_members(integer[],integer[],bigint[])', ARRAY['p_cycle integer[], p_wait_pids integer[], p_wait_objects bigint[]', 'jsonb']),
+('function', 'lock_catalog.described_object(oid,oid,oid,integer)', ARRAY['p_database oid, p_classid oid, p_objid oid, p_objsubid integer', 'text']),
 ('function', 'lock_catalog.digest(interval,boolean,integer[])', ARRAY['p_min_age interval, p_everything boolean, p_own_pids integer[], OUT digest numeric, OUT waiting integer, OUT locks integer', 'record']),
 ('function', 'lock_catalog.graph_of(integer[],lock_catalog.sessions[],lock_catalog.locks[])', ARRAY['p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[]', 'SETOF lock_catalog.graph']),
 ('function', 'lock_catalog.graph_of_groups(integer[],lock_catalog.sessions[],lock_catalog.locks[])', ARRAY['p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[]', 'SETOF lock_catalog.graph']),

@@ -374,6 +374,48 @@ def test_stopping_it_does_what_its_kind_says(scene_dsn: str, scene: Scene, actio
             look.execute("DROP INDEX CONCURRENTLY app.i")
 
 
+def test_what_is_no_relation_is_named_by_its_meaning(scene_dsn: str) -> None:
+    """Schemas were "object 16385 of class 2615", the queue of NOTIFY "object 0 of class 1262"."""
+    with contextlib.ExitStack() as stack:
+        look = stack.enter_context(psycopg.connect(scene_dsn, autocommit=True))
+        told = "SELECT object_name FROM lock_catalog.waits_for() WHERE pid = %s AND is_waiting"
+        one, two = opened(scene_dsn, stack), opened(scene_dsn, stack)
+        one.run('CREATE SCHEMA "Ä b"')
+        one.run("COMMIT")
+        one.run('DROP SCHEMA "Ä b"')
+        two.start('CREATE TABLE "Ä b".t (n int)')
+        two.wait_blocked()
+        poll(lambda: look.execute(told, [two.pid]).fetchone() == ('schema "Ä b"',), what="the schema")
+        one.run("ROLLBACK")
+        two.result()
+        two.run("ROLLBACK")
+        one.run("SET synchronous_commit = on")
+        one.run(WROTE)
+        one.run("NOTIFY a")
+        one.start("COMMIT")
+        waits = "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = %s"
+        poll(lambda: look.execute(waits, [one.pid]).fetchone() == (True,), what="the standby")
+        two.run("NOTIFY a")
+        two.start("COMMIT")
+        two.wait_blocked()
+        name = ("queue of NOTIFY, which a commit that notifies locks",)
+        poll(lambda: look.execute(told, [two.pid]).fetchone() == name, what="the queue")
+        row = look.execute(
+            "SELECT lock_catalog.described_object(0, 'pg_authid'::regclass, 'kinds_app'::regrole, 0),"
+            " lock_catalog.described_object(0, 'pg_authid'::regclass, 1, 0),"
+            " lock_catalog.described_object(1, 'pg_namespace'::regclass, 7, 0),"
+            " lock_catalog.described_object(0, 1, 1, 1)"
+        ).fetchone()
+        assert row == (
+            "role kinds_app",
+            "object 1 of class pg_authid",
+            "object 7 of class pg_namespace",
+            "object 1 of class 1",
+        )
+        look.execute("SELECT pg_cancel_backend(%s)", [one.pid])
+        two.result()
+
+
 def test_a_failed_statement_without_a_savepoint_holds_nothing(scene_dsn: str) -> None:
     """So whoever is in the way in a failed transaction has a savepoint, and what it did before is kept."""
     with contextlib.ExitStack() as stack:
