@@ -62,7 +62,8 @@ class _Limits:
 
 @dataclass
 class _Memory:
-    """What is remembered of an alert between rounds; losing it costs one early write."""
+    """What is remembered of an alert between rounds; losing it costs one early write, and of the worst value
+    what was not worth a version of its event."""
 
     version: int = 0
     next_at: float = 0.0
@@ -70,6 +71,8 @@ class _Memory:
     written_at: datetime | None = None
     written: tuple[Any, ...] = ()
     value: Decimal | None = None
+    peak: Decimal | None = None
+    peak_of: bytes | None = None
 
 
 class AlertEvaluator:
@@ -237,11 +240,15 @@ class AlertEvaluator:
             if alert.is_active
             else lifecycle.Standing("ok", now)
         )
-        decision = events.decide(alert, before, after, seen, rules, now)
+        peak = self._peak(alert, before, seen, rules.lower_is_worse)
+        decision = events.decide(alert, before, after, seen, rules, now, peak)
         change = self._store(alert, decision, seen, now, limits) if decision.fields is not None else None
         if decision.fields is not None and change is None:
             # Somebody changed the event at this moment: look again in the next round, with nothing lost.
             return None, None
+        memory = self._of(alert)
+        memory.peak = peak
+        memory.peak_of = bytes.fromhex(change.event_key) if change else alert.event_hk
         standing = calls.AlertStanding(
             alert.config_hk.hex(),
             after.level,
@@ -255,6 +262,23 @@ class AlertEvaluator:
             evaluated.whole_sentence,
         )
         return change, standing
+
+    def _peak(
+        self,
+        alert: calls.AlertInput,
+        before: lifecycle.Standing,
+        seen: lifecycle.Observation,
+        lower: bool,
+    ) -> Decimal | None:
+        """The worst value of the alert's event, or since a level that does not count yet was seen first."""
+        memory = self._of(alert)
+        if seen.level == "ok" and alert.event_hk is None and before.pending is None:
+            return None
+        # an event that somebody ended was another one
+        known = memory.peak if memory.peak_of in (None, alert.event_hk) else None
+        return lifecycle.worst(
+            lifecycle.worst(known, alert.worst_value, lower=lower), seen.value, lower=lower
+        )
 
     def _store(
         self,

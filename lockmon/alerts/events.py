@@ -57,8 +57,8 @@ def observe(alert: calls.AlertInput, value: Decimal | None, sentence: str | None
     return Observation(lifecycle.level_of(value, alert.warning, alert.critical), value, None)
 
 
-def event_of(alert: calls.AlertInput) -> Event | None:
-    """Return the alert's unresolved event, if it has one."""
+def event_of(alert: calls.AlertInput, peak: Decimal | None = None) -> Event | None:
+    """Return the alert's unresolved event, if it has one. peak: the worst value that was seen."""
     if alert.event_hk is None or alert.event_state is None or alert.raised_at is None:
         return None
     return Event(
@@ -73,14 +73,21 @@ def event_of(alert: calls.AlertInput) -> Event | None:
         escalated_at=alert.escalated_at,
         acknowledged_at=alert.acknowledged_at,
         snoozed_until=alert.event_snoozed_until,
+        peak=peak,
     )
 
 
 def decide(
-    alert: calls.AlertInput, before: Standing, after: Standing, seen: Observation, rules: Rules, now: datetime
+    alert: calls.AlertInput,
+    before: Standing,
+    after: Standing,
+    seen: Observation,
+    rules: Rules,
+    now: datetime,
+    peak: Decimal | None = None,
 ) -> Decision:
-    """Return what follows from the level that counts now."""
-    event = event_of(alert)
+    """Return what follows from the level that counts now. peak: the worst value since it was no longer ok."""
+    event = event_of(alert, peak)
     if not alert.is_active:
         return (
             lifecycle.ending(event, seen, now, "The alert was switched off.") if event else lifecycle.NOTHING
@@ -91,7 +98,7 @@ def decide(
         first_seen = now
         if after.level != before.level and before.pending_since is not None:
             first_seen = before.pending_since
-        return lifecycle.opening(after, first_seen, seen, rules, now)
+        return lifecycle.opening(after, first_seen, seen, rules, now, peak)
     if after.level == "ok":
         return lifecycle.ending(event, seen, now)
     return lifecycle.going_on(event, after, seen, rules, now)

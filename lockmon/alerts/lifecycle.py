@@ -21,6 +21,10 @@ ERROR_LASTS = timedelta(seconds=30)
 """A query has to fail for this long before anybody hears of it: a lock or a restart passes sooner."""
 
 
+WORSE_BY = Decimal("0.1")
+"""By so much of itself a value has to get worse for a version of the event of its own."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """What a version of an alert says about time."""
@@ -45,7 +49,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Event:
-    """What the rules need of an unresolved event."""
+    """What the rules need of an unresolved event. worst_value: on record; peak: the worst that was seen."""
 
     state: str
     level: str
@@ -58,6 +62,7 @@ class Event:
     escalated_at: datetime | None
     acknowledged_at: datetime | None
     snoozed_until: datetime | None
+    peak: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -149,16 +154,22 @@ def raises(standing: Standing, last_resolved_at: datetime | None, rules: Rules, 
 
 
 def opening(
-    standing: Standing, first_seen: datetime, seen: Observation, rules: Rules, now: datetime
+    standing: Standing,
+    first_seen: datetime,
+    seen: Observation,
+    rules: Rules,
+    now: datetime,
+    peak: Decimal | None = None,
 ) -> Decision:
-    """Return the first version of an event, told at once unless the alert is snoozed."""
+    """Return the first version of an event, told at once unless the alert is snoozed. peak: the worst value
+    since it was seen first."""
     told = rules.snoozed_until is None or rules.snoozed_until <= now
     fields = {
         "event_state": standing.level,
         "level": standing.level,
         "worst_level": standing.level,
         "value": seen.value,
-        "worst_value": seen.value,
+        "worst_value": worst(peak, seen.value, lower=rules.lower_is_worse),
         "sentence": seen.sentence,
         "started_at": first_seen,
         "raised_at": now,
@@ -175,6 +186,7 @@ def ending(event: Event, seen: Observation, now: datetime, note: str | None = No
         "event_state": "resolved",
         "level": "ok",
         "value": seen.value,
+        "worst_value": event.worst_value if event.peak is None else event.peak,
         "sentence": None,
         "resolved_at": now,
         "resolved_by": "itself",
@@ -238,13 +250,20 @@ def going_on(event: Event, standing: Standing, seen: Observation, rules: Rules, 
         fields["event_state"] = state
     if message:
         fields |= {"last_notified_at": now, "notification_count": event.notifications + 1}
-    if not fields:
+    peak = worst(event.worst_value, event.peak, lower=rules.lower_is_worse)
+    peak = worst(peak, seen.value, lower=rules.lower_is_worse)
+    if not fields and not _much_worse(event.worst_value, peak):
         return NOTHING
-    fields |= {
-        "value": seen.value,
-        "worst_value": worst(event.worst_value, seen.value, lower=rules.lower_is_worse),
-    }
+    fields |= {"value": seen.value, "worst_value": peak}
     return Decision(fields, False, kind or message or "changed", message)
+
+
+def _much_worse(on_record: Decimal | None, peak: Decimal | None) -> bool:
+    """Whether the worst value has gone so far beyond what is on record (a tenth) that a version is written
+    for it alone; what is less is written with the next version, at the latest with the last one."""
+    if peak is None or peak == on_record:
+        return False
+    return on_record is None or abs(peak - on_record) >= abs(on_record) * WORSE_BY
 
 
 def worst(one: Decimal | None, other: Decimal | None, *, lower: bool) -> Decimal | None:

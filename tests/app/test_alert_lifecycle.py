@@ -139,7 +139,7 @@ def test_a_snoozed_alert_records_and_is_silent_and_speaks_when_the_snooze_ends()
 
 
 def test_nothing_is_written_while_nothing_changes() -> None:
-    decision = going_on(event(), Standing("critical", T0), seen("critical", 9), RULES, at(60))
+    decision = going_on(event(), Standing("critical", T0), seen("critical", 5), RULES, at(60))
     assert decision.fields is None and decision.message is None
 
 

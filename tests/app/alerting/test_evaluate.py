@@ -47,6 +47,44 @@ def test_an_event_from_its_beginning_to_its_end(
     assert overlaps == (0,)
 
 
+def test_an_event_follows_its_worst_value_to_the_end(
+    admin: psycopg.Connection[Any], evaluator: AlertEvaluator
+) -> None:
+    """It stayed at what it was when its level was reached: 6 of 300."""
+    alert(admin)
+    worst = (
+        "SELECT worst_level, worst_value::int, count(*) OVER ()::int FROM monitoring.alert_event_s"
+        " ORDER BY load_date DESC LIMIT 1"
+    )
+    seen = []
+    for number in (11, 12, 30, 300, 301, 20, 0):
+        say(admin, number)
+        evaluator.run_once()
+        seen.append(admin.execute(worst).fetchone())
+    assert seen == [
+        ("critical", 11, 1),
+        ("critical", 11, 1),  # less than a tenth more
+        ("critical", 30, 2),
+        ("critical", 300, 3),
+        ("critical", 300, 3),
+        ("critical", 300, 3),
+        ("critical", 301, 4),
+    ]
+
+
+def test_the_worst_value_is_no_other_events(
+    admin: psycopg.Connection[Any], evaluator: AlertEvaluator
+) -> None:
+    alert(admin)
+    for number in (300, 0, 5):
+        say(admin, number)
+        evaluator.run_once()
+    rows = admin.execute(
+        "SELECT worst_value::int FROM monitoring.alert_event_s WHERE load_end_date IS NULL ORDER BY raised_at"
+    ).fetchall()
+    assert rows == [(300,), (5,)]
+
+
 def test_a_real_block_is_told_with_root_victims_and_hidden_literals(
     vault_db: str, admin: psycopg.Connection[Any], evaluator: AlertEvaluator, session: OpenSession
 ) -> None:
