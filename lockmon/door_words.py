@@ -49,7 +49,23 @@ def doing(facts: SessionFacts, see_text: bool = True) -> str:
     cut = " (cut by PostgreSQL)" if facts.query_truncated else ""
     verb = "running" if facts.state == "active" else "last statement"
     since = words.duration(words.seconds_between(facts.state_change, facts.at))
-    return f"{facts.state or 'unknown state'} since {since}" + (f"; {verb} {text}{cut}" if text else "")
+    told = f"{facts.state or 'unknown state'} since {since}" + (f"; {verb} {text}{cut}" if text else "")
+    return told + progress(facts)
+
+
+def progress(facts: SessionFacts) -> str:
+    """How far its statement is, such as "; VACUUM, scanning heap: 34 %, about 2 min more at this pace"."""
+    known = facts.progress or {}
+    if not known.get("command"):
+        return ""
+    text = f"; {known['command']}, {known.get('phase') or 'phase not known'}"
+    if known.get("percent") is None:
+        return text
+    text += f": {known['percent']} %"
+    left = known.get("seconds_left")
+    return text + (
+        f", about {words.duration(left)} more of this at the present pace" if left is not None else ""
+    )
 
 
 def holds(facts: SessionFacts) -> str:

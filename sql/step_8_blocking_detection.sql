@@ -61,6 +61,7 @@ BEGIN;
 \ir lock_catalog/leading_words.sql
 \ir lock_catalog/statement_class.sql
 \ir lock_catalog/session_kind.sql
+\ir lock_catalog/progress_of.sql
 \ir lock_catalog/waits_for.sql
 \ir lock_catalog/graph.sql
 \ir lock_catalog/add_up.sql

@@ -56,7 +56,8 @@ class Prediction:
 @dataclass(frozen=True)
 class SessionFacts:
     """A session as it is at ``at``. refusal_code: why the door would refuse it whoever asks, or None.
-    kind: of lock_engine.blocker_kinds(); None where a release before that recorded it."""
+    kind: of lock_engine.blocker_kinds(); None where a release before that recorded it. progress: columns of
+    lock_catalog.progress_of(), None where its statement has none."""
 
     at: datetime
     pid: int
@@ -81,6 +82,7 @@ class SessionFacts:
     warnings: tuple[tuple[str, str], ...]
     prediction: Prediction
     kind: str | None = None
+    progress: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_catalog.own_logins()', ARRAY['', 'text[]']),
 ('function', 'lock_catalog.own_pids()', ARRAY['', 'integer[]']),
 ('function', 'lock_catalog.pids_of(text[])', ARRAY['p_logins text[]', 'integer[]']),
+('function', 'lock_catalog.progress_of(integer)', ARRAY['p_pid integer, OUT command text, OUT phase text, OUT percent numeric, OUT seconds_left numeric', 'record']),
 ('function', 'lock_catalog.readable(text)', ARRAY['p_text text', 'text']),
 ('function', 'lock_catalog.readable_bytes(bytea,name,boolean)', ARRAY['p_bytes bytea, p_encoding name, p_json boolean', 'text']),
 ('function', 'lock_catalog.remembered_waits(integer[],bigint[])', ARRAY['p_pids integer[], p_objects bigint[]', 'timestamp with time zone[]']),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,7 +17,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from psycopg.conninfo import conninfo_to_dict
 
-from lockmon import actions
+from lockmon import actions, door_words
+from lockmon.calls import door
 from lockmon.groups import ADMINS, READERS, ensure_groups
 from lockmon.views import stopping
 from tests.conftest import OpenSession
@@ -102,6 +104,24 @@ def test_confirm_stop_and_see_the_outcome_beside_the_prediction(scene: str, sess
     rows = b"".join(exported.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
     assert len(rows) == 2
     assert "it forgot to commit" in rows[1]
+
+
+def test_the_page_says_what_each_action_really_does(scene: str, session: OpenSession) -> None:
+    holder, waiter = session(scene), session(scene)
+    holder.run("SELECT pg_advisory_lock(7)")
+    holder.start("SELECT pg_sleep(60)")
+    waiter.start("SELECT pg_advisory_lock(7)")
+    waiter.wait_blocked()
+    text = person(ADMINS, "ann").get(stop_url(holder.pid)).content.decode()
+    assert "cancelling ends its statement; an advisory lock of its session stays" in text
+    with connections["vault"].cursor() as cursor:
+        found = door.facts(cursor, holder.pid)
+    assert found and found.kind == "advisory_lock" and door_words.progress(found) == ""
+    done = {"command": "VACUUM", "phase": "scanning heap", "percent": 34.0, "seconds_left": 120.0}
+    told = door_words.doing(replace(found, progress=done))
+    assert told.endswith("; VACUUM, scanning heap: 34.0 %, about 2 min 00 s more of this at the present pace")
+    committed = door_words.holds(replace(found, kind="waits_for_standby", backend_xid=7))
+    assert committed.endswith("what it has written is committed and stays")
 
 
 def test_without_a_reason_nothing_happens(scene: str, session: OpenSession) -> None:

@@ -345,6 +345,8 @@ def test_stopping_it_does_what_its_kind_says(scene_dsn: str, scene: Scene, actio
         waiter.wait_blocked(20)
         row = row_of(look, blocker, scene.kind)
         assert row["is_root"]
+        told = look.execute("SELECT lock_admin.session_facts(%s) ->> 'kind'", [blocker]).fetchone()
+        assert told == (scene.kind,)
         said = look.execute(
             "SELECT cancel, terminate, loses FROM lock_engine.blocker_kinds() WHERE kind = %s", [scene.kind]
         ).fetchone()
@@ -372,6 +374,24 @@ def test_stopping_it_does_what_its_kind_says(scene_dsn: str, scene: Scene, actio
                 "SELECT indisvalid FROM pg_index WHERE indexrelid = 'app.i'::regclass"
             ).fetchone() == (False,)
             look.execute("DROP INDEX CONCURRENTLY app.i")
+
+
+def test_how_far_a_long_statement_is_is_told(scene_dsn: str) -> None:
+    vacuum = running("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1", "VACUUM app.big")
+    with contextlib.ExitStack() as stack:
+        look = stack.enter_context(psycopg.connect(scene_dsn, autocommit=True))
+        pid = vacuum(scene_dsn, stack)
+
+        def told() -> dict[str, Any] | None:
+            row = look.execute("SELECT lock_admin.session_facts(%s) -> 'progress'", [pid]).fetchone()
+            found: dict[str, Any] | None = row[0] if row else None
+            return found if found and (found.get("percent") or 0) > 0 else None
+
+        found = poll(told, 30, "progress")
+        assert found and found["command"] == "VACUUM" and found["phase"] == "scanning heap"
+        assert 0 < found["percent"] < 100 and found["seconds_left"] > 0
+        nothing = "SELECT * FROM lock_catalog.progress_of(%s)"
+        assert look.execute(nothing, [look.info.backend_pid]).fetchone() == (None, None, None, None)
 
 
 def test_what_is_no_relation_is_named_by_its_meaning(scene_dsn: str) -> None:
