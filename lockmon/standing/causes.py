@@ -101,8 +101,8 @@ KINDS: dict[str, Words] = {
         "on reading.",
         (
             "PostgreSQL: is it a standby (SELECT pg_is_in_recovery())? Then name the primary in {variable}.",
-            "SQLite: do file and folder belong to the web server's user, and is their disk mounted "
-            "read-write?",
+            "SQLite: do file and folder belong to the web server's user, is their disk mounted read-write, "
+            "and is there room on it (df -h)?",
         ),
     ),
     "disk full": Words(
@@ -113,7 +113,10 @@ KINDS: dict[str, Words] = {
     "disk": Words(
         "{server} cannot read or write its files",
         "Its disk, or a file of it, cannot be used.",
-        ("On its host: dmesg, df -h; are file and folder there, and do they belong to the server's user?",),
+        (
+            "On its host: dmesg, df -h; are file and folder there, and do they belong to the server's user?",
+            "If the web server's log says that the file is broken (malformed, no database): put a copy back.",
+        ),
     ),
     "not installed": Words(
         "The vault is not installed",

@@ -226,6 +226,19 @@ def test_a_broken_file_is_one_sentence(server: Server, vault: str, tmp_path: Pat
     assert "is broken (" in said and "is not a database)" in said and "put a copy of it back" in said
 
 
+_WRITABLE_AGAIN = """
+from pathlib import Path
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import close_old_connections
+file = Path(settings.DATABASES["default"]["NAME"])
+print("READ", User.objects.count())
+file.chmod(0o600)
+close_old_connections()
+print("WROTE", User.objects.create_user("later").delete()[0])
+"""
+
+
 @pytest.mark.slow
 def test_a_folder_closed_to_us_is_one_sentence(server: Server, vault: str) -> None:
     with ordinary_user() as user:
@@ -250,7 +263,8 @@ def test_a_folder_closed_to_us_is_one_sentence(server: Server, vault: str) -> No
         words = ("createsuperuser", "--noinput", "--username", "dba", "--email", "dba@example.com")
         said = one.refuses(*words, DJANGO_SUPERUSER_PASSWORD="only-for-tests")
         assert "may not write the web database" in said
-        file.chmod(0o600)
+        said = one.does("shell", "-c", _WRITABLE_AGAIN)
+        assert "READ 0" in said and "WROTE 1" in said, "a process that has only read writes as soon as it may"
         assert one.does("lockmon_unlock").strip() == "No login is refused."
 
 
