@@ -109,9 +109,10 @@ def direct_connection(
         "lock_timeout": str(lock_timeout_ms),
         "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
     }
-    opened, _pid = session.connect(
+    opened, pid = session.connect(
         lambda options: guard.Connection.connect(**parameters, options=options, autocommit=autocommit),
         session.place(parameters),
         session.Session.of(limits, settings or {}, role=session.READING_ROLE),
     )
+    guard.learn(opened, pid)
     return opened

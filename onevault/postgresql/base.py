@@ -60,6 +60,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super(DatabaseWrapper, self).get_new_connection(given)  # type: ignore[no-any-return]
 
         connection, pid = session.connect(opening, session.place(conn_params), ours)
+        guard.learn(connection, pid)
         self.shares_sessions = pid != connection.info.backend_pid
         return connection
 

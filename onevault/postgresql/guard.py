@@ -8,6 +8,9 @@ no login, no place among max_connections, no line in the log). If somebody does,
 questions to history are right, and have their own limit. If nobody does within HEARING, the wait ends with an
 OperationalError, and all that follow fail at once, until the one thread that goes on asking is answered.
 
+A pooler speaks PostgreSQL whatever the server behind it does. So where it is not known that the server itself
+answers (`learn`), the question is a login and SELECT 1, for which the pooler needs one session more.
+
 Switched off (the loop, the queue, commands) a wait is as psycopg has it.
 """
 
@@ -25,6 +28,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -33,6 +38,8 @@ PATIENCE = 0.5
 """Seconds without a word before the server is asked whether it is there."""
 HEARING = 0.8
 """Seconds that it has to say so: with PATIENCE what a page can lose before it can say what is wrong."""
+STEPS = 0.05
+"""Seconds for which a wait looks after the question instead of the statement, ten times a second."""
 AGAIN = 2.0
 """Seconds between two questions while somebody waits, or while the server is silent."""
 FORGOTTEN = 60.0
@@ -41,13 +48,18 @@ FORGOTTEN = 60.0
 _SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 _LATER = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY)
 
-Place = tuple[str, str]
-"""Host (an address, a name, or a socket's folder) and port, as a connection's parameters have them."""
+Address = tuple[str, str]
+"""Host (an address, a name, or a socket's folder) and port."""
+Place = tuple[str, str, str]
+"""The same as a connection's parameters have them, and the database: a pooler has another server for each."""
 
 _lock = threading.Lock()
 _on = False
 # where a place's last connection led to: it can be asked there without asking for the name's address first
-_addresses: dict[Place, Place] = {}
+_addresses: dict[Place, Address] = {}
+# how to log in where the server itself may not be what answers
+_ways: dict[Place, bytes] = {}
+_direct: set[Place] = set()
 _silent: dict[Place, _Silence] = {}
 
 
@@ -78,7 +90,7 @@ def switch_off() -> None:
 class Question:
     """One question to an address, never blocking: does anybody speak PostgreSQL there?"""
 
-    def __init__(self, address: Place, hearing: float = HEARING) -> None:
+    def __init__(self, address: Address, hearing: float = HEARING) -> None:
         """Ask an address or a socket's folder; `hearing`: for how many seconds an answer is waited for."""
         self._until = time.monotonic() + hearing
         self._asked = False
@@ -126,15 +138,99 @@ class Question:
         self.close()
 
 
+class Login(Question):
+    """The same of a server behind a pooler: can anybody log in there, and is a statement answered?"""
+
+    def __init__(self, way: bytes, hearing: float = HEARING) -> None:
+        """Ask by a connection string, in which the host is an address or a socket's folder."""
+        self._until = time.monotonic() + hearing
+        self._connection = pq.PGconn.connect_start(way)
+        self._wanted = pq.PollingStatus.WRITING
+        # a refusal is an answer, here too
+        self._heard = self._connection.status == pq.ConnStatus.BAD
+
+    def answer(self) -> bool | None:
+        """True: a statement was answered, or refused. False: nobody has answered in time. None: not yet.
+
+        A login is many short steps: so it waits for each of them, for STEPS seconds at most.
+        """
+        until = time.monotonic() + STEPS
+        try:
+            while not self._heard and self._ready(until - time.monotonic()):
+                self._advance()
+        except (psycopg.Error, OSError):
+            self._heard = True  # whatever ends it is an answer
+        if self._heard:
+            return True
+        return False if time.monotonic() >= self._until else None
+
+    def _ready(self, seconds: float) -> bool:
+        """Whether the next step can be taken now, or within so many seconds."""
+        if seconds <= 0:
+            return False
+        number = self._connection.socket
+        writes = self._wanted == pq.PollingStatus.WRITING
+        readable, writable, _ = select.select(
+            [] if writes else [number], [number] if writes else [], [], seconds
+        )
+        return bool(readable or writable)
+
+    def _advance(self) -> None:
+        connection = self._connection
+        if self._wanted == pq.PollingStatus.OK:
+            connection.consume_input()
+            self._heard = not connection.is_busy()
+            return
+        self._wanted = pq.PollingStatus(connection.connect_poll())
+        self._heard = self._wanted == pq.PollingStatus.FAILED
+        if self._wanted == pq.PollingStatus.OK:
+            connection.send_query(b"SELECT 1")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.finish()
+
+
 def place_of(parameters: Mapping[str, Any]) -> Place:
     """What tells one server from another among the parameters of connections."""
     host = parameters.get("hostaddr") or parameters.get("host")
-    return (str(host or ""), str(parameters.get("port") or ""))
+    return (str(host or ""), str(parameters.get("port") or ""), str(parameters.get("dbname") or ""))
 
 
-def _address(place: Place) -> Place | None:
+def learn(connection: psycopg.Connection[Any], pid: int) -> None:
+    """Remember whether the server itself answers there. pid: by which the server knows this session."""
+    place = getattr(connection, "place", None)
+    if place is None:
+        return
+    if pid == connection.info.backend_pid:
+        _direct.add(place)
+        _ways.pop(place, None)
+    else:
+        _direct.discard(place)
+        _ways[place] = _way(connection)
+
+
+def _way(connection: psycopg.Connection[Any]) -> bytes:
+    """The connection string of this very connection, without asking for a name's address again."""
+    known = {one.keyword.decode(): one.val.decode() for one in connection.pgconn.info if one.val is not None}
+    info = connection.info
+    known |= {"host": info.host, "port": str(info.port)}
+    if info.hostaddr and not info.host.startswith(("/", "@")):
+        known["hostaddr"] = info.hostaddr
+    return make_conninfo("", **known).encode()
+
+
+def _question(place: Place, hearing: float = HEARING) -> Question | None:
+    """The question that tells whether a server is there; None where there is no address to ask."""
+    if (way := _ways.get(place)) is not None:
+        return Login(way, hearing)
+    address = _address(place)
+    return None if address is None else Question(address, hearing)
+
+
+def _address(place: Place) -> Address | None:
     """Where a question can be asked; None where only connecting would tell (a name, several hosts)."""
-    host, port = place
+    host, port, _database = place
     if not host.startswith(("/", "@")):
         try:
             ipaddress.ip_address(host)
@@ -171,19 +267,20 @@ def _is_silent(place: Place) -> SilentServerError:
 def _ask_on(place: Place) -> None:
     """Ask until there is an answer, or nobody wants one: then the next page finds out."""
     while True:
-        answered = _answers(_address(place))
+        answered = _answers(place)
         with _lock:
             if answered or time.monotonic() - _silent[place].wanted > FORGOTTEN:
                 del _silent[place]
                 return
 
 
-def _answers(address: Place | None) -> bool:
+def _answers(place: Place) -> bool:
     """Whether somebody answers within AGAIN; True after it where there is nowhere to ask: a page will see."""
-    if address is None:
+    asking = _question(place, AGAIN)
+    if asking is None:
         time.sleep(AGAIN)
         return True
-    with Question(address, AGAIN) as question:
+    with asking as question:
         while (answer := question.answer()) is None:
             time.sleep(0.1)
     return answer
@@ -199,8 +296,8 @@ def _watched(steps: Generator[Any, Any, T], place: Place, begun: float) -> Gener
             ready = yield wanted
             if not ready:  # psycopg looks up every tenth of a second
                 now = time.monotonic()
-                if question is None and now >= ask_at and (address := _address(place)):
-                    question = Question(address)
+                if question is None and now >= ask_at:
+                    question = _question(place)
                 if question is not None and (answer := question.answer()) is not None:
                     question.close()
                     question, ask_at = None, now + AGAIN
@@ -230,6 +327,8 @@ class Connection(psycopg.Connection[Row]):
         opened.place = place
         info = opened.info
         _addresses[place] = (info.hostaddr or info.host, str(info.port))
+        if place not in _direct:
+            _ways[place] = _way(opened)
         return opened
 
     def wait(self, gen: Any, *how: Any, **more: Any) -> Any:
@@ -281,7 +380,7 @@ def _connecting(connect: Callable[[], Any], place: Place) -> Any:
 def _answers_while(done: threading.Event, place: Place) -> bool:
     """Whether somebody is there, or the connecting has ended one way or the other."""
     address = _address(place)
-    if address is None:
+    if address is None or place in _ways:
         return done.wait(HEARING)
     with Question(address) as question:
         while (answer := question.answer()) is None:

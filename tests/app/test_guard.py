@@ -10,9 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from lockmon import session
 from onevault.postgresql import guard
 from tests.support import outage
 from tests.support.poll import poll
+from tests.support.pooler import pooler
 from tests.support.servers import Server, throwaway
 
 
@@ -135,3 +137,50 @@ def test_switched_off_a_wait_is_psycopg_s_own(server: Server) -> None:
     with guard.Connection.connect(**place(server)) as connection:
         assert connection.place is None
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def told(server: Server, **more: Any) -> psycopg.Connection[Any]:
+    """A connection as pages and the door have it: it is known whose session it is."""
+    where = place(server) | more
+    opened, pid = session.connect(
+        lambda options: guard.Connection.connect(**where), session.place(where), session.Session.of()
+    )
+    guard.learn(opened, pid)
+    return opened
+
+
+def test_what_is_known_to_be_the_server_is_asked_without_a_login(server: Server) -> None:
+    with told(server):
+        asked = guard._question(guard.place_of(place(server)))
+    assert type(asked) is guard.Question
+    asked.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_statement_does_not_outlast_a_frozen_server_behind_a_pooler(own: Server, known: bool) -> None:
+    """The pooler lives and speaks PostgreSQL; before it is known to be one, it is asked the same."""
+    with pooler(own.socket_directory, own.port) as port:
+        way: dict[str, Any] = {"host": outage.HOST, "port": port}
+        connection = told(own, **way) if known else guard.Connection.connect(**place(own) | way)
+        with outage.frozen(own):
+            waiting = Asked(lambda: connection.execute("SELECT 1"))
+            poll(waiting.ended, 2, "the end of the wait")
+            assert isinstance(waiting.error, guard.SilentServerError)
+            with pytest.raises(guard.SilentServerError):
+                guard.Connection.connect(**place(own) | way)
+        poll(lambda: guard.silent_since(guard.place_of(place(own) | way)) is None, 5, "an answer")
+        with told(own, **way) as again:
+            assert again.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_long_statement_goes_on_behind_a_pooler(server: Server) -> None:
+    with pooler(server.socket_directory, server.port) as port:
+        with told(server, host=outage.HOST, port=port) as connection:
+            found = connection.execute("SELECT 7 FROM pg_sleep(%s)", [guard.PATIENCE + guard.HEARING + 0.5])
+        assert found.fetchone() == (7,)
+
+
+def test_a_refused_login_is_an_answer(server: Server) -> None:
+    way = f"host={server.socket_directory} port={server.port} user=nobody_of_this_name dbname=postgres"
+    with guard.Login(way.encode(), 60) as question:
+        assert poll(lambda: question.answer(), 5, "an answer") is True

@@ -1,4 +1,5 @@
-"""A man in the middle that, like a transaction pooler, tells the client a backend pid of its own."""
+"""A man in the middle that, like a transaction pooler, tells the client a backend pid of its own, and speaks
+PostgreSQL whatever the server behind it does."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PRETENDED_PID = 4242
+_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 
 
 @contextlib.contextmanager
@@ -31,6 +33,10 @@ def _accept(listener: socket.socket, path: str) -> None:
 
 def _serve(client: socket.socket, path: str) -> None:
     with client, socket.socket(socket.AF_UNIX) as server:
+        first = client.recv(8, socket.MSG_PEEK | socket.MSG_WAITALL)
+        if first == _SSL_REQUEST:
+            client.recv(8)
+            client.sendall(b"N")
         server.connect(path)
         back = threading.Thread(target=_rewrite, args=(server, client), daemon=True)
         back.start()
