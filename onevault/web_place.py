@@ -11,6 +11,7 @@ it, and nobody asks a database for that. Folder and files are their owner's alon
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import sqlite3
@@ -97,16 +98,43 @@ def make(local: Path, word: str) -> str:
     Another process may have been quicker: then its word holds. Raises PlaceError; then nothing has changed.
     """
     folder = private_folder(local)
-    if word == SQLITE and not sqlite_file(folder).exists():
-        make_sqlite(sqlite_file(folder))
-    with _written(folder, word) as file:
-        try:
-            os.link(file, folder / FILE)
-        except FileExistsError:
-            return read(folder) or word
-        except OSError as error:
-            raise _cannot(folder, error) from error
+    with alone(folder):
+        if (said := read(folder)) is not None:
+            return said
+        if word == SQLITE and not has_tables(sqlite_file(folder)):
+            # one that is empty was left by somebody who was killed, or had no room
+            sqlite_file(folder).unlink(missing_ok=True)
+            make_sqlite(sqlite_file(folder))
+        with _written(folder, word) as file:
+            try:
+                os.link(file, folder / FILE)
+            except FileExistsError:
+                return read(folder) or word
+            except OSError as error:
+                raise _cannot(folder, error) from error
     return word
+
+
+@contextlib.contextmanager
+def alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Nobody else decides meanwhile where Django's tables are. PlaceError where somebody does and `wait` is
+    False."""
+    try:
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _cannot(folder, error) from error
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise PlaceError(
+                f"Another migrate or lockmon_move_users is at work in {folder}: nothing was changed."
+            ) from None
+        except OSError:
+            pass  # a file system without locks; the word is written whole all the same
+        yield
+    finally:
+        os.close(number)
 
 
 def change(local: Path, word: str) -> None:
@@ -125,14 +153,17 @@ def _written(folder: Path, word: str) -> Iterator[Path]:
     line = f"{word} {socket.gethostname()}\n" if word in _ONE_HOST else f"{word}\n"
     try:
         number, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
-        with os.fdopen(number, "w", encoding="utf-8") as opened:
-            opened.write(line)
-            opened.flush()
-            os.fsync(opened.fileno())
-        as_folder(Path(name))
     except OSError as error:
         raise _cannot(folder, error) from error
     try:
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as opened:
+                opened.write(line)
+                opened.flush()
+                os.fsync(opened.fileno())
+            as_folder(Path(name))
+        except OSError as error:
+            raise _cannot(folder, error) from error
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -170,6 +201,17 @@ def make_sqlite(path: Path) -> None:
         raise PlaceError(
             f"{path.parent} is on a file system without what a web database needs: set {SET_URL}."
         )
+
+
+def settle(path: Path) -> None:
+    """Bring what was written last into the file itself, so that it can be renamed. Raises PlaceError."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as opened:
+            (busy, _pages, _done) = opened.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise _cannot(path.parent, error) from error
+    if busy:
+        raise PlaceError(f"{path} is used by somebody else: nothing was changed.")
 
 
 def as_folder(path: Path) -> None:

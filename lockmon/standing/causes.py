@@ -126,7 +126,7 @@ KINDS: dict[str, Words] = {
     "no tables": Words(
         "The web database has not its tables",
         "Tables of the pages are missing, or are an older release's.",
-        ("Run manage.py migrate, with the web server's environment.",),
+        ("Run manage.py migrate, with the web server's environment, and restart web, queue and loop.",),
     ),
     "rights": Words(
         "The monitor lacks a right",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Connect
-from tests.support.loops import url
+from tests.support.loops import ROOT, url
 from tests.support.servers import Server, free_port
 from tests.support.vaults import APP_LOGIN
 from tests.support.web_places import PASSWORD, Site, site
@@ -163,6 +165,60 @@ def test_all_or_nothing(old: Site, server: Server, connect: Connect) -> None:
     assert [path.name for path in old.local.iterdir()] == []
     vault.execute("ALTER TABLE onevault_web.auth_group RENAME COLUMN called TO name")
     assert facts(old) == before
+
+
+_KILLED = """
+import os
+from django.core.management import call_command
+from onevault import web_place
+change = web_place.change
+def killed(local, word):
+    os._exit(9) if word == "sqlite" else change(local, word)
+web_place.change = killed
+call_command("lockmon_move_users")
+"""
+_HELD = """
+import sys
+from django.core.management import call_command
+from lockmon.management import moving
+move = moving.move
+def held():
+    found = move()
+    print("HELD", flush=True)
+    sys.stdin.readline()
+    return found
+moving.move = held
+call_command("lockmon_move_users")
+"""
+
+
+def test_killed_before_its_last_step_the_site_goes_on_at_the_old_place(old: Site) -> None:
+    """All of it is in the file, under its own name; only the word is not written."""
+    before = facts(old)
+    assert old.run("shell", "-c", _KILLED).returncode == 9
+    assert (old.word, (old.local / "web.sqlite3").exists()) == ("vault", True)
+    assert facts(old) == before
+    assert "is there already: move it away" in old.refuses("lockmon_move_users")
+    (old.local / "web.sqlite3").unlink()
+    old.does("lockmon_move_users")
+    assert (old.word, facts(old)) == ("sqlite", before)
+
+
+def test_a_second_one_beside_it_is_refused(old: Site) -> None:
+    before = facts(old)
+    first = subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", _HELD],
+        cwd=ROOT,
+        env=old.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout is not None and first.stdout.readline() == "HELD\n"
+    assert "is at work in" in old.refuses("lockmon_move_users")
+    said, _nothing = first.communicate("\n", timeout=60)
+    assert first.returncode == 0 and f"{'people':<26}{2:>7}{2:>7}" in said
+    assert (old.word, facts(old)) == ("sqlite", before)
 
 
 def test_where_nobody_is_there_is_nothing_to_move(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sqlite3
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -206,6 +208,74 @@ def test_what_runs_notices_at_its_next_request(server: Server, vault: str, tmp_p
     assert "FIRST 1" in said and "is gone (unable" in said and "AGAIN 1" in said
 
 
+def test_what_somebody_left_who_was_killed_is_no_database(server: Server, vault: str, tmp_path: Path) -> None:
+    """The file is made before the word; empty, as whoever had no room for more leaves it, nobody is in it."""
+    one = site(server, vault, tmp_path / "local")
+    one.local.mkdir()
+    (one.local / "web.sqlite3").touch()
+    one.does("migrate", "-v0")
+    one.add_person("dba")
+    assert one.in_sqlite("SELECT username FROM auth_user") == [("dba",)]
+    assert one.in_sqlite("PRAGMA journal_mode") == [("wal",)]
+
+
+_KILLED = """
+import os, sqlite3, sys
+from pathlib import Path
+from onevault import web_place
+class Killed:
+    def __getattr__(self, name): return getattr(sqlite3, name)
+    def connect(self, *words, **more): print("there", flush=True); sys.stdin.readline(); os._exit(9)
+web_place.sqlite3 = Killed()
+web_place.make(Path(sys.argv[1]), web_place.SQLITE)
+"""
+
+
+def test_whoever_comes_while_the_file_is_made_waits_for_the_whole_of_it(tmp_path: Path) -> None:
+    """It was there, empty, for a moment, in which a second migrate took it for the web database."""
+    first = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout is not None and first.stdout.readline() == "there\n"
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(web_place.make, tmp_path, web_place.SQLITE)
+        assert not second.done() and not (tmp_path / "web_database").exists()
+        first.communicate("\n", timeout=60)
+        assert second.result(timeout=60) == web_place.SQLITE
+    with contextlib.closing(sqlite3.connect(tmp_path / "web.sqlite3")) as opened:
+        assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_no_room_for_the_word_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(web_place.PlaceError, match="No space left on device"):
+        web_place.make(tmp_path, web_place.EMBEDDED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_others_still_read_is_not_settled(tmp_path: Path) -> None:
+    file = tmp_path / "moving"
+    web_place.make_sqlite(file)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (n int)")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM t").fetchall()
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
+            writer.execute("INSERT INTO t VALUES (1)")
+            with pytest.raises(web_place.PlaceError, match="is used by somebody else"):
+                web_place.settle(file)
+        other.execute("COMMIT")
+    web_place.settle(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["moving"]
+
+
 def test_of_two_that_decide_at_once_one_word_holds(tmp_path: Path) -> None:
     assert web_place.make(tmp_path, web_place.EMBEDDED) == web_place.EMBEDDED
     # whoever has asked the server at the same time comes second
@@ -213,7 +283,7 @@ def test_of_two_that_decide_at_once_one_word_holds(tmp_path: Path) -> None:
     assert web_place.read(tmp_path) == web_place.EMBEDDED
     web_place.change(tmp_path, web_place.VAULT)
     assert web_place.read(tmp_path) == web_place.VAULT
-    assert {path.name for path in tmp_path.iterdir()} == {"web_database", "web.sqlite3"}
+    assert {path.name for path in tmp_path.iterdir()} == {"web_database"}
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database, and was one once " * 200])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +54,25 @@ class Command(BaseCommand):
                 f"The users are in a place of their own already ({said}): set {web_place.SET_URL} to move "
                 "them to a server, --back goes back beside the vault."
             )
-        new = None if by_url else self._new_file(local)
-        try:
-            with moving.places(databases.own(said, local), new):
+        if by_url:
+            with moving.places(databases.own(said, local), None):
                 moving.require_current()
                 counts, waiting = moving.move(), moving.waiting_tasks()
-            if new is not None:
+        else:
+            with web_place.alone(web_place.private_folder(local), wait=False), self._new_file(local) as new:
+                with moving.places(databases.own(said, local), new):
+                    moving.require_current()
+                    counts, waiting = moving.move(), moving.waiting_tasks()
                 made = Path(str(new["NAME"]))
-                made.rename(web_place.sqlite_file(local))
-                web_place.change(local, web_place.SQLITE)
-        finally:
-            if new is not None:
-                for left in local.glob(f"{Path(str(new['NAME'])).name}*"):
-                    left.unlink()
+                web_place.settle(made)
+                # killed between these, all goes on at the old place
+                web_place.change(local, web_place.VAULT)
+                moved = made.rename(web_place.sqlite_file(local))
+                try:
+                    web_place.change(local, web_place.SQLITE)
+                except web_place.PlaceError:
+                    moved.unlink()
+                    raise
         self.stdout.write(f"{'':<26}{'there':>7}{'here':>7}")
         for count in counts:
             self.stdout.write(f"{count.what:<26}{count.before:>7}{count.after:>7}")
@@ -75,16 +83,24 @@ class Command(BaseCommand):
         )
 
     @staticmethod
-    def _new_file(local: Path) -> databases.Database:
+    @contextlib.contextmanager
+    def _new_file(local: Path) -> Iterator[databases.Database]:
         """An empty database under another name, so that a half-filled one is never taken for a whole."""
-        file = web_place.sqlite_file(web_place.private_folder(local))
+        file = web_place.sqlite_file(local)
         if file.exists():
             raise CommandError(f"{file} is there already: move it away first; nothing was moved.")
         new = file.with_name(f"moving.{file.name}")
-        for left in local.glob(f"{new.name}*"):
-            left.unlink()
-        web_place.make_sqlite(new)
-        return databases.own(web_place.SQLITE, local) | {"NAME": str(new)}
+
+        def remove() -> None:
+            for left in local.glob(f"{new.name}*"):
+                left.unlink()
+
+        remove()
+        try:
+            web_place.make_sqlite(new)
+            yield databases.own(web_place.SQLITE, local) | {"NAME": str(new)}
+        finally:
+            remove()
 
     def _back(self, local: Path) -> None:
         if settings.WEB_PLACE == web_place.URL:
@@ -93,7 +109,8 @@ class Command(BaseCommand):
             raise CommandError("The users are beside the vault: there is nothing to go back to.")
         if not web_choice.tables_beside_vault():
             raise CommandError("Beside the vault are no users: there is nothing to go back to.")
-        web_place.change(local, web_place.VAULT)
+        with web_place.alone(local, wait=False):
+            web_place.change(local, web_place.VAULT)
         self.stdout.write(
             "Users are beside the vault again, as they were when they were moved; what has changed since is "
             f"in {web_place.sqlite_file(local)}, which stays. Run manage.py migrate. {RESTART}"
