@@ -51,7 +51,8 @@ def _secret_key() -> tuple[str, bool]:
             )
         return key, True
     kept = ""
-    with contextlib.suppress(OSError):
+    # what cannot be read, or is no text, is no key
+    with contextlib.suppress(OSError, UnicodeDecodeError):
         kept = (LOCAL_DIR / "secret_key").read_text(encoding="utf-8").strip()
     return kept or secrets.token_hex(32), bool(kept)
 

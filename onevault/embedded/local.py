@@ -118,6 +118,11 @@ class Local:
                 return found
         except FileNotFoundError:
             pass
+        except (OSError, UnicodeDecodeError) as error:
+            file = self.folder / name
+            raise EmbeddedError(
+                f"{file} cannot be read ({error}): move it away to have it made anew."
+            ) from error
         fresh = make()
         self.write_secret(name, fresh + "\n")
         return fresh

@@ -250,6 +250,14 @@ def test_whoever_comes_while_the_file_is_made_waits_for_the_whole_of_it(tmp_path
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_two_that_migrate_at_once_both_end_well(server: Server, vault: str, tmp_path: Path) -> None:
+    one = site(server, vault, tmp_path / "local")
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(one.does, "migrate", "-v0") for _ in range(2)]
+        assert any("(sqlite), on this host" in said.result() for said in both)
+    assert one.in_sqlite("SELECT count(*), count(DISTINCT name) FROM django_q_schedule") == [(5, 5)]
+
+
 def test_no_room_for_the_word_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(number: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -15,6 +15,8 @@ from django.test import override_settings
 
 from lockmon import keys
 from lockmon.alerts import delivery
+from onevault.embedded.account import EmbeddedError
+from onevault.embedded.local import Local
 from tests.support.loops import ROOT, url
 from tests.support.servers import Server
 
@@ -87,6 +89,17 @@ def test_the_key_of_make_run_serves_them_all(environment: dict[str, str]) -> Non
     shown = "import onevault.wsgi; from django.conf import settings; print(settings.SECRET_KEY)"
     web = run(environment, "-c", shown)
     assert (web.returncode, web.stdout.strip()) == (0, "k" * 64), web.stderr
+
+
+def test_a_key_that_is_no_text_is_none(environment: dict[str, str]) -> None:
+    folder = Path(environment["ONEVAULT_LOCAL"])
+    folder.mkdir()
+    (folder / "secret_key").write_bytes(b"\xff\xfe\x00")
+    web = run(environment, "-c", "import onevault.wsgi")
+    assert web.returncode == 1 and "ImproperlyConfigured: SECRET_KEY is not set" in web.stderr
+    local = Local(folder)
+    with pytest.raises(EmbeddedError, match="secret_key cannot be read"):
+        local.secret_key()
 
 
 def test_a_loop_without_one_queues_no_task_that_nobody_could_read() -> None:

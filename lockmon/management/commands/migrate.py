@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from lockmon.management import web_schema
+from onevault import web_place
 
 
 class Command(DjangoMigrate):
@@ -35,4 +38,13 @@ class Command(DjangoMigrate):
                     f"{moved} tables were moved from the schema public to {schema}, in which nobody else may "
                     "create: restart what runs."
                 )
-        return super().handle(*args, **options)
+        with _alone():
+            return super().handle(*args, **options)
+
+
+def _alone() -> contextlib.AbstractContextManager[None]:
+    """Two that begin at once on a file wait for each other: each would make the tables that are missing."""
+    local = Path(settings.LOCAL_DIR)
+    if connections[DEFAULT_DB_ALIAS].settings_dict["NAME"] != str(web_place.sqlite_file(local)):
+        return contextlib.nullcontext()
+    return web_place.alone(local)
