@@ -98,6 +98,20 @@ def ensure_schedules(using: str = DEFAULT_DB_ALIAS) -> list[str]:
     return created
 
 
+def catch_up(back: timedelta, using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """After the clock was set back by so much, let what runs every few minutes run now, and not only when it
+    is as late again as it was; returns the names. What somebody has put off further than that stays."""
+    now = timezone.now()
+    schedules = Schedule.objects.using(using)
+    ours = [plan.function for plan in (*PLANS, LOCAL_LOG)]
+    found = []
+    for one in schedules.filter(schedule_type=Schedule.MINUTES, func__in=ours):
+        put_off = one.next_run - now - timedelta(minutes=one.minutes or 1)
+        if timedelta(minutes=1) < put_off <= back:
+            found += [one.name] * schedules.filter(pk=one.pk, next_run=one.next_run).update(next_run=now)
+    return found
+
+
 def after_migrate(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
     """Signal handler of post_migrate: the schedules exist wherever the queue's tables are."""
     if not router.allow_migrate_model(using, Schedule):

@@ -7,12 +7,13 @@ import logging
 import os
 import socket
 import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, close_old_connections, connections
 
-from lockmon import errors
+from lockmon import errors, schedules
 from lockmon.models.monitor_state import MonitorState
 
 log = logging.getLogger("lockmon.monitor")
@@ -20,6 +21,8 @@ log = logging.getLogger("lockmon.monitor")
 REPORT_EVERY = 2.0
 """Seconds between two reports while nothing but the time of the last look changes."""
 FORGET_AFTER = timedelta(days=1)
+SET_BACK = 60.0
+"""Seconds by which the clock must have been set back until that is seen to; less is no minute missed."""
 
 
 def instance_name() -> str:
@@ -71,7 +74,9 @@ def pulse(alias: str) -> None:
 class StateWriter(threading.Thread):
     """Writes the newest report at most every two seconds, at once when the state changes.
 
-    A database that cannot be written costs one log line, not the loop: the next report is tried as usual.
+    A database that cannot be written costs one log line, not the loop: the next report is tried as usual. It
+    also sees to the schedules when the clock was set back: until it is as late again nobody would watch by a
+    task of the queue.
     """
 
     def __init__(self, alias: str) -> None:
@@ -82,6 +87,8 @@ class StateWriter(threading.Thread):
         self._urgent = False
         self._closing = False
         self._failing = False
+        self._ahead = _wall_clock()
+        self._back = 0.0
 
     def put(self, report: Report) -> None:
         """Hand over the newest report; returns at once."""
@@ -120,6 +127,7 @@ class StateWriter(threading.Thread):
         try:
             close_old_connections()
             store(self._alias, report)
+            self._after_a_step()
         except DatabaseError as error:
             if not self._failing:
                 log.warning(
@@ -129,3 +137,19 @@ class StateWriter(threading.Thread):
             return False
         self._failing = False
         return True
+
+    def _after_a_step(self) -> None:
+        now = _wall_clock()
+        self._back += max(self._ahead - now, 0.0)
+        self._ahead = now
+        if self._back < SET_BACK:
+            return
+        found = schedules.catch_up(timedelta(seconds=self._back))
+        if found:
+            log.warning("The clock was set back by %.0f s: %s run now.", self._back, ", ".join(found))
+        self._back = 0.0
+
+
+def _wall_clock() -> float:
+    """The time of day as far as it does not merely pass."""
+    return time.time() - time.monotonic()
