@@ -72,6 +72,8 @@ class Heat:
 def _remembered(name: str, since: datetime, until: datetime, make: Callable[[], Any]) -> Any:
     """Return what ``make`` makes, kept two minutes for a period that ends in the same minute."""
     key = f"lockmon:insight:{name}:{since.timestamp():.0f}:{until.timestamp():.0f}"
+    # hours of the day are those of the reader
+    key = f"{key}:{timezone.get_current_timezone_name()}"
     found = cache.get(key)
     if found is None:
         found = make()

@@ -67,7 +67,7 @@ def test_an_open_page_outlives_the_watched_server(
         until_watching(vault_db)
         page = visit("dba", LIVE)
         expect(heart(page)).to_contain_text("Watching. Last look", timeout=15_000)
-        expect(heart(page)).to_contain_text(re.compile(r"As of \d\d:\d\d:\d\d UTC:"))
+        expect(heart(page)).to_contain_text(re.compile(r"As of \d\d:\d\d:\d\d CES?T:"))
         lost("vault", True)
         expect(heart(page)).to_contain_text("The watched database is not there", timeout=15_000)
         expect(page.locator("#seen-title")).to_contain_text(

@@ -3,6 +3,11 @@
 import { Idiomorph } from "./vendor/idiomorph.esm.js";
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+// Times within sentences are the server's to write: it is told the reader's zone (lockmon/zones.py).
+if (!document.cookie.split("; ").includes(`lockmon_zone=${zone}`)) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `lockmon_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
 const pad = (number) => String(number).padStart(2, "0");
 
 function words(date, style) {
