@@ -105,14 +105,15 @@ def instead(facts: SessionFacts) -> str:
     return "cancelling ends its statement; the connection stays, and the transaction with it fails"
 
 
-def lines(facts: SessionFacts, see_text: bool = True) -> list[tuple[str, str]]:
-    """All of it, as (word, sentence)."""
+def lines(facts: SessionFacts, see_text: bool = True, plan: str = "") -> list[tuple[str, str]]:
+    """All of it, as (word, sentence). plan: what the rescue plan says of this session."""
     told = [
         ("Who", who(facts)),
         ("Doing", doing(facts, see_text)),
         ("Holds", holds(facts)),
         ("Then", then(facts.prediction, see_text)),
         ("Instead", instead(facts)),
+        *([("Plan", plan)] if plan else []),
     ]
     return told + [
         ("Mind", text) for code, text in facts.warnings if code not in ("written", "cancel_useless")

@@ -67,6 +67,10 @@ BEGIN;
 \ir lock_catalog/add_up.sql
 \ir lock_catalog/graph_of_groups.sql
 \ir lock_catalog/graph_of.sql
+\ir lock_catalog/never_stopped.sql
+\ir lock_catalog/freeing.sql
+\ir lock_catalog/simulate.sql
+\ir lock_catalog/in_words.sql
 
 \echo 'One Vault lock monitor, step 8: writing the vault'
 \ir lock_admin/seed/analysis.sql
@@ -338,6 +342,10 @@ BEGIN;
 \ir lock_admin/seed/changed_kinds.sql
 \ir lock_admin/functions/in_window.sql
 \ir lock_admin/functions/policy_may_act.sql
+\ir lock_catalog/rescue_plan.sql
+\ir lock_admin/functions/rescue_plan_of.sql
+\ir lock_admin/functions/past_rescue_plan.sql
+\ir lock_admin/functions/rescue_plan.sql
 \ir lock_admin/functions/simulate.sql
 \ir lock_admin/functions/session_facts.sql
 \ir lock_admin/functions/compare_prediction.sql

@@ -17,12 +17,12 @@ from django.utils import timezone
 from lockmon import errors
 from lockmon.calls.alerts import AlertInput
 from lockmon.calls.base import Cursor
-from lockmon.calls.catalog import WaitNode, waits_for
+from lockmon.calls.catalog import WaitNode, waits_for_and_plan
 from lockmon.views import words
 
 from .lifecycle import Observation
 
-ROOTS, VICTIMS, QUERY = 3, 8, 500
+ROOTS, VICTIMS, QUERY, STEPS = 3, 8, 500, 2
 """How much of a block a message shows: root blockers, their waiters, characters of a query."""
 
 
@@ -78,7 +78,7 @@ def _session(node: WaitNode, now: datetime) -> dict[str, Any]:
 
 def situation(cursor: Cursor, now: datetime) -> dict[str, Any]:
     """Return who blocks whom now: root blockers, their victims, what to do. Empty where nobody waits."""
-    nodes = waits_for(cursor)
+    nodes, plan = waits_for_and_plan(cursor)
     roots = [node for node in nodes if node.is_root]
     roots.sort(key=lambda node: (node.blocked_total, node.blocked_seconds or 0), reverse=True)
     waiting = [node for node in nodes if node.is_waiting]
@@ -107,6 +107,7 @@ def situation(cursor: Cursor, now: datetime) -> dict[str, Any]:
         "roots": told,
         "more_roots": max(0, len(roots) - ROOTS),
         "waiting": len(waiting),
+        "plan": [words.visible(row.text, QUERY) for row in plan if row.step is not None][:STEPS],
         "queued_ddl": any(node.kind == "queued_ddl" and node.blocked_total for node in nodes),
     }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from .base import Cursor, select_all, with_quick_moments
+from .base import Cursor, build, columns, select_all, with_quick_moments
 
 Nodes = tuple[int, ...]
 """Node numbers, as WaitNode.node gives them."""
@@ -80,10 +82,68 @@ class WaitNode:
     """Each wait of a lock group that waits for several things at once, as JSON; else None."""
 
 
+@dataclass(frozen=True)
+class PlanRow:
+    """One row of a rescue plan (docs/door.md). step: None where it is not a stop but says who is left alone
+    and why (action "leave"), who goes on waiting or what was not tried ("note").
+
+    frees_at_once: sessions that go on at once; at_least: of a past moment whose queue has no known order.
+    follow: those that go on after them, as each commits. loses, text: in words.
+    """
+
+    step: int | None
+    action: str
+    node: int | None
+    pid: int | None
+    backend_start: datetime | None
+    who: str | None
+    frees_at_once: int | None
+    follow: int | None
+    at_least: bool
+    loses: str | None
+    text: str
+
+
 def waits_for(cursor: Cursor) -> list[WaitNode]:
     """lock_catalog.waits_for(): the waits-for graph now, a row a node; empty where nobody waits."""
     with_quick_moments(cursor)
     return select_all(cursor, WaitNode, "lock_catalog.waits_for()")
+
+
+_GRAPH_AND_PLAN = f"""
+WITH a AS MATERIALIZED (
+  SELECT ARRAY(SELECT w::lock_catalog.graph FROM lock_catalog.waits_for() AS w) AS nodes)
+SELECT {columns(WaitNode)}, CASE WHEN n.ordinality = 1 THEN (
+         SELECT json_agg(p)::text FROM lock_admin.rescue_plan_of(a.nodes, clock_timestamp()) AS p) END
+  FROM a CROSS JOIN LATERAL unnest(a.nodes) WITH ORDINALITY AS n
+"""  # noqa: S608 - constant texts
+
+
+def waits_for_and_plan(cursor: Cursor) -> tuple[list[WaitNode], list[PlanRow]]:
+    """Return the waits-for graph now, and the rescue plan of that very graph, which is read once."""
+    with_quick_moments(cursor)
+    cursor.execute(_GRAPH_AND_PLAN)
+    rows = cursor.fetchall()
+    plan = rows[0][-1] if rows else None
+    return [build(WaitNode, row[:-1]) for row in rows], [_planned(one) for one in json.loads(plan or "[]")]
+
+
+def _planned(one: dict[str, Any]) -> PlanRow:
+    began = one["backend_start"]
+    return PlanRow(**(one | {"backend_start": None if began is None else datetime.fromisoformat(began)}))
+
+
+def rescue_plan(cursor: Cursor) -> list[PlanRow]:
+    """Return the rescue plan now; empty where nobody waits."""
+    return waits_for_and_plan(cursor)[1]
+
+
+def past_rescue_plan(cursor: Cursor, nodes: Sequence[dict[str, Any]], at: datetime) -> list[PlanRow]:
+    """lock_admin.past_rescue_plan(): the plan of a past moment. nodes: columns of lock_catalog.graph by name,
+    of each node, as JSON takes them."""
+    return select_all(
+        cursor, PlanRow, "lock_admin.past_rescue_plan(%s::jsonb, %s)", [json.dumps(list(nodes)), at]
+    )
 
 
 def anyone_waiting_by_activity(cursor: Cursor) -> bool:

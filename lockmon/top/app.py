@@ -24,10 +24,10 @@ HEADLINE_EVERY = 3.0
 
 
 def take(alias: str) -> Picture:
-    """Return the waits-for graph of this moment, by the server's clock."""
+    """Return the waits-for graph of this moment and its rescue plan, by the server's clock."""
     with vault.cursor(alias) as cursor:
-        nodes = catalog.waits_for(cursor)
-        return Picture(nodes, coverage.server_now(cursor))
+        nodes, plan = catalog.waits_for_and_plan(cursor)
+        return Picture(nodes, coverage.server_now(cursor), plan)
 
 
 class Top:
@@ -171,6 +171,8 @@ def print_once(alias: str, console: Console) -> Picture:
     shown = roots_first(picture.nodes, "impact") + lines(picture.nodes, "impact", set(), set())
     if not shown:
         console.print("Nobody is waiting.")
+    if picture.best_move:
+        console.print(render.best_move(picture))
     for line in shown:
         console.print(render.row(line, picture.taken_at, console.size.width))
         if not (line.summary or line.hidden):

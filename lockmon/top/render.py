@@ -37,7 +37,9 @@ def screen(
     parts: list[RenderableType] = [head]
     if picture is not None:
         parts.append(_summary(picture, sort))
-        room = max(3, height - 6 - (8 + len(waits(detail)) if detail else 0))
+        if picture.best_move:
+            parts.append(best_move(picture))
+        room = max(3, height - (7 if picture.best_move else 6) - (8 + len(waits(detail)) if detail else 0))
         first = max(0, min(cursor - room // 2, len(shown) - room))
         for number, line in enumerate(shown[first : first + room], first):
             parts.append(row(line, picture.taken_at, width, number == cursor))
@@ -58,6 +60,11 @@ def _summary(picture: Picture, sort: str) -> Text:
         overflow="ellipsis",
         no_wrap=True,
     )
+
+
+def best_move(picture: Picture) -> Text:
+    """Return the first step of the rescue plan, on one line."""
+    return Text(one_line(picture.best_move, 300), style="bold", overflow="ellipsis", no_wrap=True)
 
 
 def row(line: Line, now: datetime, width: int, selected: bool = False) -> Text:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockmon.calls.catalog import WaitNode
+from lockmon.calls.catalog import PlanRow, WaitNode
 from lockmon.views.words import RANK
 
 MOST_ALIKE = 3
@@ -52,6 +52,12 @@ class Picture:
 
     nodes: Sequence[WaitNode]
     taken_at: datetime
+    plan: Sequence[PlanRow] = ()
+
+    @property
+    def best_move(self) -> str:
+        """The first step of the rescue plan, "" where there is none."""
+        return next((f"Best move: {row.text}" for row in self.plan if row.step == 1), "")
 
     @property
     def waiting(self) -> int:

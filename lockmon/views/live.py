@@ -19,7 +19,7 @@ from ..models import BlockingSession, LockActivity
 from ..standing import memory
 from ..standing.causes import WEB, Cause, Errors, alias_of, cause_of
 from ..tables import WaitersTable
-from . import node_words, nodes, tree, words
+from . import node_words, nodes, rescue, tree, words
 from .context import VAULT, fragment, needs, page, rights
 from .heart import Heart, broken, read_heart
 
@@ -28,6 +28,19 @@ def look(request: HttpRequest, alias: str = VAULT) -> tuple[list[nodes.Node], da
     """Return the graph now, with texts as this person may see them, and the moment of it."""
     with connections[alias].cursor() as cursor:
         rows = catalog.waits_for(cursor)
+    return _remembered(request, rows, alias)
+
+
+def look_and_plan(request: HttpRequest, alias: str = VAULT) -> tuple[list[nodes.Node], datetime, rescue.Plan]:
+    """Return ``look`` and the rescue plan of that very graph."""
+    with connections[alias].cursor() as cursor:
+        rows, plan = catalog.waits_for_and_plan(cursor)
+    return *_remembered(request, rows, alias), rescue.shown(plan)
+
+
+def _remembered(
+    request: HttpRequest, rows: list[catalog.WaitNode], alias: str
+) -> tuple[list[nodes.Node], datetime]:
     now = timezone.now()
     memory.remember(alias, rows, now)
     return nodes.from_live(rows, rights(request).query_text), now
@@ -35,7 +48,8 @@ def look(request: HttpRequest, alias: str = VAULT) -> tuple[list[nodes.Node], da
 
 @dataclass(frozen=True)
 class Picture:
-    """The heart as of ``now``, and the tree of ``at``: the present one, or (``old``) the one last seen.
+    """The heart as of ``now``, and the tree of ``at`` with its rescue plan: the present one, or (``old``) the
+    one last seen, without a plan.
 
     tree: None where this process has seen none. left_out: sessions of an old one that are not remembered.
     """
@@ -46,6 +60,7 @@ class Picture:
     at: datetime
     old: bool = False
     left_out: int = 0
+    plan: rescue.Plan = rescue.NO_PLAN
 
     @property
     def context(self) -> dict[str, Any]:
@@ -58,6 +73,7 @@ class Picture:
             "age": round(age, 1),
             "ago": words.duration(age),
             "left_out": self.left_out,
+            "rescue": self.plan,
             "begun": memory.BEGUN,
             # what an old tree shows can no more be looked at close up, or stopped
             "past": self.old,
@@ -68,12 +84,12 @@ def picture_now(request: HttpRequest, alias: str = VAULT) -> Picture:
     """Return heart and tree; where the vault cannot be read the heart says so, over the tree last seen."""
     try:
         heart = read_heart(alias)
-        graph, now = look(request, alias)
+        graph, now, plan = look_and_plan(request, alias)
     except Errors as error:
         if alias_of(error) == WEB:
             raise
         return _last(request, alias, cause_of(error))
-    return Picture(heart, now, tree.build(graph, now), now)
+    return Picture(heart, now, tree.build(graph, now), now, plan=plan)
 
 
 def _last(request: HttpRequest, alias: str, cause: Cause) -> Picture:

@@ -16,7 +16,7 @@ from ..calls.watched import UnwatchedSpan
 from ..models import BlockingSession, DeadlockEvent, LockActivity
 from ..watched import BEFORE, STILL
 from ..watched_words import gap as gap_in_words
-from . import nodes, tree, words
+from . import nodes, rescue, tree, words
 from .context import VAULT
 from .figures import alive
 
@@ -37,6 +37,7 @@ class Then:
     cut: bool
     watched: bool = True
     lasted: tuple[LockActivity, ...] = ()
+    plan: rescue.Plan = rescue.NO_PLAN
 
     @property
     def is_empty(self) -> bool:
@@ -71,6 +72,7 @@ def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
         later=tuple(_later(blockers, at, alias)),
         gap=_gap_sentence(gap),
         cut=len(waits) >= MOST_WAITERS,
+        plan=rescue.then(graph, at, alias),
     )
 
 

@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from .. import actions, door_words, vault
-from ..calls import door
+from ..calls import catalog, door
 from ..calls.door import Outcome, SessionFacts
 from ..door_forms import StopForm
 from ..groups import STOP_SESSION, VIEW_PAGES, VIEW_QUERY_TEXT
 from ..models.door import ActionLog
+from . import rescue
 from .context import VAULT, page
 
 SALT = "lockmon.stop"
@@ -60,7 +61,9 @@ def _stop(request: HttpRequest, site: AdminSite) -> HttpResponse:
     form = StopForm(request.POST if request.method == "POST" and not stale else None, confirm=confirm)
     if not form.is_bound:
         active = all(one.facts.state == "active" for one in shown)
-        form.initial = {"action": "cancel" if active else "terminate"}
+        asked = request.GET.get("action")
+        advised = asked if asked in ("cancel", "terminate") else None
+        form.initial = {"action": advised or ("cancel" if active else "terminate")}
         if request.method == "POST":
             form.initial["reason"] = request.POST.get("reason", "")[:2000]
     elif form.is_valid():
@@ -121,6 +124,8 @@ def _asked(request: HttpRequest) -> list[actions.Target]:
 def _look(targets: list[actions.Target], request: HttpRequest) -> tuple[list[Shown], list[str]]:
     shown, gone = [], []
     see_text = request.user.has_perm(VIEW_QUERY_TEXT)
+    with vault.cursor(VAULT) as cursor:
+        plan = catalog.rescue_plan(cursor)
     for target in targets:
         facts = actions.look(target.pid, VAULT)
         if facts is None:
@@ -131,7 +136,8 @@ def _look(targets: list[actions.Target], request: HttpRequest) -> tuple[list[Sho
                 f"(connected {facts.backend_start:%H:%M:%S}). Nothing was signalled."
             )
         else:
-            shown.append(Shown(facts, door_words.lines(facts, see_text)))
+            told = rescue.of_session(plan, facts.pid)
+            shown.append(Shown(facts, door_words.lines(facts, see_text, told)))
     return shown, gone
 
 

@@ -38,7 +38,7 @@ GRANT SELECT ON lock_admin.policy_h, lock_admin.policy_s, lock_admin.policy_mode
 -- Whoever reads may look; a policy was armed by somebody with the right, so that the loop may run it; whoever knocked
 -- without the right may have that written down. All else needs lock_admin_role.
 GRANT EXECUTE ON FUNCTION lock_admin.simulate(bigint) TO lock_monitoring_role, lock_vault_owner;
-GRANT EXECUTE ON FUNCTION lock_admin.session_facts(integer), lock_admin.run_policies(), lock_admin.follow_up(),
+GRANT EXECUTE ON FUNCTION lock_admin.rescue_plan(), lock_admin.session_facts(integer), lock_admin.run_policies(), lock_admin.follow_up(),
     lock_admin.record_denied(text, integer, timestamptz, text, text, text) TO lock_monitoring_role;
 GRANT EXECUTE ON FUNCTION
     lock_admin.request_action(text, integer, timestamptz, text, timestamptz, boolean, text, text),

@@ -106,6 +106,7 @@ def test_every_page_and_command_shows_them(vault_db: str, abroad: Abroad) -> Non
     for words in (
         ("lockmon_top", "--once"),
         ("lockmon_blocking",),
+        ("lockmon_rescue",),
         ("lockmon_blocking", "--json"),
         ("lockmon_deadlocks",),
         ("lockmon_report", "--period", "day"),

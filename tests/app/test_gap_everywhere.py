@@ -100,6 +100,7 @@ SILENT_COMMANDS = {
     "lockmon_monitor": "it is the loop itself",
     "lockmon_move_users": NO_TIME,
     "lockmon_read_log": "it counts the records of a file",
+    "lockmon_rescue": NOW_ONLY,
     "lockmon_resolve": NOW_ONLY,
     "lockmon_terminate": NOW_ONLY,
     "lockmon_token": NO_TIME,

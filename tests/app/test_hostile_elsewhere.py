@@ -73,6 +73,7 @@ def test_the_door_s_pages_and_their_export(vault_db: str, session: OpenSession) 
     [
         ("lockmon_top", "--once"),
         ("lockmon_blocking",),
+        ("lockmon_rescue",),
         ("lockmon_deadlocks",),
         ("lockmon_report", "--period", "day"),
         ("lockmon_report", "--period", "day", "--format", "html"),
@@ -99,7 +100,9 @@ def test_a_deadlock_in_the_terminal(vault_db: str) -> None:
     assert not CONTROL.search(shown)
 
 
-@pytest.mark.parametrize("words", [("lockmon_blocking", "--json"), ("lockmon_deadlocks", "--json")])
+@pytest.mark.parametrize(
+    "words", [("lockmon_blocking", "--json"), ("lockmon_rescue", "--json"), ("lockmon_deadlocks", "--json")]
+)
 def test_json_of_commands_stays_json(vault_db: str, session: OpenSession, words: tuple[str, ...]) -> None:
     hostile.fill(vault_db)
     stop_itself(session, vault_db)

@@ -35,6 +35,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("lockmon_alerts", "list"),
     ("lockmon_cleanup", "--days", "1"),
     ("lockmon_report",),
+    ("lockmon_rescue",),
     ("lockmon_resolve", "--seconds", "0"),
     ("lockmon_resolve", "--seconds", "600", "--execute", "--reason", "a test of the minefield"),
     ("lockmon_terminate", "999999", "--reason", "a test of the minefield", "--yes"),

@@ -57,6 +57,7 @@ CALLS = {
     "back-test": "SELECT lock_admin.backtest_policy('p')",
     "look": "SELECT lock_admin.session_facts(1)",
     "simulate": "SELECT lock_admin.simulate(1)",
+    "rescue": "SELECT * FROM lock_admin.rescue_plan()",
     "run policies": "SELECT * FROM lock_admin.run_policies()",
     "record": "SELECT lock_admin.record_denied('terminate', 1, now(), 'x', 'somebody', 'admin')",
     "history": "SELECT * FROM lock_admin.action_history",
@@ -65,7 +66,7 @@ CALLS = {
     "signal": "SELECT * FROM lock_admin.signal_session(1, 1)",
     "forge": "INSERT INTO lock_admin.action_log (step, origin) VALUES ('request', 'sql')",
 }
-READING = {"look", "simulate", "run policies", "record", "history"}
+READING = {"look", "simulate", "rescue", "run policies", "record", "history"}
 KEEPING = READING | {"request", "execute", "plan", "resolve", "save policy", "policy mode", "back-test"}
 
 

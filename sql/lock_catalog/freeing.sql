@@ -1,0 +1,63 @@
+-- The one rule of who is freed by whom, for predictions (lock_catalog.simulate) and plans (lock_catalog.rescue_plan): a waiter goes
+-- on once all have left that it needs to leave, and not before.
+--   * Those that hold what it waits for or stand ahead of it with a conflicting request.
+--   * In a run of like waiters whose mode conflicts with itself, those ahead of it: only the first moves up.
+--   * Who waits for the tuple lock of a row wants the row: when its holder has left, it waits for what that one waited for.
+-- Like waiters are one row, and whoever holds up others is a row alone (own).
+CREATE OR REPLACE FUNCTION lock_catalog.freeing(p_graph lock_catalog.graph[], p_most integer)
+RETURNS TABLE (
+  run_head bigint, hard bigint[], soft bigint[], lock_type text, own bigint, nodes bigint[], waiters integer, is_bound boolean, needs bigint[])
+LANGUAGE plpgsql
+IMMUTABLE
+PARALLEL SAFE
+ROWS 20
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+SET enable_nestloop = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH alike AS MATERIALIZED (
+    SELECT coalesce(x.run_head, x.node) AS run_head, x.hard_blockers AS hard, x.soft_blockers AS soft, x.lock_type,
+           -- in a run those further back than p_most can free are alike
+           CASE WHEN x.run_conflicts_itself THEN least(x.run_position, p_most + 2) ELSE 0 END AS place,
+           CASE WHEN x.blocked_total > 0 THEN x.node END AS own,
+           array_agg(x.node) AS nodes, count(*)::integer AS waiters, bool_or(x.wait_start_is_bound) AS is_bound
+      FROM unnest(p_graph) AS x
+     WHERE x.is_waiting
+     GROUP BY 1, 2, 3, 4, 5, 6),
+  few AS MATERIALIZED (
+    SELECT row_number() OVER () AS id, a.*, a.hard || a.soft AS blockers
+      FROM alike AS a
+     WHERE cardinality(a.hard) + cardinality(a.soft) + greatest(a.place - 1, 0) <= p_most),
+  more AS (
+    SELECT m.id, array_agg(m.blocker) AS blockers
+      FROM (SELECT f.id, u.node AS blocker
+              FROM few AS f JOIN few AS a ON a.run_head = f.run_head AND a.place > 0 AND a.place < f.place
+             CROSS JOIN LATERAL unnest(a.nodes) AS u(node)
+             WHERE f.place > 1
+            UNION
+            SELECT f.id, b.node
+              FROM (SELECT few.id, unnest(few.blockers) AS holder FROM few WHERE few.lock_type = 'tuple') AS f
+              JOIN alike AS h ON h.own = f.holder AND h.lock_type = 'transactionid'
+             CROSS JOIN LATERAL unnest(h.hard || h.soft) AS b(node)) AS m
+     GROUP BY m.id)
+  SELECT f.run_head, f.hard, f.soft, f.lock_type, f.own, f.nodes, f.waiters, f.is_bound,
+         CASE WHEN cardinality(n.needs) BETWEEN 1 AND p_most THEN n.needs END
+    FROM few AS f LEFT JOIN more AS m ON m.id = f.id
+   CROSS JOIN LATERAL (
+     SELECT CASE WHEN m.id IS NULL THEN f.blockers
+                 ELSE ARRAY(SELECT DISTINCT u.node FROM unnest(f.blockers || m.blockers) AS u(node) WHERE u.node <> ALL (f.nodes)) END
+              AS needs OFFSET 0) AS n
+  UNION ALL
+  SELECT a.run_head, a.hard, a.soft, a.lock_type, a.own, a.nodes, a.waiters, a.is_bound, NULL
+    FROM alike AS a
+   WHERE cardinality(a.hard) + cardinality(a.soft) + greatest(a.place - 1, 0) > p_most;
+END
+$$;
+COMMENT ON FUNCTION lock_catalog.freeing(lock_catalog.graph[], integer) IS
+  'The waiters of a waits-for graph, like ones together, each with the nodes that all have to leave before it goes on (needs; NULL '
+  'where these are more than p_most). own: a waiter that holds up others. Reads no table.';
