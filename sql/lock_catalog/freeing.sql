@@ -38,20 +38,17 @@ BEGIN
       FROM (SELECT f.id, u.node AS blocker
               FROM few AS f JOIN few AS a ON a.run_head = f.run_head AND a.place > 0 AND a.place < f.place
              CROSS JOIN LATERAL unnest(a.nodes) AS u(node)
-             WHERE f.place > 1
+             WHERE f.place > 1 AND u.node <> ALL (f.blockers)
             UNION
             SELECT f.id, b.node
-              FROM (SELECT few.id, unnest(few.blockers) AS holder FROM few WHERE few.lock_type = 'tuple') AS f
+              FROM (SELECT few.id, few.blockers, few.own, unnest(few.blockers) AS holder FROM few WHERE few.lock_type = 'tuple') AS f
               JOIN alike AS h ON h.own = f.holder AND h.lock_type = 'transactionid'
-             CROSS JOIN LATERAL unnest(h.hard || h.soft) AS b(node)) AS m
+             CROSS JOIN LATERAL unnest(h.hard || h.soft) AS b(node)
+             WHERE b.node <> ALL (f.blockers) AND b.node IS DISTINCT FROM f.own) AS m
      GROUP BY m.id)
-  SELECT f.run_head, f.hard, f.soft, f.lock_type, f.own, f.nodes, f.waiters, f.is_bound,
+  SELECT n.run_head, n.hard, n.soft, n.lock_type, n.own, n.nodes, n.waiters, n.is_bound,
          CASE WHEN cardinality(n.needs) BETWEEN 1 AND p_most THEN n.needs END
-    FROM few AS f LEFT JOIN more AS m ON m.id = f.id
-   CROSS JOIN LATERAL (
-     SELECT CASE WHEN m.id IS NULL THEN f.blockers
-                 ELSE ARRAY(SELECT DISTINCT u.node FROM unnest(f.blockers || m.blockers) AS u(node) WHERE u.node <> ALL (f.nodes)) END
-              AS needs OFFSET 0) AS n
+    FROM (SELECT f.*, f.blockers || m.blockers AS needs FROM few AS f LEFT JOIN more AS m ON m.id = f.id) AS n
   UNION ALL
   SELECT a.run_head, a.hard, a.soft, a.lock_type, a.own, a.nodes, a.waiters, a.is_bound, NULL
     FROM alike AS a
