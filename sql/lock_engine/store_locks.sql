@@ -47,7 +47,8 @@ BEGIN
     SELECT x.*, x.lock_group::bigint AS node, x.user_name::varchar(100) AS stored_user,
            x.database_name::varchar(100) AS stored_database, x.application_name::varchar(200) AS stored_application,
            coalesce(date_part('epoch', x.backend_start) * 1000000, 0)::bigint AS session_epoch,
-           to_hex(date_part('epoch', x.backend_start)::bigint) || '.' || to_hex(x.pid) AS session_id,
+           -- the log's %c: PostgreSQL cuts the second, it does not round it
+           to_hex(floor(date_part('epoch', x.backend_start))::bigint) || '.' || to_hex(x.pid) AS session_id,
            -- 18 shows a backend that has not logged in yet: what it holds is nobody's
            coalesce(x.state = 'starting', false) AS starting
       FROM everybody x

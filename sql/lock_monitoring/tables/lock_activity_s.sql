@@ -71,6 +71,8 @@ COMMENT ON TABLE lock_monitoring.lock_activity_s IS
     'Satellite: what was known about a lock and when. A row is written only when something changed; one row per lock is open (load_end_date IS NULL) while it lives.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.satellite_id IS
     'One number per row, for pages that need a single key.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.session_id IS
+    'The session as the server log names it (%c): start in whole seconds and pid, both in hexadecimal. Release candidate 1 rounded the second up for half of all sessions.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.backend_start IS
     'When the session connected: with the pid it names one session, also after the pid is used again.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.wait_start IS
