@@ -148,6 +148,7 @@ BEGIN;
 \ir lock_engine/duration_steps.sql
 \ir lock_engine/triggers_aside.sql
 \ir lock_engine/waits_not_served.sql
+\ir lock_engine/fails_as_a_whole.sql
 \ir lock_engine/store_locks.sql
 \ir lock_engine/store_sessions.sql
 \ir lock_engine/store_kept.sql

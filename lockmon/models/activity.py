@@ -96,6 +96,10 @@ class LockActivity(VaultModel):
     ended_by = models.DateTimeField(null=True, blank=True)
     lock_group = models.IntegerField(null=True, blank=True)
     beside = models.TextField(null=True, blank=True)
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+    not_seen_at = models.DateTimeField(null=True, blank=True)
+    log_end_at = models.DateTimeField(null=True, blank=True)
+    waited_ms = NumericField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_activity_s")

@@ -54,6 +54,8 @@ ENDINGS = {
     "granted": "got the lock",
     "released": "ended by its own client",
     "cancelled": "cancelled",
+    "lock timeout": "ended by lock_timeout",
+    "deadlock": "ended by a deadlock",
     "terminated": "terminated",
     "session gone": "the session ended",
     "server restarted": "the server was restarted",

@@ -20,6 +20,7 @@ DECLARE
   v_locks lock_catalog.locks[];
   v_graph lock_catalog.graph[] := '{}';
   v_pids integer[];
+  v_read_at timestamptz;
   v_steps double precision[] := lock_engine.duration_steps();
 BEGIN
   PERFORM pg_stat_clear_snapshot();
@@ -33,6 +34,7 @@ BEGIN
   END IF;
   v_sessions := ARRAY(SELECT x FROM lock_catalog.sessions x);
   v_locks := ARRAY(SELECT x FROM lock_catalog.locks x);
+  v_read_at := clock_timestamp();
   IF v_digest.waiting > 0 THEN
     v_graph := ARRAY(SELECT g::lock_catalog.graph FROM lock_catalog.graph_of(v_own, v_sessions, v_locks) g);
     SELECT min(g.wait_start + make_interval(secs => v_steps[width_bucket(greatest(date_part('epoch', seen_at - g.wait_start), 0), v_steps) + 1]))
@@ -47,7 +49,7 @@ BEGIN
   v_pids := ARRAY(SELECT DISTINCT k.pid FROM unnest(v_locks) k WHERE k.pid IS NOT NULL);
   -- json, not jsonb: a quarter of the price
   seen := json_build_object(
-    'own', to_json(v_own), 'waiting', v_digest.waiting,
+    'read_at', v_read_at, 'own', to_json(v_own), 'waiting', v_digest.waiting,
     'sessions', (SELECT coalesce(json_agg(jsonb_strip_nulls(to_jsonb(s) - CASE WHEN s.pid = ANY (v_pids) THEN '' ELSE 'query' END)), '[]')
                    FROM unnest(v_sessions) s),
     'locks', (SELECT coalesce(json_agg(k), '[]') FROM unnest(v_locks) k),

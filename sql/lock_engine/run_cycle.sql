@@ -40,7 +40,8 @@ BEGIN
     -- a stored cycle is a look: it is written with what it stores, or not at all
     SELECT w.* INTO v_watch FROM lock_engine.watch_state w WHERE w.watch_state_id = 1;
     UPDATE lock_engine.watch_state w
-       SET last_look_at = v_now, by_loop = coalesce(w.looker_pid = pg_backend_pid(), false)
+       SET last_look_at = v_now, by_loop = coalesce(w.looker_pid = pg_backend_pid(), false), compared_at = v_now,
+           compared_before = w.compared_at
      WHERE w.watch_state_id = 1
        AND v_now BETWEEN w.last_look_at AND w.last_look_at
              + CASE WHEN w.by_loop OR w.looker_pid = pg_backend_pid() THEN w.patience ELSE make_interval(
@@ -48,6 +49,7 @@ BEGIN
     RETURNING w.unseen_since INTO v_unseen;
     IF NOT FOUND THEN
       v_unseen := lock_engine.record_look(v_now, NULL);
+      UPDATE lock_engine.watch_state w SET compared_at = v_now, compared_before = w.compared_at WHERE w.watch_state_id = 1;
     END IF;
     PERFORM pg_stat_clear_snapshot();
     SELECT d.* INTO v_seen FROM lock_catalog.digest(v_min_age, p_everything OR v_min_age = interval '0', v_own) d;
@@ -82,7 +84,7 @@ BEGIN
       DELETE FROM lock_engine.coverage_gap g WHERE g.gap_end = v_now;
       UPDATE lock_engine.watch_state w
          SET first_look_at = v_watch.first_look_at, last_look_at = v_watch.last_look_at, by_loop = v_watch.by_loop,
-             unseen_since = v_watch.unseen_since
+             unseen_since = v_watch.unseen_since, compared_at = v_watch.compared_at, compared_before = v_watch.compared_before
        WHERE w.watch_state_id = 1;
     ELSIF v_unseen IS NOT NULL THEN
       UPDATE lock_engine.watch_state w SET unseen_since = NULL WHERE w.watch_state_id = 1;

@@ -15,6 +15,7 @@ DECLARE
     'FROM jsonb_populate_recordset(NULL::lock_catalog.graph, p_seen -> ''graph'') n',
     'JOIN pg_prepared_xacts p ON',
     'JOIN jsonb_to_recordset(p_seen -> ''prepared'') AS p (transaction bigint, prepared timestamptz, owner text, database text) ON',
+    'clock_timestamp() AS read_at', '(p_seen ->> ''read_at'')::timestamptz AS read_at',
     'FROM lock_engine.waits_not_served(NULL)', 'FROM lock_engine.waits_not_served(p_seen)',
     'v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact())', 'v_any_prepared boolean := p_seen -> ''prepared'' <> ''[]''',
     'v_aside boolean := p_anyone_waits OR v_any_prepared', 'v_aside boolean := true'];

@@ -6,8 +6,12 @@
 -- p_unseen_since: nobody has looked since then. What is not there any more, or cannot be proven to be the same lock of the
 -- same transaction (and the same wait), ended somewhere between: its row ends with the last sight, ended_by is now.
 -- lock_engine.store_locks_seen is made of this text, for a look that was kept (store_kept.sql).
--- A wait was cancelled only where the door did that, or what it waited for is still in the way (waits_not_served.sql); a failed transaction
--- does not tell whether it failed in its wait or after it, so that is unknown.
+-- How a wait ended is told where it is proven, else it is unknown: without the lock where what it waited for is still in the way
+-- (waits_not_served.sql), with it where the very statement goes on, or its transaction holds the lock, and the statement could not have
+-- caught an error (lock_engine.fails_as_a_whole). A failed transaction does not tell whether it failed in its wait or after it, nor does
+-- a session that is gone, nor a signal of the door: the lock may have come before it.
+-- When: not before the last look that saw it waiting, and before the next one was done reading (last_seen_at, not_seen_at). What the log
+-- says of it comes after that, by lock_engine.settle_endings.
 -- A row never ends before it began, and never begins before the one that it replaces ended, wherever the clock was set.
 CREATE OR REPLACE FUNCTION lock_engine.store_locks(
   p_now timestamptz, p_min_age interval, p_everything boolean, p_own_pids integer[], p_anyone_waits boolean,
@@ -39,6 +43,8 @@ DECLARE
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
   v_aside boolean := p_anyone_waits OR v_any_prepared;
   v_utf8 constant boolean := getdatabaseencoding() = 'UTF8';
+  -- when the open rows were compared with PostgreSQL last, before now
+  v_compared timestamptz := (SELECT w.compared_before FROM lock_engine.watch_state w WHERE w.watch_state_id = 1);
   v_current_database oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 BEGIN
   WITH
@@ -138,7 +144,7 @@ BEGIN
   -- each open row, and the fingerprint of the lock that it still describes; NULL: the lock has changed, or is gone
   open_rows AS MATERIALIZED (
     SELECT o.tableoid AS home, o.ctid AS place, o.lock_activity_hk, o.load_date, o.refresh_at, o.lock_granted, o.lock_pid, o.backend_start,
-           o.query_start, o.held_since_at_least, o.lock_group, o.beside, k.print AS unchanged
+           o.query_start, o.held_since_at_least, o.lock_group, o.beside, o.wait_start, o.wait_start_is_bound, k.print AS unchanged
       FROM lock_monitoring.lock_activity_s o
       LEFT JOIN kept k ON k.print = CASE WHEN o.refresh_at > p_now THEN o.fingerprint END
      WHERE o.load_end_date IS NULL),
@@ -226,34 +232,38 @@ BEGIN
     SELECT x.query, lock_engine.query_fingerprint(x.query) AS fingerprint
       FROM (SELECT DISTINCT s.query FROM timed t JOIN s ON s.pid = t.pid WHERE t.matters AND s.query IS NOT NULL) x),
   door AS MATERIALIZED (
-    SELECT a.target_pid, a.target_backend_start, bool_or(a.action = 'terminate') AS terminated,
-           max(a.logged_at) FILTER (WHERE a.action = 'cancel') AS cancelled_at
+    SELECT a.target_pid, a.target_backend_start, true AS terminated
       FROM lock_admin.action_log a
-     WHERE a.step = 'signal' AND a.logged_at BETWEEN p_now - interval '10 minutes' AND p_now + interval '1 second'
+     WHERE a.step = 'signal' AND a.action = 'terminate' AND a.logged_at BETWEEN p_now - interval '10 minutes' AND p_now + interval '1 second'
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
     SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL AND o.lock_pid <> ALL (p_apart)),
-  endings AS MATERIALIZED (
-    SELECT o.home, o.place, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at,
+  found AS MATERIALIZED (
+    SELECT o.home, o.place, o.lock_granted, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at, clock_timestamp() AS read_at,
+           -- of rows that were set aside nobody knows when they were compared last
+           CASE WHEN p_unseen_since IS NOT NULL AND p_apart <> '{}' THEN o.load_date ELSE greatest(o.load_date, v_compared) END AS seen_at,
+           f.hk IS NULL OR f.granted OR NOT f.proven OR s.query_start IS DISTINCT FROM o.query_start AS over,
+           -- the same lock, by the same statement, wanted since another moment
+           CASE WHEN NOT o.lock_granted AND f.proven AND NOT f.granted AND f.wait_start IS NOT NULL AND NOT o.wait_start_is_bound
+                     AND f.since <> o.wait_start THEN f.since END AS other_since,
            CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
                 THEN greatest(p_unseen_since, o.load_date + interval '1 microsecond') END AS last_sight,
            CASE
-             WHEN f.just_granted AND f.proven THEN 'granted'
-             WHEN f.proven THEN NULL
+             -- its transaction is the one in which it waited
+             WHEN f.just_granted AND f.proven THEN CASE WHEN s.xact_start <= o.load_date THEN 'granted' ELSE 'unknown' END
+             WHEN f.proven THEN CASE WHEN NOT o.lock_granted AND s.query_start IS DISTINCT FROM o.query_start THEN 'unknown' END
              WHEN o.load_date < v_restarted THEN 'server restarted'
-             WHEN s.pid IS NULL AND d.terminated THEN 'terminated'
+             WHEN s.pid IS NULL AND d.target_pid IS NOT NULL AND o.lock_granted THEN 'terminated'
              WHEN p_unseen_since IS NOT NULL THEN 'unknown'
              WHEN o.lock_pid = 0 THEN 'released'
              -- a worker ends with its part of the query, and whether it got its lock before nobody knows: the session lives
              WHEN s.pid IS NULL AND o.lock_group IS NOT NULL
                   AND EXISTS (SELECT FROM s l WHERE l.pid = o.lock_group AND l.backend_start <= o.backend_start)
                THEN CASE WHEN o.lock_granted THEN 'released' ELSE 'unknown' END
-             WHEN s.pid IS NULL THEN 'session gone'
-             WHEN o.lock_granted THEN 'released'
-             -- the statement that waited, not an earlier one of the session
-             WHEN d.cancelled_at >= o.query_start THEN 'cancelled'
+             WHEN o.lock_granted THEN CASE WHEN s.pid IS NULL THEN 'session gone' ELSE 'released' END
              -- asked once, and only where some wait is gone; before 'granted': PL/pgSQL may have caught the error
-             WHEN o.lock_activity_hk IN (SELECT n.hk FROM lock_engine.waits_not_served(NULL) AS n (hk)) THEN 'cancelled'
+             WHEN o.lock_activity_hk IN (SELECT n.hk FROM lock_engine.waits_not_served(NULL) AS n (hk))
+               THEN CASE WHEN s.pid IS NOT NULL THEN 'cancelled' WHEN d.target_pid IS NOT NULL THEN 'terminated' ELSE 'session gone' END
              -- the statement that waited goes on, or has ended without failing its transaction
              WHEN s.query_start = o.query_start AND s.state IN ('active', 'idle in transaction') THEN 'granted'
              ELSE 'unknown' END AS how
@@ -261,11 +271,21 @@ BEGIN
       LEFT JOIN timed f ON f.hk = o.lock_activity_hk
       LEFT JOIN s ON s.pid = o.lock_pid AND s.backend_start = o.backend_start
       LEFT JOIN door d ON d.target_pid = o.lock_pid AND d.target_backend_start = o.backend_start),
+  endings AS MATERIALIZED (
+    SELECT e.*, e.over OR e.other_since IS NOT NULL AS wait_over,
+           least(e.read_at, e.other_since, CASE WHEN e.how = 'server restarted' THEN v_restarted END) AS not_seen_at,
+           CASE WHEN e.other_since IS NOT NULL THEN 'unknown'
+                WHEN e.how = 'granted' AND NOT lock_engine.fails_as_a_whole((SELECT q.query_text FROM lock_monitoring.lock_activity_s q
+                                                                              WHERE q.ctid = e.place AND q.tableoid = e.home)) THEN 'unknown'
+                ELSE e.how END AS ended_how
+      FROM found e),
   ended AS (
     UPDATE lock_monitoring.lock_activity_s o
-       SET load_end_date = coalesce(e.last_sight, e.changes_at), resolution_action = e.how,
-           resolution_timestamp = CASE WHEN e.how IS NOT NULL THEN coalesce(e.last_sight, e.changes_at) END,
-           ended_by = CASE WHEN e.last_sight IS NOT NULL THEN CASE WHEN e.how = 'server restarted' THEN v_restarted ELSE e.changes_at END END
+       SET load_end_date = coalesce(e.last_sight, e.changes_at), resolution_action = e.ended_how,
+           resolution_timestamp = CASE WHEN e.ended_how IS NOT NULL THEN coalesce(e.last_sight, e.changes_at) END,
+           ended_by = CASE WHEN e.last_sight IS NOT NULL THEN CASE WHEN e.how = 'server restarted' THEN v_restarted ELSE e.changes_at END END,
+           last_seen_at = CASE WHEN NOT o.lock_granted AND e.wait_over AND e.seen_at <= e.not_seen_at THEN e.seen_at END,
+           not_seen_at = CASE WHEN NOT o.lock_granted AND e.wait_over AND e.seen_at <= e.not_seen_at THEN e.not_seen_at END
       FROM endings e
      -- by place: the rows were found in this very statement, and finding them again would read all open ones
      WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place AND o.tableoid = e.home

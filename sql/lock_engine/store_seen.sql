@@ -59,6 +59,7 @@ BEGIN
        WHERE g.gap_end = p_at AND g.reason = 'no look was stored' AND p_reason <> '';
     END IF;
     v_min_age := make_interval(secs => (lock_admin.setting('capture.min_transaction_age_seconds') #>> '{}')::double precision);
+    UPDATE lock_engine.watch_state w SET compared_before = w.compared_at WHERE w.watch_state_id = 1;
     PERFORM lock_engine.defer_keys(p_at);
     SELECT s.* INTO v_stored
       FROM lock_engine.store_look(p_at, v_min_age, v_min_age = interval '0',
@@ -74,7 +75,7 @@ BEGIN
     END IF;
     PERFORM lock_engine.unroll_waits(p_at);
     UPDATE lock_engine.watch_state w
-       SET last_look_at = coalesce(next_at, p_until), by_loop = true, unseen_since = NULL
+       SET last_look_at = coalesce(next_at, p_until), by_loop = true, unseen_since = NULL, compared_at = coalesce(next_at, p_until)
      WHERE w.watch_state_id = 1;
     -- without a digest: the next cycle compares
     UPDATE lock_engine.cycle_state c

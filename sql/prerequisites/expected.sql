@@ -112,6 +112,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_engine.duration_steps()', ARRAY['', 'double precision[]']),
 ('function', 'lock_engine.ends_all(text,boolean)', ARRAY['p_sqlstate text, p_lock_ends boolean DEFAULT true', 'boolean']),
 ('function', 'lock_engine.episodes_apart(timestamp with time zone,lock_catalog.graph[],timestamp with time zone,text,text,jsonb)', ARRAY['p_now timestamp with time zone, p_blockers lock_catalog.graph[], p_unseen_since timestamp with time zone, p_sqlstate text, p_message text, p_seen jsonb DEFAULT NULL::jsonb, OUT blockers integer, OUT roots integer, OUT critical integer, OUT written integer, OUT refresh_at timestamp with time zone, OUT recommendations text[]', 'record']),
+('function', 'lock_engine.fails_as_a_whole(text)', ARRAY['p_query text', 'boolean']),
 ('function', 'lock_engine.failure_in_words(text,text,text,text,text,text)', ARRAY['p_sqlstate text, p_message text, p_detail text, p_schema text, p_table text, p_constraint text', 'text']),
 ('function', 'lock_engine.find_tenants(timestamp with time zone)', ARRAY['p_since timestamp with time zone DEFAULT NULL::timestamp with time zone', 'void']),
 ('function', 'lock_engine.follow_hubs(timestamp with time zone)', ARRAY['p_since timestamp with time zone', 'void']),

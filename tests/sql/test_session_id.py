@@ -1,4 +1,4 @@
-"""A session is named as the server's log names it (%c): otherwise no record of the log is known to be of it."""
+"""A session is named as in the server log (%c): otherwise no record of the log is known to be of it."""
 
 from __future__ import annotations
 

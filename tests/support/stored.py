@@ -59,7 +59,7 @@ _RULES = {
     "a {name} row that goes on and says how it ended": (
         "SELECT * FROM lock_monitoring.{name}_s s WHERE {how} <> 'granted' AND EXISTS"
         " (SELECT 1 FROM lock_monitoring.{name}_s n WHERE n.{name}_hk = s.{name}_hk"
-        "  AND n.load_date = s.load_end_date)"
+        "  AND n.load_date = s.load_end_date{same_wait})"
     ),
 }
 
@@ -132,8 +132,11 @@ class Stored:
     def check_rules(self) -> None:
         """One open row a hub, no overlaps, every end explained, nothing orphaned."""
         broken = []
-        for name, how in (("lock_activity", "resolution_action"), ("blocking_session", "ended_how")):
+        for name, how, same_wait in (
+            ("lock_activity", "resolution_action", " AND s.not_seen_at IS NULL"),
+            ("blocking_session", "ended_how", ""),
+        ):
             for rule, question in _RULES.items():
-                found = self.rows(question.format(name=name, how=how))
+                found = self.rows(question.format(name=name, how=how, same_wait=same_wait))
                 broken += [f"{rule.format(name=name)}: {row}" for row in found[:2]]
         assert not broken, "\n".join(broken)

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS lock_engine.watch_state (
   unseen_since timestamptz,
   CONSTRAINT watch_state_single CHECK (watch_state_id = 1)
 ) WITH (fillfactor = 10);
+CALL pg_temp.add_columns('lock_engine.watch_state', ARRAY['compared_at timestamptz', 'compared_before timestamptz']);
 COMMENT ON TABLE lock_engine.watch_state IS
   'One row: the first and the last look that was stored. Read lock_engine.watched_spans() and unwatched_spans(), which know the gaps.';
 COMMENT ON COLUMN lock_engine.watch_state.first_look_at IS 'Begin of what is known; NULL: never looked.';
@@ -21,6 +22,9 @@ COMMENT ON COLUMN lock_engine.watch_state.patience IS 'A longer pause between tw
 COMMENT ON COLUMN lock_engine.watch_state.looker_pid IS 'Server process of the loop that leads, or led last.';
 COMMENT ON COLUMN lock_engine.watch_state.unseen_since IS
   'Begin of a gap after which no cycle has compared the vault with PostgreSQL yet; NULL otherwise.';
+COMMENT ON COLUMN lock_engine.watch_state.compared_at IS
+  'The last moment at which a cycle compared the open rows with PostgreSQL: until then what is open was so.';
+COMMENT ON COLUMN lock_engine.watch_state.compared_before IS 'The same as of the cycle before.';
 GRANT SELECT, INSERT, UPDATE ON lock_engine.watch_state TO lock_vault_owner;
 GRANT SELECT ON lock_engine.watch_state TO lock_monitoring_role, lock_door_owner;
 

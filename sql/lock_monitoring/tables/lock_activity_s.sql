@@ -64,7 +64,11 @@ CALL pg_temp.add_columns('lock_monitoring.lock_activity_s', ARRAY[
     'refresh_at timestamp with time zone',
     'ended_by timestamp with time zone',
     'lock_group integer',
-    'beside text'
+    'beside text',
+    'last_seen_at timestamp with time zone',
+    'not_seen_at timestamp with time zone',
+    'log_end_at timestamp with time zone',
+    'waited_ms numeric'
 ]);
 
 COMMENT ON TABLE lock_monitoring.lock_activity_s IS
@@ -100,10 +104,18 @@ COMMENT ON COLUMN lock_monitoring.lock_activity_s.fingerprint IS
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.refresh_at IS
     'Next moment at which an unchanged row gets a new version, on a geometric scale.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.resolution_action IS
-    'How it ended: granted, released, cancelled (a wait that ended without the lock: cancel, timeout, deadlock), terminated, session gone, server restarted, unknown.';
+    'How it ended: granted, released, cancelled (a wait that ended without the lock: cancel, timeout, deadlock), terminated, session gone (of a wait: without the lock), server restarted, unknown; where the server log proves it (log_end_at) also lock timeout and deadlock.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.ended_by IS
     'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between resolution_timestamp (last sight) and this.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.lock_group IS
     'Of a parallel worker: the session whose query it works for, which is one waiter with all its workers. NULL for every other session, and in rows of earlier releases.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.beside IS
     'Of a session that waits for several things at once with its parallel workers, which is one waiting session: NULL the wait that counts for it, its longest; object: counts among the waits for its relation (or its type of lock) only; member: another of these waits is for the same, counts nowhere; was: stood beside another wait until that ended, its time counts since then, but it is no further wait. NULL for every other wait, and in rows of earlier releases, which count each.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.last_seen_at IS
+    'Of a wait that has ended: the last look that saw it waiting. It ended between this and not_seen_at. NULL for every other row, where the time is not known, and in rows of earlier releases.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.not_seen_at IS
+    'Of a wait that has ended: when the first look that did not see it had been made.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.log_end_at IS
+    'Of a wait that has ended: when exactly, as the server log proves; NULL where no record of it is known.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.waited_ms IS
+    'Milliseconds that it waited, as the server log proves.';
