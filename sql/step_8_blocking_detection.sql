@@ -75,6 +75,7 @@ BEGIN;
 \echo 'One Vault lock monitor, step 8: writing the vault'
 \ir lock_admin/seed/analysis.sql
 \ir lock_engine/tables/cycle_state.sql
+\ir lock_engine/tables/wait_end.sql
 \ir lock_engine/tables/tenant_claim.sql
 \ir lock_engine/tables/tenant_wanted.sql
 \ir lock_engine/tables/part_state.sql
@@ -167,6 +168,7 @@ BEGIN;
 \ir lock_engine/within_hours.sql
 \ir lock_engine/waits_itself.sql
 \ir lock_engine/waits_for_object.sql
+\ir lock_engine/wait_until.sql
 \ir lock_engine/waits_between.sql
 \ir lock_engine/tables/wait_rollup.sql
 \ir lock_engine/unroll_waits.sql
@@ -221,6 +223,7 @@ BEGIN;
 \ir lock_log/object_in_english.sql
 \ir lock_log/row_in_context.sql
 \ir lock_log/parse_object.sql
+\ir lock_log/object_key.sql
 \ir lock_log/parse_deadlock.sql
 \ir lock_log/parse_record.sql
 \ir lock_log/wait_in_words.sql
@@ -281,6 +284,7 @@ BEGIN;
 \ir lock_engine/settle_deadlock.sql
 \ir lock_engine/settle_deadlocks.sql
 \ir lock_engine/look_for_deadlocks.sql
+\ir lock_engine/settle_endings.sql
 \ir lock_engine/collect_deadlocks.sql
 \ir lock_log/grants.sql
 

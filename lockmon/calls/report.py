@@ -72,7 +72,8 @@ def totals(cursor: Cursor, start: datetime, end: datetime) -> Totals:
     """All waits that overlap the period."""
     cursor.execute(
         f"SELECT {_NUMBERS}, coalesce(max(w.wait_seconds), 0)::double precision,"
-        f" count(*) FILTER (WHERE w.is_own AND w.how_ended = 'cancelled')::integer {_WAITS}",
+        " count(*) FILTER (WHERE w.is_own"
+        f"  AND w.how_ended IN ('cancelled', 'lock timeout', 'deadlock'))::integer {_WAITS}",
         [start, end],
     )
     return build(Totals, cursor.fetchone())

@@ -131,7 +131,9 @@ def waiting_picture(since: datetime, until: datetime, slots: int, alias: str = V
     rows = segments(since, until, alias)
     last = min(until.timestamp(), seen.end.timestamp())
     begin = Least(Greatest(Epoch(F("load_date")), Value(first)), Value(last))
-    end = Least(Coalesce(Epoch(F("load_end_date")), Value(last)), Value(last))
+    # as lock_engine.wait_until() says
+    ended = Coalesce(F("log_end_at"), F("last_seen_at"), F("load_end_date"))
+    end = Greatest(Least(Coalesce(Epoch(ended), Value(last)), Value(last)), begin)
     opened = _sums(rows, begin, first, width)
     closed = _sums(rows, end, first, width)
     blind, proven = _unwatched(seen, since, width, alias)

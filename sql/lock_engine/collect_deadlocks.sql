@@ -13,11 +13,12 @@ SET lock_timeout = '200ms'
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-  c_parts constant text[] := ARRAY['server log', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'];
+  c_parts constant text[] := ARRAY['server log', 'ends of waits', 'deadlock counters', 'logged deadlocks', 'deadlock ledger', 'seen deadlocks'];
   v_began timestamptz := clock_timestamp();
   -- a cycle before this in the same transaction has its rows placed last of all, and ours with them
   v_own boolean := lock_engine.unplaced_since() IS NULL;
   v_new integer := 0;
+  v_taken integer := 0;
   v_failed text[] := '{}';
   v_part text;
   v_some record;
@@ -36,7 +37,12 @@ BEGIN
       BEGIN
         CASE v_part
           WHEN 'server log' THEN
-            PERFORM lock_log.read_server_log();
+            v_taken := lock_log.read_server_log();
+          WHEN 'ends of waits' THEN
+            -- a wait ends for us with a cycle that stored something
+            IF v_taken > 0 OR NOT v_own THEN
+              PERFORM lock_engine.settle_endings();
+            END IF;
           WHEN 'deadlock counters' THEN
             PERFORM lock_engine.count_deadlocks();
           WHEN 'logged deadlocks' THEN

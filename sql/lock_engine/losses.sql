@@ -1,7 +1,7 @@
 -- Time lost by waiting within a period, added up from the vault's rows. Rows that were the present ones at its beginning
 -- are found by three questions, each within an index: those that began the day before, those that are open still, and the
 -- few that stayed unchanged for more than a day. Seconds in which nobody watched are not counted, also where PostgreSQL
--- proves that the wait went on. A session whose parallel workers wait, too, waits once (lock_engine.waits_itself).
+-- proves that the wait went on. A wait counts from its beginning until lock_engine.wait_until, as in lock_engine.waits_between. A session whose parallel workers wait, too, waits once (lock_engine.waits_itself).
 CREATE OR REPLACE FUNCTION lock_engine.losses(p_dimensions text[], p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (dimension text, name text, table_name text, row_page integer, row_tuple integer, seconds double precision,
                begun integer, under_way integer, longest double precision)
@@ -14,6 +14,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
   c_day constant interval := interval '1 day';
+  -- while somebody watches a wait is seen so soon after it began
+  c_seen_within constant interval := interval '10 seconds';
   v_last timestamptz := lock_engine.seen_until(p_to);
   v_starts timestamptz[];
   v_ends timestamptz[];
@@ -76,40 +78,45 @@ BEGIN
     RETURN QUERY
     WITH r AS MATERIALIZED (
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
-             s.beside
-        FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to
+             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+        FROM lock_monitoring.lock_activity_s s
+       WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to + c_seen_within AND (s.load_date < p_to OR s.wait_start < p_to)
       UNION ALL
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
-             s.beside
+             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
-             s.beside
+             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
-             s.beside
+             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
          AND s.load_end_date > p_from),
     t AS (
-      SELECT r.*, r.load_date >= p_from AS begins, p.lock_activity_hk IS NULL AS first,
+      SELECT r.*, r.load_date >= p_from AND r.load_date < p_to AS begins, p.lock_activity_hk IS NULL AS first,
              ROW(p.schema_name::text, p.table_name::text) AS was_relation, ROW(p.row_page, p.row_tuple) AS was_row,
              CASE WHEN v_gaps
-                  THEN lock_engine.watched_seconds(greatest(r.load_date, p_from), least(coalesce(r.load_end_date, v_last), p_to),
+                  THEN lock_engine.watched_seconds(greatest(b.began, p_from), least(coalesce(r.ended, v_last), p_to),
                                                    v_starts, v_ends, v_before)
-                  ELSE date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
+                  ELSE date_part('epoch', greatest(least(coalesce(r.ended, v_last), p_to) - greatest(b.began, p_from),
                                                    interval '0')) END AS lost,
-             date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.wait_start, r.load_date)) AS lasted
+             date_part('epoch', least(coalesce(r.ended, v_last), p_to) - coalesce(r.wait_start, r.load_date)) AS lasted
         FROM r
         LEFT JOIN LATERAL (
           SELECT s.* FROM lock_monitoring.lock_activity_s s
            WHERE r.load_date >= p_from AND s.lock_activity_hk = r.lock_activity_hk AND s.load_date < r.load_date
-             AND s.load_end_date = r.load_date AND NOT s.lock_granted LIMIT 1) p ON true)
+             AND s.load_end_date = r.load_date AND NOT s.lock_granted AND s.not_seen_at IS NULL LIMIT 1) p ON true
+        -- its first row counts since the wait began, which is some moments before it was seen
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN r.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(r.wait_start, r.load_date) ELSE r.load_date END
+                   AS began) b)
     SELECT d.dimension, d.name, d.table_name, d.page, d.tuple, sum(t.lost),
            (count(*) FILTER (WHERE t.begins AND (t.first OR d.other)))::integer,
-           (count(*) FILTER (WHERE NOT t.begins))::integer, max(t.lasted)
+           (count(*) FILTER (WHERE t.load_date < p_from))::integer, max(t.lasted)
       FROM t CROSS JOIN LATERAL (VALUES
         ('all', NULL::text, NULL::text, NULL::integer, NULL::integer, false, lock_engine.waits_itself(t.beside)),
         ('relation', t.schema_name, t.table_name, NULL, NULL, t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name),
@@ -127,14 +134,16 @@ BEGIN
     SELECT 'length'::text, x.bucket::text, NULL::text, NULL::integer, NULL::integer, 0::double precision, count(*)::integer, 0,
            NULL::double precision
       FROM (
-        SELECT width_bucket(date_part('epoch', w.load_end_date - coalesce(w.wait_start, w.load_date)),
+        SELECT width_bucket(coalesce(w.waited_ms::double precision / 1000, date_part('epoch', w.ended - coalesce(w.wait_start, w.load_date))),
                             ARRAY[0.1, 1, 5, 30, 60, 300]::double precision[]) AS bucket
           FROM (
-            SELECT s.load_date, s.load_end_date, s.wait_start FROM lock_monitoring.lock_activity_s s
+            SELECT s.load_date, s.wait_start, s.waited_ms, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+              FROM lock_monitoring.lock_activity_s s
              WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_to
                AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL AND s.beside IS NULL
             UNION ALL
-            SELECT s.load_date, s.load_end_date, s.wait_start FROM lock_monitoring.lock_activity_s s
+            SELECT s.load_date, s.wait_start, s.waited_ms, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+              FROM lock_monitoring.lock_activity_s s
              WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
                AND s.load_end_date >= p_from AND s.load_end_date < p_to AND s.resolution_action IS NOT NULL AND s.beside IS NULL) w) x
      GROUP BY x.bucket;

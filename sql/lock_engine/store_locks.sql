@@ -239,7 +239,7 @@ BEGIN
   gone AS MATERIALIZED (
     SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL AND o.lock_pid <> ALL (p_apart)),
   found AS MATERIALIZED (
-    SELECT o.home, o.place, o.lock_granted, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at, clock_timestamp() AS read_at,
+    SELECT o.home, o.place, s.pid IS NULL AS session_gone, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at, clock_timestamp() AS read_at,
            -- of rows that were set aside nobody knows when they were compared last
            CASE WHEN p_unseen_since IS NOT NULL AND p_apart <> '{}' THEN o.load_date ELSE greatest(o.load_date, v_compared) END AS seen_at,
            f.hk IS NULL OR f.granted OR NOT f.proven OR s.query_start IS DISTINCT FROM o.query_start AS over,
@@ -290,7 +290,14 @@ BEGIN
      -- by place: the rows were found in this very statement, and finding them again would read all open ones
      WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place AND o.tableoid = e.home
        AND coalesce(o.load_end_date, 'infinity') = 'infinity'
-    RETURNING 1),
+    RETURNING o.*, e.session_gone),
+  -- what the log may say of it is looked for by lock_engine.settle_endings
+  left_to_the_log AS (
+    INSERT INTO lock_engine.wait_end (lock_activity_hk, load_date, lock_pid, session_id, session_gone, lock_mode, object_key, wait_start,
+                                      wait_start_is_bound, last_seen_at, not_seen_at)
+    SELECT d.lock_activity_hk, d.load_date, d.lock_pid, d.session_id, d.session_gone, d.lock_mode, d.object_key, d.wait_start,
+           d.wait_start_is_bound, d.last_seen_at, d.not_seen_at
+      FROM ended d WHERE d.not_seen_at IS NOT NULL AND d.session_id IS NOT NULL),
   hubs AS (
     INSERT INTO lock_monitoring.lock_activity_h (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)
     SELECT t.hk, t.bk, c.tenant_hk, p_now, 'pg_locks'

@@ -42,6 +42,8 @@ BEGIN
     kind := 'autovacuum_cancelled';
   ELSIF coalesce(p_sqlstate, '40001') = '40001' AND lock_log.begins(v_words, 'recovery_conflict') THEN
     kind := 'recovery_conflict';
+  ELSIF p_sqlstate = '57P01' THEN
+    kind := 'terminated';
   ELSIF p_sqlstate = '57014' OR p_sqlstate IS NULL AND lock_log.begins(v_words, 'cancelled') THEN
     kind := 'cancelled';
   END IF;
@@ -61,7 +63,7 @@ BEGIN
     IF object_text IS NULL AND strpos(v_words, v_lost) > 0 AND right(v_words, 1) = '"' THEN
       object_text := 'relation "' || convert_from(decode(substr(v_words, strpos(v_words, v_lost) + length(v_lost)), 'escape'), 'UTF8');
     END IF;
-  ELSIF kind IN ('lock_timeout', 'cancelled') THEN
+  ELSIF kind IN ('lock_timeout', 'cancelled', 'terminated') THEN
     object_text := lock_log.row_in_context(p_context);
   END IF;
 END

@@ -72,8 +72,8 @@ BEGIN
         unreadable := unreadable + (r.message ~ '\\u[0-9A-F]{4}' AND lock_log.says(r.message, 'modes'))::integer;
         CONTINUE;
       END IF;
-      -- a cancelled statement is of interest only if it waited for a lock
-      CONTINUE WHEN k.kind = 'cancelled' AND k.object_text IS NULL
+      -- a cancelled statement or an ended session is of interest only if it waited for a lock
+      CONTINUE WHEN k.kind IN ('cancelled', 'terminated') AND k.object_text IS NULL
         AND NOT EXISTS (
           SELECT FROM lock_log.event e
            WHERE e.pid = r.pid AND e.kind = 'waiting' AND e.logged_at BETWEEN r.logged_at - interval '1 day' AND r.logged_at

@@ -56,7 +56,7 @@ BEGIN
              WHEN f.code = '55P03' AND f.message = 'canceling statement due to lock timeout' THEN 'lock_timeout'
              WHEN f.code = '57014' AND f.message IN ('canceling statement due to user request', 'canceling statement due to statement timeout') THEN 'cancelled'
              -- in another language, or rare
-             WHEN f.code IN ('55P03', '57014') OR f.code = '40001' AND lock_log.begins(lock_log.escaped(f.message), 'recovery_conflict') THEN 'other' END AS kind,
+             WHEN f.code IN ('55P03', '57014', '57P01') OR f.code = '40001' AND lock_log.begins(lock_log.escaped(f.message), 'recovery_conflict') THEN 'other' END AS kind,
            CASE WHEN f.code IN ('55P03', '57014') THEN lock_log.row_in_context(f.context) END AS row_worked_on
       FROM f),
   left_over AS MATERIALIZED (

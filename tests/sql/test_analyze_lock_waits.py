@@ -182,7 +182,8 @@ def test_a_real_wait_is_analysed(stored: Stored, vault_db: str, session: OpenSes
     assert kept["most_blocking_user"] == kept["most_blocked_user"] == "postgres"
     (row, *_) = stored.locks(waiter.pid, "NOT lock_granted")
     last = stored.locks(waiter.pid, "NOT lock_granted")[-1]
-    truth = (last["load_end_date"] - row["wait_start"]).total_seconds() * 1000
+    end = last["log_end_at"] or last["last_seen_at"]
+    truth = (end - row["wait_start"]).total_seconds() * 1000
     assert float(kept["max_lock_wait_time_ms"]) == pytest.approx(truth, abs=1)
 
 

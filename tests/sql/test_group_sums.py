@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -22,11 +22,23 @@ def scene(vault_db: str, session: OpenSession, connect: Connect) -> ParallelScen
     return ParallelScene(vault_db, session, connect)
 
 
+def until(row: Row) -> datetime:
+    """Until when a row of a wait counts: as lock_engine.wait_until()."""
+    moment: datetime = row["log_end_at"] or row["last_seen_at"] or row["load_end_date"]
+    return moment
+
+
 def together(rows: list[Row]) -> float:
-    """The seconds in which at least one of these rows was the present one: they leave no hole."""
-    return float(
-        (max(row["load_end_date"] for row in rows) - min(row["load_date"] for row in rows)).total_seconds()
-    )
+    """The seconds from the beginning of the first wait of these rows to the end of the last."""
+    return float((max(map(until, rows)) - min(row["wait_start"] for row in rows)).total_seconds())
+
+
+def of_the_session(rows: list[Row]) -> float:
+    """What its waits count for it: the longest from its beginning to its end, then what goes on."""
+    own = [row for row in rows if row["beside"] is None]
+    was = [row for row in rows if row["beside"] == "was"]
+    later = float((max(map(until, was)) - min(row["load_date"] for row in was)).total_seconds())
+    return together(own) + later
 
 
 def two_waits_one_after_the_other(scene: ParallelScene) -> tuple[list[Row], float]:
@@ -46,7 +58,7 @@ def two_waits_one_after_the_other(scene: ParallelScene) -> tuple[list[Row], floa
     query.result()
     rows = scene.cycle_until(lambda rows: all(row["load_end_date"] for row in rows), "all has ended")
     assert {row["lock_group"] for row in rows} == {query.pid}
-    return rows, together(rows)
+    return rows, of_the_session(rows)
 
 
 def test_losses_are_the_union_of_what_the_workers_wait_for(scene: ParallelScene) -> None:
@@ -60,7 +72,13 @@ def test_losses_are_the_union_of_what_the_workers_wait_for(scene: ParallelScene)
                 scene.stored.connection.execute(
                     f"UPDATE lock_monitoring.{table} SET load_date = load_date - interval '2 hours',"
                     " load_end_date = load_end_date - interval '2 hours',"
-                    " wait_start = wait_start - interval '2 hours'"
+                    + (
+                        " wait_start = wait_start - interval '2 hours',"
+                        " last_seen_at = last_seen_at - interval '2 hours',"
+                        " log_end_at = log_end_at - interval '2 hours'"
+                        if table == "lock_activity_s"
+                        else " blocking_since = blocking_since - interval '2 hours'"
+                    )
                 )
             assert scene.stored.value("SELECT lock_engine.roll_up_waits('1 minute')") > 0
         since = "clock_timestamp() - interval '4 hours'"
@@ -80,9 +98,8 @@ def test_losses_are_the_union_of_what_the_workers_wait_for(scene: ParallelScene)
 
 
 def test_the_analysis_and_the_report_count_one_wait_of_one_session(scene: ParallelScene) -> None:
-    rows, _ = two_waits_one_after_the_other(scene)
+    rows, seconds = two_waits_one_after_the_other(scene)
     begun = min(row["wait_start"] for row in rows)
-    seconds = (max(row["load_end_date"] for row in rows) - begun).total_seconds()
     scene.stored.rows("SELECT * FROM lock_monitoring.analyze_lock_waits(NULL, 1)")
     kept = scene.stored.one("SELECT * FROM lock_monitoring.lock_wait_analysis_s")
     assert float(kept["blocked_seconds"]) == pytest.approx(seconds, abs=0.05)
@@ -140,7 +157,10 @@ def test_pictures_draw_one_waiting_session(scene: ParallelScene) -> None:
     use_app_login()
     rows, seconds = two_waits_one_after_the_other(scene)
     picture = waiting_picture(rows[0]["load_date"] - timedelta(minutes=1), scene.now(), 10)
-    assert sum(slot.blocked for slot in picture.slots) == pytest.approx(seconds, abs=0.01)
+    # a picture draws what was seen: from the first look at a wait on
+    first = min(row["load_date"] for row in rows if row["beside"] is None)
+    before = (first - min(row["wait_start"] for row in rows)).total_seconds()
+    assert sum(slot.blocked for slot in picture.slots) == pytest.approx(seconds - before, abs=0.01)
 
 
 def test_rows_of_an_earlier_release_stay_as_recorded_and_new_ones_count_once(

@@ -50,7 +50,7 @@ COMMENT ON TABLE lock_log.event IS
     'What the server log says about locks: deadlocks, waits, timeouts, cancelled waits. Nothing else of the log is kept.';
 COMMENT ON COLUMN lock_log.event.kind IS
     'deadlock, waiting, acquired, deadlock_wait, failed_wait, rearranged, lock_timeout, not_available (NOWAIT), lock_failure (the same, with who held '
-    'it: log_lock_failures), cancelled, autovacuum_cancelled, recovery_conflict.';
+    'it: log_lock_failures), cancelled, terminated, autovacuum_cancelled, recovery_conflict.';
 COMMENT ON COLUMN lock_log.event.record_hash IS 'Equal for the same record whatever file and format it was read from.';
 COMMENT ON COLUMN lock_log.event.waited_ms IS 'Milliseconds waited when the line was written (log_lock_waits); exact for acquired.';
 COMMENT ON COLUMN lock_log.event.detail IS
