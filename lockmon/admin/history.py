@@ -87,6 +87,10 @@ class LockActivityAdmin(TextAware):
                 "query_start",
                 "resolution_action",
                 "resolution_timestamp",
+                "last_seen_at",
+                "not_seen_at",
+                "log_end_at",
+                "waited_ms",
             ]
         ),
         Column("query_text", "query_text", text=True),
@@ -94,7 +98,18 @@ class LockActivityAdmin(TextAware):
     fieldsets = (
         (
             "What",
-            {"fields": ("object", "mode", "lock_type", "held", "waited", "outcome", "resolution_timestamp")},
+            {
+                "fields": (
+                    "object",
+                    "mode",
+                    "lock_type",
+                    "held",
+                    "waited",
+                    "wait_ended",
+                    "outcome",
+                    "resolution_timestamp",
+                )
+            },
         ),
         (
             "Who",
@@ -148,9 +163,22 @@ class LockActivityAdmin(TextAware):
     def waited(self, row: LockActivity) -> str:
         if row.lock_granted:
             return ""
-        end = row.load_end_date or timezone.now()
-        bound = "at most " if row.wait_start_is_bound else ""
-        return bound + words.clock(words.seconds_between(row.wait_start or row.load_date, end))
+        least, most = row.waited_seconds(timezone.now())
+        if row.waited_ms is not None or (row.not_seen_at is not None and not row.wait_start_is_bound):
+            return words.span(least, most)
+        return ("at most " if row.wait_start_is_bound else "") + words.clock(most)
+
+    @admin.display(description="the wait ended")
+    def wait_ended(self, row: LockActivity) -> SafeString | str:
+        if row.log_end_at is not None:
+            return format_html("{}, as the server log says", words.moment(row.log_end_at))
+        if row.not_seen_at is not None:
+            return format_html(
+                "between {} (last seen waiting) and {} (first look without it)",
+                words.moment(row.last_seen_at),
+                words.moment(row.not_seen_at),
+            )
+        return ""
 
     @admin.display(description="how it ended")
     def outcome(self, row: LockActivity) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
@@ -108,3 +110,19 @@ class LockActivity(VaultModel):
 
     def __str__(self) -> str:
         return f"{self.lock_mode} of pid {self.lock_pid}"
+
+    def counts_until(self) -> datetime | None:
+        """Until when the wait counts, as lock_engine.wait_until(); None while it goes on."""
+        return self.log_end_at or self.last_seen_at or self.load_end_date
+
+    def waited_seconds(self, now: datetime) -> tuple[float, float]:
+        """The least and the most that the wait has lasted by this row, or by now if it goes on, in seconds.
+
+        Equal where the log proves the end, where it goes on, and where an earlier release recorded it.
+        """
+        if self.waited_ms is not None:
+            return float(self.waited_ms) / 1000, float(self.waited_ms) / 1000
+        start = self.wait_start or self.load_date
+        least = ((self.counts_until() or now) - start).total_seconds()
+        most = ((self.not_seen_at or self.load_end_date or now) - start).total_seconds()
+        return max(0.0, least), max(0.0, least, most)

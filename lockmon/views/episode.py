@@ -47,6 +47,7 @@ class Wait:
     start: datetime
     end: datetime | None
     seconds: float
+    waited: str
     what: str
     query: str
     outcome: str
@@ -158,7 +159,8 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
     for parts in sorted(found.values(), key=lambda parts: parts[-1].wait_start or parts[0].load_date):
         first, last = parts[0], parts[-1]
         start = last.wait_start or first.load_date
-        end = last.load_end_date
+        end = last.counts_until()
+        least, most = last.waited_seconds(now)
         text = last.query_text if see_text else words.hide_literals(last.query_text)
         wait = Wait(
             pid=last.lock_group or last.lock_pid,
@@ -166,7 +168,8 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
             user=words.printable_name(last.user_name),
             start=start,
             end=end,
-            seconds=words.seconds_between(start, end or now) or 0.0,
+            seconds=least,
+            waited=words.clock(least) if last.not_seen_at is None else words.span(least, most),
             what=f"{last.lock_mode} on {words.one_line(last.object_name, 100) or 'an unknown object'}",
             query=words.one_line(text),
             outcome=words.ENDINGS.get(
@@ -193,11 +196,13 @@ def _together(one: Wait, other: Wait, now: datetime) -> Wait:
     over = now + timedelta(days=1)
     last = max(one, other, key=lambda wait: wait.end or over)
     whats = one.what.split("; ")
+    seconds = words.seconds_between(one.start, last.end or now) or 0.0
     return replace(
         one,
         end=last.end,
         outcome=last.outcome,
-        seconds=words.seconds_between(one.start, last.end or now) or 0.0,
+        seconds=seconds,
+        waited=words.clock(seconds),
         what=one.what if other.what in whats else f"{one.what}; {other.what}",
     )
 

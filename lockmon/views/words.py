@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -233,6 +234,17 @@ def clock(seconds: Number | None) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def span(least: float, most: float) -> str:
+    """Return what is known to lie between two numbers of seconds: "between 1.2 and 2.1 s", or "1.23 s" where
+    they are the same."""
+    if most < 60:
+        if f"{least:.2f}" == f"{most:.2f}":
+            return f"{least:.2f} s"
+        return f"between {math.floor(least * 10) / 10:.1f} and {math.ceil(most * 10) / 10:.1f} s"
+    first, last = duration(least), duration(most)
+    return first if first == last else f"between {first} and {last}"
 
 
 def count(number: int | None) -> str:

@@ -27,3 +27,17 @@ A_HAIR = 1e-9
 def test_a_time_is_said_as_long_as_it_was(seconds: float | None, said: str, on_the_clock: str) -> None:
     assert words.duration(seconds) == said
     assert words.clock(seconds) == on_the_clock
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "said"),
+    [
+        (1.28, 2.01, "between 1.2 and 2.1 s"),
+        (2.067416, 2.067416, "2.07 s"),
+        (0, 0.3, "between 0.0 and 0.3 s"),
+        (59.2, 60.4, "between 59 s and 1 min 00 s"),
+        (3700, 3701, "1 h 1 min"),
+    ],
+)
+def test_a_time_that_is_known_between_two_says_both(least: float, most: float, said: str) -> None:
+    assert words.span(least, most) == said
