@@ -39,6 +39,8 @@ DECLARE
     jsonb_array_elements_text(CASE jsonb_typeof(o.logins) WHEN 'array' THEN o.logins ELSE '[]' END) e (login));
   v_first_refresh timestamptz := p_now + interval '1 minute';
   v_old timestamptz := p_now - p_min_age;
+  -- sessions are read before locks: what a wait is stored with may be of the statement before it, but of none that began later than this
+  c_looking constant interval := interval '200 milliseconds';
   v_restarted timestamptz := pg_postmaster_start_time();
   v_any_prepared boolean := EXISTS (SELECT 1 FROM pg_prepared_xact());
   v_aside boolean := p_anyone_waits OR v_any_prepared;
@@ -242,7 +244,7 @@ BEGIN
     SELECT o.home, o.place, s.pid IS NULL AS session_gone, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at, clock_timestamp() AS read_at,
            -- of rows that were set aside nobody knows when they were compared last
            CASE WHEN p_unseen_since IS NOT NULL AND p_apart <> '{}' THEN o.load_date ELSE greatest(o.load_date, v_compared) END AS seen_at,
-           f.hk IS NULL OR f.granted OR NOT f.proven OR s.query_start IS DISTINCT FROM o.query_start AS over,
+           f.hk IS NULL OR f.granted OR NOT f.proven OR o.wait_start_is_bound AND s.query_start > o.load_date + c_looking AS over,
            -- the same lock, by the same statement, wanted since another moment
            CASE WHEN NOT o.lock_granted AND f.proven AND NOT f.granted AND f.wait_start IS NOT NULL AND NOT o.wait_start_is_bound
                      AND f.since <> o.wait_start THEN f.since END AS other_since,
@@ -251,7 +253,7 @@ BEGIN
            CASE
              -- its transaction is the one in which it waited
              WHEN f.just_granted AND f.proven THEN CASE WHEN s.xact_start <= o.load_date THEN 'granted' ELSE 'unknown' END
-             WHEN f.proven THEN CASE WHEN NOT o.lock_granted AND s.query_start IS DISTINCT FROM o.query_start THEN 'unknown' END
+             WHEN f.proven THEN CASE WHEN NOT o.lock_granted AND o.wait_start_is_bound AND s.query_start > o.load_date + c_looking THEN 'unknown' END
              WHEN o.load_date < v_restarted THEN 'server restarted'
              WHEN s.pid IS NULL AND d.target_pid IS NOT NULL AND o.lock_granted THEN 'terminated'
              WHEN p_unseen_since IS NOT NULL THEN 'unknown'
@@ -264,8 +266,11 @@ BEGIN
              -- asked once, and only where some wait is gone; before 'granted': PL/pgSQL may have caught the error
              WHEN o.lock_activity_hk IN (SELECT n.hk FROM lock_engine.waits_not_served(NULL) AS n (hk))
                THEN CASE WHEN s.pid IS NOT NULL THEN 'cancelled' WHEN d.target_pid IS NOT NULL THEN 'terminated' ELSE 'session gone' END
-             -- the statement that waited goes on, or has ended without failing its transaction
-             WHEN s.query_start = o.query_start AND s.state IN ('active', 'idle in transaction') THEN 'granted'
+             -- the statement that waited has ended without failing its transaction, or waits for the next lock already. That it was active
+             -- proves nothing: its error, or its session's end, may have come between the reading of the sessions and that of the locks
+             WHEN s.query_start = o.query_start
+                  AND (s.state = 'idle in transaction' OR s.state = 'active' AND o.lock_pid IN (SELECT k.pid FROM kept k WHERE NOT k.granted))
+               THEN 'granted'
              ELSE 'unknown' END AS how
       FROM gone o
       LEFT JOIN timed f ON f.hk = o.lock_activity_hk

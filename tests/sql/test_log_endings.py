@@ -205,11 +205,7 @@ def test_an_hour_that_was_added_up_is_added_up_again(
 
 
 def test_without_a_log_nothing_waits_for_it(scene: str, stored: Stored, session: OpenSession) -> None:
-    stored.connection.execute(
-        "INSERT INTO lock_log.state (state_id, state, readable, since, retry_at)"
-        " VALUES (1, 'log not readable: a test', false, now(), now() + interval '1 day')"
-        " ON CONFLICT (state_id) DO UPDATE SET readable = false, retry_at = EXCLUDED.retry_at"
-    )
+    stored.read_no_log()
     holder, waiter = session(scene), session(scene)
     holder.run(ROW)
     waiter.start(ROW)

@@ -27,7 +27,10 @@ def scene(vault_db: str) -> str:
 
 @pytest.fixture
 def stored(scene: str, connect: Connect) -> Stored:
-    return Stored(connect(scene))
+    """What the looks alone tell."""
+    found = Stored(connect(scene))
+    found.read_no_log()
+    return found
 
 
 @pytest.fixture(params=["live", "kept"])

@@ -26,7 +26,10 @@ def scene(vault_db: str) -> str:
 
 @pytest.fixture
 def stored(scene: str, connect: Connect) -> Stored:
-    return Stored(connect(scene))
+    """What the looks alone tell."""
+    found = Stored(connect(scene))
+    found.read_no_log()
+    return found
 
 
 def now(stored: Stored) -> datetime:
@@ -145,6 +148,59 @@ def test_another_wait_for_the_same_lock_is_another_wait(
     look()
     assert [wait["resolution_action"] for wait in waits(stored, waiter.pid)] == ["unknown", "granted"]
     stored.check_rules()
+
+
+def test_a_wait_that_was_stored_with_the_statement_before_goes_on(
+    scene: str, stored: Stored, session: OpenSession, look: Callable[[], None]
+) -> None:
+    """Sessions are read before locks: the statement may have begun in between."""
+    holder, waiter = session(scene), session(scene)
+    holder.run(ROW)
+    waiter.start(ROW)
+    waiter.wait_blocked()
+    look()
+    stored.connection.execute(
+        "UPDATE lock_monitoring.lock_activity_s SET query_start = query_start - interval '1 ms',"
+        " refresh_at = now() WHERE lock_pid = %s AND load_end_date IS NULL",
+        [waiter.pid],
+    )
+    look()
+    assert waits(stored, waiter.pid) == []
+    assert stored.locks(waiter.pid, "NOT lock_granted AND not_seen_at IS NOT NULL") == []
+
+
+def test_who_waits_for_the_next_lock_got_the_one_before(
+    scene: str, stored: Stored, session: OpenSession, look: Callable[[], None]
+) -> None:
+    first, second, waiter = session(scene), session(scene), session(scene)
+    first.run(ROW)
+    second.run("UPDATE app.t0 SET n = 1 WHERE id = 2")
+    waiter.start("UPDATE app.t0 SET n = 1 WHERE id IN (1, 2)")
+    waiter.wait_blocked()
+    look()
+    blocker = "SELECT (pg_blocking_pids(%s))[1]"
+    one, other = (first, second) if stored.value(blocker, waiter.pid) == first.pid else (second, first)
+    one.run("COMMIT")
+    poll(lambda: stored.value(blocker, waiter.pid) == other.pid, what="the next wait")
+    look()
+    (wait,) = waits(stored, waiter.pid)
+    assert wait["resolution_action"] == "granted"
+
+
+def test_a_statement_that_is_active_proves_nothing(
+    scene: str, stored: Stored, session: OpenSession, look: Callable[[], None]
+) -> None:
+    """It was when the sessions were read; that its wait is over is known of a moment later."""
+    holder, waiter = session(scene), session(scene)
+    holder.run(ROW)
+    waiter.start(f"{ROW} RETURNING pg_sleep(60)")
+    waiter.wait_blocked()
+    look()
+    holder.run("COMMIT")
+    asleep = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s"
+    poll(lambda: stored.value(asleep, waiter.pid), what="the statement behind its wait")
+    look()
+    assert [wait["resolution_action"] for wait in waits(stored, waiter.pid)] == ["unknown"]
 
 
 @pytest.mark.parametrize("granted", [True, False])

@@ -89,6 +89,14 @@ class Stored:
         """The only value of a question."""
         return next(iter(self.one(question, *values).values()))
 
+    def read_no_log(self) -> None:
+        """Let the vault read no log from now on, so that it knows what its looks tell."""
+        self.connection.execute(
+            "INSERT INTO lock_log.state (state_id, state, readable, since, retry_at)"
+            " VALUES (1, 'log not readable: a test', false, now(), now() + interval '1 day')"
+            " ON CONFLICT (state_id) DO UPDATE SET readable = false, retry_at = EXCLUDED.retry_at"
+        )
+
     def wait_gone(self, pid: int) -> None:
         """Wait for a session's end: it frees its locks a moment before it is gone."""
         alive = "SELECT 1 FROM pg_stat_get_activity(%s)"
