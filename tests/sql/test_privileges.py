@@ -124,6 +124,7 @@ def test_every_function_pins_its_search_path(dba: psycopg.Connection[Any]) -> No
         "lock_engine.claimed_tenant",
         "lock_engine.clean_up",
         "lock_engine.unplaced_since",
+        "lock_engine.wait_until",
         "lock_engine.waits_for_object",
         "lock_engine.waits_itself",
     ]
