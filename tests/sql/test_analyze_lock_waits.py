@@ -184,6 +184,8 @@ def test_a_real_wait_is_analysed(stored: Stored, vault_db: str, session: OpenSes
     last = stored.locks(waiter.pid, "NOT lock_granted")[-1]
     end = last["log_end_at"] or last["last_seen_at"]
     truth = (end - row["wait_start"]).total_seconds() * 1000
+    bounded = [reason for reason in kept["unknown"] if "their end is known between two looks only" in reason]
+    assert len(bounded) == (last["log_end_at"] is None)
     assert float(kept["max_lock_wait_time_ms"]) == pytest.approx(truth, abs=1)
 
 

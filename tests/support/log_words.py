@@ -149,8 +149,8 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  -- csvlog and jsonlog have a code in each record; 40001 is a conflict with recovery's, too, 57P01 the end of a
-  -- session, which may have waited
+  -- csvlog and jsonlog have a code in each record; 40001 is a conflict with recovery's, too, 57P01 the end
+  -- of a session, which may have waited
   RETURN CASE p_format
     WHEN 'stderr' THEN {expression(MODES + CODES + anywhere)}
     WHEN 'stderr, not UTF-8' THEN {expression(MODES + CODES + anywhere + in_others)}

@@ -101,6 +101,8 @@ BEGIN
              AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk))::integer AS deadlocks,
          (SELECT count(*) FROM own)::integer AS waits,
          (SELECT count(*) FROM own WHERE own.wait_start_is_bound)::integer AS bounds,
+         (SELECT count(*) FROM own WHERE NOT own.goes_on AND own.wait_end_at_most > own.wait_end)::integer AS open_ends,
+         coalesce((SELECT sum(extract(epoch FROM own.wait_end_at_most - own.wait_end)) FROM own WHERE NOT own.goes_on), 0)::numeric AS more_seconds,
          (SELECT avg(own.wait_seconds) * 1000 FROM own) AS average_ms,
          (SELECT max(own.wait_seconds) * 1000 FROM own) AS max_ms,
          (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY own.wait_seconds) * 1000 FROM own)::numeric AS p50_ms,
@@ -161,6 +163,10 @@ BEGIN
   END IF;
   IF a.bounds > 0 THEN
     v_unknown := v_unknown || format('%s of %s waits: their beginning is known as a bound only', a.bounds, a.waits);
+  END IF;
+  IF a.open_ends > 0 THEN
+    v_unknown := v_unknown || format('%s of %s waits: their end is known between two looks only; all times are the least, together at most %s s more',
+                                     a.open_ends, a.waits, ceil(a.more_seconds * 10) / 10);
   END IF;
 
   v_advice := array_remove(ARRAY[
