@@ -91,7 +91,9 @@ BEGIN
         WHERE a.kind IS NULL AND n.waiting_at IS NOT NULL AND n.kind IS NULL AND w.session_gone AND v_read AND w.not_seen_at < v_now - c_written) y),
   put AS (
     UPDATE lock_monitoring.lock_activity_s s
-       SET resolution_action = CASE WHEN f.ended_at IS NULL AND s.resolution_action <> 'unknown' THEN s.resolution_action ELSE f.how END,
+       SET resolution_action = CASE WHEN f.ended_at IS NULL AND s.resolution_action <> 'unknown'
+                                         -- whose sessions are terminated one by one
+                                         OR f.how = 'terminated' AND s.resolution_action = 'server restarted' THEN s.resolution_action ELSE f.how END,
            resolution_timestamp = coalesce(f.ended_at, s.resolution_timestamp), log_end_at = f.ended_at, waited_ms = f.waited_ms
       FROM f
      WHERE s.lock_activity_hk = f.lock_activity_hk AND s.load_date = f.load_date AND s.load_end_date IS NOT NULL AND NOT s.lock_granted

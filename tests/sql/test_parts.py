@@ -321,6 +321,7 @@ def test_a_poisonous_lock_and_a_gap_claim_nothing_of_each_other(
     """What is set aside when a gap ends lasted, for all that is known, until it was last seen before it."""
     queues = three_queues(vault_db, session)
     stored = Stored(dba)
+    stored.read_no_log()
     stored.cycle()
     stored.cycle()
     (first, poisoned), (second, over), (_third, lasts) = queues
