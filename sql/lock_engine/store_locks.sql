@@ -252,7 +252,10 @@ BEGIN
                 THEN greatest(p_unseen_since, o.load_date + interval '1 microsecond') END AS last_sight,
            CASE
              -- its transaction is the one in which it waited
-             WHEN f.just_granted AND f.proven THEN CASE WHEN s.xact_start <= o.load_date THEN 'granted' ELSE 'unknown' END
+             WHEN f.just_granted AND f.proven
+               THEN CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s q
+                                       WHERE q.ctid = o.place AND q.tableoid = o.home AND q.lock_virtualtransaction = f.virtualtransaction)
+                         THEN 'granted' ELSE 'unknown' END
              WHEN f.proven THEN CASE WHEN NOT o.lock_granted AND o.wait_start_is_bound AND s.query_start > o.load_date + c_looking THEN 'unknown' END
              WHEN o.load_date < v_restarted THEN 'server restarted'
              WHEN s.pid IS NULL AND d.target_pid IS NOT NULL AND o.lock_granted THEN 'terminated'

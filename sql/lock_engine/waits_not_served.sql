@@ -3,7 +3,9 @@
 -- same transaction since, and still holds or wants that lock there, has let nobody pass. Only PostgreSQL's facts count, and
 -- the state of the session that waited is none: "idle in transaction (aborted)" is a statement that failed in its wait as well
 -- as one that got the lock and failed afterwards (40001, 23505, 23503 ...).
--- Read apart from the snapshot of the cycle, and after it: what is in the way now was in the way then. p_seen: a look that was kept
+-- Read apart from the snapshot of the cycle, and after it: what is in the way now was in the way then. Sessions are read before locks, so
+-- the transaction in the way may have ended in between and the next one taken the same lock: it is the same one if the vault has
+-- it with that lock already. p_seen: a look that was kept
 -- (store_kept.sql), instead of the present.
 CREATE OR REPLACE FUNCTION lock_engine.waits_not_served(p_seen jsonb DEFAULT NULL)
 RETURNS SETOF bytea
@@ -37,9 +39,13 @@ BEGIN
       CROSS JOIN LATERAL unnest(w.blocking_nodes || w.soft_blocking_nodes) AS b (node)
      WHERE w.load_end_date IS NULL AND NOT w.lock_granted
        AND NOT EXISTS (SELECT 1 FROM k WHERE k.pid = w.lock_pid AND NOT k.granted)),
+  b AS MATERIALIZED (
+    SELECT w.lock_pid, w.lock_virtualtransaction, w.object_key
+      FROM lock_monitoring.lock_activity_s w
+     WHERE w.load_end_date IS NULL AND (w.lock_pid = 0 OR coalesce(w.lock_group, w.lock_pid) IN (SELECT o.node FROM o))),
   -- what the nodes in the way hold or want; the key of the object only of these
   h AS MATERIALIZED (
-    SELECT n.node, n.since, n.conflict_bits,
+    SELECT n.node, n.since, n.conflict_bits, coalesce(n.pid, 0) AS pid, n.virtualtransaction,
            CASE n.lock_type WHEN 'transactionid' THEN 'transactionid:' || n.transactionid
              WHEN 'virtualxid' THEN 'virtualxid:' || n.virtualxid
              ELSE concat_ws(':', n.lock_type, n.database_oid, n.relation_oid, n.page, n.tuple, n.classid, n.objid, n.objsubid,
@@ -58,7 +64,8 @@ BEGIN
     FROM o JOIN h ON h.node = o.node AND h.object_key = o.object_key
    WHERE h.since <= o.load_date
      -- lock_priority n is the n-th mode in PostgreSQL's order, as is bit n of conflict_bits
-     AND h.conflict_bits & (1 << o.lock_priority) <> 0;
+     AND h.conflict_bits & (1 << o.lock_priority) <> 0
+     AND EXISTS (SELECT 1 FROM b WHERE b.object_key = h.object_key AND b.lock_pid = h.pid AND b.lock_virtualtransaction = h.virtualtransaction);
 END
 $$;
 COMMENT ON FUNCTION lock_engine.waits_not_served(jsonb) IS
