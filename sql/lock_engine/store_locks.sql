@@ -298,7 +298,8 @@ BEGIN
      -- by place: the rows were found in this very statement, and finding them again would read all open ones
      WHERE o.ctid = ANY (ARRAY(SELECT x.place FROM endings x)) AND o.ctid = e.place AND o.tableoid = e.home
        AND coalesce(o.load_end_date, 'infinity') = 'infinity'
-    RETURNING o.*, e.session_gone),
+    RETURNING o.lock_activity_hk, o.load_date, o.lock_pid, o.session_id, e.session_gone, o.lock_mode, o.object_key, o.wait_start,
+              o.wait_start_is_bound, o.last_seen_at, o.not_seen_at),
   -- what the log may say of it is looked for by lock_engine.settle_endings
   left_to_the_log AS (
     INSERT INTO lock_engine.wait_end (lock_activity_hk, load_date, lock_pid, session_id, session_gone, lock_mode, object_key, wait_start,
