@@ -240,45 +240,6 @@ BEGIN
      GROUP BY a.target_pid, a.target_backend_start),
   gone AS MATERIALIZED (
     SELECT o.* FROM open_rows o WHERE o.unchanged IS NULL AND o.lock_pid <> ALL (p_apart)),
-  found AS MATERIALIZED (
-    SELECT o.home, o.place, s.pid IS NULL AS session_gone, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at, clock_timestamp() AS read_at,
-           -- of rows that were set aside nobody knows when they were compared last
-           CASE WHEN p_unseen_since IS NOT NULL AND p_apart <> '{}' THEN o.load_date ELSE greatest(o.load_date, v_compared) END AS seen_at,
-           f.hk IS NULL OR f.granted OR NOT f.proven OR o.wait_start_is_bound AND s.query_start > o.load_date + c_looking AS over,
-           -- the same lock, by the same statement, wanted since another moment
-           CASE WHEN NOT o.lock_granted AND f.proven AND NOT f.granted AND f.wait_start IS NOT NULL AND NOT o.wait_start_is_bound
-                     AND f.since <> o.wait_start THEN f.since END AS other_since,
-           CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
-                THEN greatest(p_unseen_since, o.load_date + interval '1 microsecond') END AS last_sight,
-           CASE
-             -- its transaction is the one in which it waited
-             WHEN f.just_granted AND f.proven
-               THEN CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s q
-                                       WHERE q.ctid = o.place AND q.tableoid = o.home AND q.lock_virtualtransaction = f.virtualtransaction)
-                         THEN 'granted' ELSE 'unknown' END
-             WHEN f.proven THEN CASE WHEN NOT o.lock_granted AND o.wait_start_is_bound AND s.query_start > o.load_date + c_looking THEN 'unknown' END
-             WHEN o.load_date < v_restarted THEN 'server restarted'
-             WHEN s.pid IS NULL AND d.target_pid IS NOT NULL AND o.lock_granted THEN 'terminated'
-             WHEN p_unseen_since IS NOT NULL THEN 'unknown'
-             WHEN o.lock_pid = 0 THEN 'released'
-             -- a worker ends with its part of the query, and whether it got its lock before nobody knows: the session lives
-             WHEN s.pid IS NULL AND o.lock_group IS NOT NULL
-                  AND EXISTS (SELECT FROM s l WHERE l.pid = o.lock_group AND l.backend_start <= o.backend_start)
-               THEN CASE WHEN o.lock_granted THEN 'released' ELSE 'unknown' END
-             WHEN o.lock_granted THEN CASE WHEN s.pid IS NULL THEN 'session gone' ELSE 'released' END
-             -- asked once, and only where some wait is gone; before 'granted': PL/pgSQL may have caught the error
-             WHEN o.lock_activity_hk IN (SELECT n.hk FROM lock_engine.waits_not_served(NULL) AS n (hk))
-               THEN CASE WHEN s.pid IS NOT NULL THEN 'cancelled' WHEN d.target_pid IS NOT NULL THEN 'terminated' ELSE 'session gone' END
-             -- the statement that waited has ended without failing its transaction, or waits for the next lock already. That it was active
-             -- proves nothing: its error, or its session's end, may have come between the reading of the sessions and that of the locks
-             WHEN s.query_start = o.query_start
-                  AND (s.state = 'idle in transaction' OR s.state = 'active' AND o.lock_pid IN (SELECT k.pid FROM kept k WHERE NOT k.granted))
-               THEN 'granted'
-             ELSE 'unknown' END AS how
-      FROM gone o
-      LEFT JOIN timed f ON f.hk = o.lock_activity_hk
-      LEFT JOIN s ON s.pid = o.lock_pid AND s.backend_start = o.backend_start
-      LEFT JOIN door d ON d.target_pid = o.lock_pid AND d.target_backend_start = o.backend_start),
   endings AS MATERIALIZED (
     SELECT e.*, e.over OR e.other_since IS NOT NULL AS wait_over,
            least(e.read_at, e.other_since, CASE WHEN e.how = 'server restarted' THEN v_restarted END) AS not_seen_at,
@@ -286,7 +247,46 @@ BEGIN
                 WHEN e.how = 'granted' AND NOT lock_engine.fails_as_a_whole((SELECT q.query_text FROM lock_monitoring.lock_activity_s q
                                                                               WHERE q.ctid = e.place AND q.tableoid = e.home)) THEN 'unknown'
                 ELSE e.how END AS ended_how
-      FROM found e),
+      FROM (
+        SELECT o.home, o.place, s.pid IS NULL AS session_gone, greatest(p_now, o.load_date + interval '1 microsecond') AS changes_at, clock_timestamp() AS read_at,
+               -- of rows that were set aside nobody knows when they were compared last
+               CASE WHEN p_unseen_since IS NOT NULL AND p_apart <> '{}' THEN o.load_date ELSE greatest(o.load_date, v_compared) END AS seen_at,
+               f.hk IS NULL OR f.granted OR NOT f.proven OR o.wait_start_is_bound AND s.query_start > o.load_date + c_looking AS over,
+               -- the same lock, by the same statement, wanted since another moment
+               CASE WHEN NOT o.lock_granted AND f.proven AND NOT f.granted AND f.wait_start IS NOT NULL AND NOT o.wait_start_is_bound
+                         AND f.since <> o.wait_start THEN f.since END AS other_since,
+               CASE WHEN p_unseen_since IS NOT NULL AND (f.hk IS NULL OR f.just_granted OR NOT f.proven)
+                    THEN greatest(p_unseen_since, o.load_date + interval '1 microsecond') END AS last_sight,
+               CASE
+                 -- its transaction is the one in which it waited
+                 WHEN f.just_granted AND f.proven
+                   THEN CASE WHEN EXISTS (SELECT 1 FROM lock_monitoring.lock_activity_s q
+                                           WHERE q.ctid = o.place AND q.tableoid = o.home AND q.lock_virtualtransaction = f.virtualtransaction)
+                             THEN 'granted' ELSE 'unknown' END
+                 WHEN f.proven THEN CASE WHEN NOT o.lock_granted AND o.wait_start_is_bound AND s.query_start > o.load_date + c_looking THEN 'unknown' END
+                 WHEN o.load_date < v_restarted THEN 'server restarted'
+                 WHEN s.pid IS NULL AND d.target_pid IS NOT NULL AND o.lock_granted THEN 'terminated'
+                 WHEN p_unseen_since IS NOT NULL THEN 'unknown'
+                 WHEN o.lock_pid = 0 THEN 'released'
+                 -- a worker ends with its part of the query, and whether it got its lock before nobody knows: the session lives
+                 WHEN s.pid IS NULL AND o.lock_group IS NOT NULL
+                      AND EXISTS (SELECT FROM s l WHERE l.pid = o.lock_group AND l.backend_start <= o.backend_start)
+                   THEN CASE WHEN o.lock_granted THEN 'released' ELSE 'unknown' END
+                 WHEN o.lock_granted THEN CASE WHEN s.pid IS NULL THEN 'session gone' ELSE 'released' END
+                 -- asked once, and only where some wait is gone; before 'granted': PL/pgSQL may have caught the error
+                 WHEN o.lock_activity_hk IN (SELECT n.hk FROM lock_engine.waits_not_served(NULL) AS n (hk))
+                   THEN CASE WHEN s.pid IS NOT NULL THEN 'cancelled' WHEN d.target_pid IS NOT NULL THEN 'terminated' ELSE 'session gone' END
+                 -- the statement that waited has ended without failing its transaction, or waits for the next lock already. That it was active
+                 -- proves nothing: its error, or its session's end, may have come between the reading of the sessions and that of the locks
+                 WHEN s.query_start = o.query_start
+                      AND (s.state = 'idle in transaction' OR s.state = 'active' AND o.lock_pid IN (SELECT k.pid FROM kept k WHERE NOT k.granted))
+                   THEN 'granted'
+                 ELSE 'unknown' END AS how
+          FROM gone o
+          LEFT JOIN timed f ON f.hk = o.lock_activity_hk
+          LEFT JOIN s ON s.pid = o.lock_pid AND s.backend_start = o.backend_start
+          LEFT JOIN door d ON d.target_pid = o.lock_pid AND d.target_backend_start = o.backend_start
+        OFFSET 0) e),
   ended AS (
     UPDATE lock_monitoring.lock_activity_s o
        SET load_end_date = coalesce(e.last_sight, e.changes_at), resolution_action = e.ended_how,
