@@ -181,6 +181,7 @@ STATES: dict[str, tuple[Callable[[Place], Trouble], bool]] = {
     "watched: 30 s late": (lambda there: outage.delayed(there.watched_line), True),
     "web: stopped": (lambda there: outage.stopped(there.web), False),
     "web: frozen": (lambda there: outage.frozen(there.web), False),
+    "web: read only": (lambda there: outage.read_only(there.web), False),
     "web: full": (lambda there: outage.full(there.web, APP_LOGIN), False),
     "web: 30 s late": (lambda there: outage.delayed(there.web_line), True),
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from onevault.embedded import account as accounts
 from tests.support.servers import Server
 
 HOST = "127.0.0.1"
@@ -47,6 +48,20 @@ def stopped(server: Server) -> Iterator[None]:
         yield
     finally:
         server.cluster.start()
+
+
+@contextlib.contextmanager
+def read_only(server: Server) -> Iterator[None]:
+    """The server comes back as a standby, which reads and refuses every change; promoted at the end."""
+    server.cluster.stop()
+    signal = server.cluster.data / "standby.signal"
+    signal.touch()
+    accounts.give(signal, server.cluster.account)
+    server.cluster.start()
+    try:
+        yield
+    finally:
+        server.execute("SELECT pg_promote()")
 
 
 @contextlib.contextmanager
