@@ -155,3 +155,23 @@ def test_periods_are_compared_only_where_enough_was_watched(vault: psycopg.Conne
         assert watched.too_little(cursor, hour, little) == ""
         never = watched.read(cursor, base - timedelta(hours=2), base - timedelta(hours=1))
         assert "nothing of" in watched.too_little(cursor, never)
+
+
+def test_time_within_a_gap_is_nothing_at_all(vault: psycopg.Connection[Any]) -> None:
+    """What differences of fractions leave (8.9e-16 s) was a sum, and a sum is waiting in a gap."""
+    wrong = vault.execute(
+        "WITH g AS MATERIALIZED ("
+        "  SELECT n, to_timestamp(1796059500 + (n * 0.034211)::numeric(12, 6)) AS a,"
+        "         to_timestamp(1796059600 + (n * 0.018273)::numeric(12, 6)) AS b,"
+        "         to_timestamp(1796060600 + (n * 0.023457)::numeric(12, 6)) AS c"
+        "    FROM generate_series(1, 3000) n),"
+        " s AS (SELECT g.*, ARRAY[a - interval '61.713 s', b] AS starts, ARRAY[a, c] AS ends,"
+        "              ARRAY[0, date_part('epoch', interval '61.713 s')] AS seconds FROM g)"
+        " SELECT count(*) FILTER (WHERE lock_engine.watched_seconds(b, c, starts, ends, seconds) <> 0),"
+        "        count(*) FILTER (WHERE lock_engine.watched_seconds(a, b, starts, ends, seconds)"
+        "                               <> date_part('epoch', b - a)),"
+        "        count(*) FILTER (WHERE lock_engine.watched_seconds("
+        "          b + (c - b) / 3, c - (c - b) / 7, starts, ends, seconds) <> 0)"
+        "   FROM s"
+    ).fetchone()
+    assert wrong == (0, 0, 0)
