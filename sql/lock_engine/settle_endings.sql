@@ -12,8 +12,7 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_generic_plan
--- few waits, each with an index of the records of its process
-SET enable_hashjoin = off
+-- each wait looks its process's few records up, whatever the planner believes of a table that nobody has analysed
 SET enable_mergejoin = off
 SET enable_seqscan = off
 AS $$
@@ -28,8 +27,9 @@ DECLARE
   c_longest constant interval := interval '10 minutes';
   v_now timestamptz := clock_timestamp();
   v_read boolean;
-  v_settled integer;
+  v_settled integer := 0;
   v_first timestamptz;
+  v_end record;
 BEGIN
   SELECT s.modified_at IS NOT NULL AND s.file_size IS NOT NULL INTO v_read
     FROM lock_log.state s WHERE s.state_id = 1 AND s.readable AND s.log_format IS DISTINCT FROM 'stderr';
@@ -37,6 +37,7 @@ BEGIN
     DELETE FROM lock_engine.wait_end w;
     RETURN 0;
   END IF;
+  FOR v_end IN
   WITH
   r AS MATERIALIZED (
     SELECT w.lock_activity_hk, w.load_date, e.event_id, e.kind, e.logged_at, e.waited_ms, coalesce(
@@ -50,7 +51,9 @@ BEGIN
              AND CASE WHEN k.key IS NULL THEN split_part(w.object_key, ':', 1) = e.lock_type
                       ELSE w.object_key = k.key OR e.lock_type = 'object' AND w.object_key LIKE k.key || ':%' END, false) AS own
       FROM lock_engine.wait_end w
-      JOIN lock_log.event e ON e.pid = w.lock_pid AND e.logged_at BETWEEN w.wait_start - c_cut AND w.not_seen_at + c_kept
+     CROSS JOIN LATERAL (
+       SELECT z.* FROM lock_log.event z
+        WHERE z.pid = w.lock_pid AND z.logged_at BETWEEN w.wait_start - c_cut AND w.not_seen_at + c_kept OFFSET 0) e
      CROSS JOIN LATERAL (SELECT e.logged_at - make_interval(secs => e.waited_ms::double precision / 1000) AS began) x
      CROSS JOIN LATERAL (SELECT lock_log.object_key(e.lock_type, e.object_text, e.database_oid, e.relation_oid, e.page, e.tuple,
                                                     e.transactionid) AS key) k
@@ -65,14 +68,15 @@ BEGIN
                    AND (a.logged_at > b.logged_at OR a.logged_at = b.logged_at AND a.event_id > b.event_id)
      WHERE b.own AND b.kind = 'waiting'
      ORDER BY b.lock_activity_hk, b.load_date, b.logged_at DESC, a.logged_at, a.own DESC, a.event_id),
-  f AS MATERIALIZED (
+  -- what names this very wait's end
+  a AS MATERIALIZED (
+    SELECT DISTINCT ON (r.lock_activity_hk, r.load_date) r.lock_activity_hk, r.load_date, r.kind, r.logged_at, r.waited_ms
+      FROM r WHERE r.own AND r.kind <> 'waiting'
+     ORDER BY r.lock_activity_hk, r.load_date, r.logged_at)
     SELECT w.lock_activity_hk, w.load_date, y.how, y.ended_at, y.waited_ms
       FROM lock_engine.wait_end w
       LEFT JOIN n ON n.lock_activity_hk = w.lock_activity_hk AND n.load_date = w.load_date
-      LEFT JOIN LATERAL (
-        SELECT r.kind, r.logged_at, r.waited_ms FROM r
-         WHERE r.lock_activity_hk = w.lock_activity_hk AND r.load_date = w.load_date AND r.own AND r.kind <> 'waiting'
-         ORDER BY r.logged_at LIMIT 1) a ON true
+      LEFT JOIN a ON a.lock_activity_hk = w.lock_activity_hk AND a.load_date = w.load_date
      CROSS JOIN LATERAL (
        SELECT CASE a.kind WHEN 'acquired' THEN 'granted' WHEN 'deadlock_wait' THEN 'deadlock' ELSE 'cancelled' END AS how,
               CASE WHEN w.wait_start_is_bound THEN a.logged_at
@@ -88,21 +92,21 @@ BEGIN
           AND n.logged_at >= w.last_seen_at - c_cut
        UNION ALL
        SELECT 'session gone', NULL, NULL
-        WHERE a.kind IS NULL AND n.waiting_at IS NOT NULL AND n.kind IS NULL AND w.session_gone AND v_read AND w.not_seen_at < v_now - c_written) y),
-  put AS (
+        WHERE a.kind IS NULL AND n.waiting_at IS NOT NULL AND n.kind IS NULL AND w.session_gone AND v_read AND w.not_seen_at < v_now - c_written) y
+  LOOP
     UPDATE lock_monitoring.lock_activity_s s
-       SET resolution_action = CASE WHEN f.ended_at IS NULL AND s.resolution_action <> 'unknown'
+       SET resolution_action = CASE WHEN v_end.ended_at IS NULL AND s.resolution_action <> 'unknown'
                                          -- whose sessions are terminated one by one
-                                         OR f.how = 'terminated' AND s.resolution_action = 'server restarted' THEN s.resolution_action ELSE f.how END,
-           resolution_timestamp = coalesce(f.ended_at, s.resolution_timestamp), log_end_at = f.ended_at, waited_ms = f.waited_ms
-      FROM f
-     WHERE s.lock_activity_hk = f.lock_activity_hk AND s.load_date = f.load_date AND s.load_end_date IS NOT NULL AND NOT s.lock_granted
-    RETURNING s.load_date),
-  done AS (
-    DELETE FROM lock_engine.wait_end w
-     WHERE w.not_seen_at < v_now - CASE WHEN v_read THEN c_kept ELSE c_longest END
-        OR (w.lock_activity_hk, w.load_date) IN (SELECT f.lock_activity_hk, f.load_date FROM f))
-  SELECT count(*), min(p.load_date) INTO v_settled, v_first FROM put p;
+                                         OR v_end.how = 'terminated' AND s.resolution_action = 'server restarted' THEN s.resolution_action ELSE v_end.how END,
+           resolution_timestamp = coalesce(v_end.ended_at, s.resolution_timestamp), log_end_at = v_end.ended_at, waited_ms = v_end.waited_ms
+     WHERE s.lock_activity_hk = v_end.lock_activity_hk AND s.load_date = v_end.load_date AND s.load_end_date IS NOT NULL AND NOT s.lock_granted;
+    IF FOUND THEN
+      v_settled := v_settled + 1;
+      v_first := least(v_first, v_end.load_date);
+    END IF;
+    DELETE FROM lock_engine.wait_end w WHERE w.lock_activity_hk = v_end.lock_activity_hk AND w.load_date = v_end.load_date;
+  END LOOP;
+  DELETE FROM lock_engine.wait_end w WHERE w.not_seen_at < v_now - CASE WHEN v_read THEN c_kept ELSE c_longest END;
   IF v_settled > 0 THEN
     -- an hour that was added up before
     PERFORM lock_engine.unroll_waits(v_first);

@@ -296,3 +296,26 @@ def test_waits_of_short_connections_end_as_their_clients_say(busy: tuple[Server,
         assert {truth.ending for truth, _ in pairs} >= {"granted", "lock timeout", "cancelled", "terminated"}
     else:
         assert {row["log_end"] for _, row in pairs} == {None}
+
+
+def test_waits_that_ended_look_up_their_own_records(stored: Stored) -> None:
+    """Each had all records of the log compared with it: a storm made a cycle take seconds."""
+    stored.connection.execute("SELECT lock_engine.collect_deadlocks()")  # which finds the log
+    with stored.connection.transaction(force_rollback=True):
+        stored.connection.execute(
+            "INSERT INTO lock_log.event"
+            " (record_hash, kind, logged_at, pid, session_id, source, stored_at, standing)"
+            " SELECT 'many-' || g, 'waiting', clock_timestamp(), 100000 + g, 'x', 'server', now(), 'proven'"
+            "   FROM generate_series(1, 2000) g;"
+            " INSERT INTO lock_engine.wait_end"
+            " SELECT sha256(int4send(g)), now(), 200000 + g, 'y', false, 'ShareLock', 'transactionid:7',"
+            "        now(), false, now(), now() FROM generate_series(1, 300) g"
+        )
+        read = (
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) AS n FROM pg_stat_xact_user_tables"
+            " WHERE relid = 'lock_log.event'::regclass"
+        )
+        before = stored.value(read)
+        assert stored.value("SELECT count(*) FROM lock_log.state WHERE readable") == 1
+        assert stored.value("SELECT lock_engine.settle_endings()") == 0
+        assert stored.value(read) - before <= 300
