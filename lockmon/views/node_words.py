@@ -64,7 +64,10 @@ def facts(node: Node, depth: int) -> str:
         found.append(
             f"holds {words.some(node.locks_held, 'lock')}, {words.count(node.exclusive_locks_held)} exclusive"
         )
-    if node.backend_xid is not None:
+    if node.backend_xid is not None and node.is_waiting:
+        # a strong lock on a relation takes a transaction id before anything is written
+        found.append(f"in transaction {node.backend_xid}")
+    elif node.backend_xid is not None:
         found.append(f"has written (transaction {node.backend_xid})")
     elif node.pid:
         found.append("has written nothing yet")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.bench.crowd import Crowd, until
+from tests.e2e.test_standing import photograph
 from tests.support import doors
 from tests.support.servers import Server
 from tests.support.sessions import Session
@@ -23,12 +22,6 @@ OpenSession = Callable[..., Session]
 def wide(page: Page) -> int:
     """By how much the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-def keep(page: Page, name: str) -> None:
-    """Keep a picture where somebody wants to look at it."""
-    if folder := os.environ.get("ONEVAULT_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -50,13 +43,15 @@ def test_the_best_move_leads_to_its_confirmation(
         f"Cancel migrate ({ddl.pid}): frees 5 at once; loses nothing."
     )
     assert wide(page) <= 0
-    keep(page, f"best-{width}-{scheme}")
+    photograph(page, f"best-{width}-{scheme}")
     page.get_by_role("link", name=f"Cancel {ddl.pid}…").click()
     expect(page.locator("h1")).to_contain_text(f"Stop pid {ddl.pid}?")
     expect(page.locator("input[value=cancel]")).to_be_checked()
     expect(page.locator("table.facts")).to_contain_text("Step 1 of 1: Cancel migrate")
+    # its transaction id comes from the lock that it wants
+    expect(page.locator("table.facts")).to_contain_text("has written, if anything, will be rolled back")
     assert wide(page) <= 0
-    keep(page, f"stop-{width}-{scheme}")
+    photograph(page, f"stop-{width}-{scheme}")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +78,7 @@ def test_many_waiters_behind_eleven_roots(
             "follow as each commits (one row: no stop frees more)"
         )
         assert wide(page) <= 0
-        keep(page, f"many-{width}-{scheme}")
+        photograph(page, f"many-{width}-{scheme}")
         page.locator("#rescue-later summary").click()
         expect(page.locator("#rescue-later li")).to_have_count(2)
         assert wide(page) <= 0
