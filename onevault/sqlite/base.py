@@ -25,8 +25,8 @@ queue: whoever waits asks again ten times a second, and can miss each free momen
 processors are overloaded (with 1,000 results of the queue kept, twice in 10,000 tasks for 10 s at a load of
 15 on two cores)."""
 PAGE_SECONDS = 5.0
-"""How long a page waits for its turn, where that is switched on (the web process). With 1 s 22 pages were refused
-in three minutes, beside four workers with 10,000 tasks at a load of 12 on two cores."""
+"""How long a page waits for its turn, where that is switched on (the web process). With 1 s 22 pages were
+refused in three minutes, beside four workers with 10,000 tasks at a load of 12 on two cores."""
 OPTIONS: dict[str, Any] = {
     "timeout": SECONDS,
     # A transaction that begins by reading and then writes cannot wait for another writer: it fails at once.
