@@ -64,6 +64,11 @@ class Event:
     snoozed_until: datetime | None
     peak: Decimal | None = None
 
+    @property
+    def worst_known(self) -> Decimal | None:
+        """The worst value that was seen, or that is on record where none was remembered."""
+        return self.worst_value if self.peak is None else self.peak
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -186,7 +191,7 @@ def ending(event: Event, seen: Observation, now: datetime, note: str | None = No
         "event_state": "resolved",
         "level": "ok",
         "value": seen.value,
-        "worst_value": event.worst_value if event.peak is None else event.peak,
+        "worst_value": event.worst_known,
         "sentence": None,
         "resolved_at": now,
         "resolved_by": "itself",
@@ -250,8 +255,7 @@ def going_on(event: Event, standing: Standing, seen: Observation, rules: Rules, 
         fields["event_state"] = state
     if message:
         fields |= {"last_notified_at": now, "notification_count": event.notifications + 1}
-    peak = worst(event.worst_value, event.peak, lower=rules.lower_is_worse)
-    peak = worst(peak, seen.value, lower=rules.lower_is_worse)
+    peak = worst(event.worst_known, seen.value, lower=rules.lower_is_worse)
     if not fields and not _much_worse(event.worst_value, peak):
         return NOTHING
     fields |= {"value": seen.value, "worst_value": peak}

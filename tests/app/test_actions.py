@@ -26,11 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vaul
 @pytest.fixture
 def scene(server: Server, vault_db: str) -> Iterator[str]:
     """The alias `vault` leads to a prepared database, as the application's login."""
-    doors.prepare(server, vault_db)
-    name = str(conninfo_to_dict(vault_db)["dbname"])
-    vaults.point_alias("vault", server, name, user=vaults.APP_LOGIN)
-    yield vault_db
-    vaults.point_alias("vault", server, name)
+    with doors.led(server, vault_db) as dsn:
+        yield dsn
 
 
 def history(dsn: str) -> list[tuple[Any, ...]]:

@@ -15,14 +15,13 @@ from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils.http import urlencode
-from psycopg.conninfo import conninfo_to_dict
 
 from lockmon import actions, door_words
 from lockmon.calls import door
 from lockmon.groups import ADMINS, READERS, ensure_groups
 from lockmon.views import stopping
 from tests.conftest import OpenSession
-from tests.support import doors, vaults
+from tests.support import doors
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
@@ -31,12 +30,8 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vaul
 @pytest.fixture
 def scene(server: Server, vault_db: str) -> Iterator[str]:
     """The alias `vault` leads to a prepared database, as the application's login."""
-    doors.prepare(server, vault_db)
-    name = str(conninfo_to_dict(vault_db)["dbname"])
-    vaults.point_alias("vault", server, name, user=vaults.APP_LOGIN)
-    yield vault_db
-    connections["vault"].close()
-    vaults.point_alias("vault", server, name)
+    with doors.led(server, vault_db) as dsn:
+        yield dsn
 
 
 def person(group: str | None, name: str | None = None) -> Client:

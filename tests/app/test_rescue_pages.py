@@ -12,13 +12,11 @@ from io import StringIO
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connections
-from psycopg.conninfo import conninfo_to_dict
 
 from lockmon.calls import catalog
 from lockmon.views import rescue
 from tests.conftest import OpenSession
-from tests.support import doors, scenes, vaults
+from tests.support import doors, scenes
 from tests.support.people import browser
 from tests.support.servers import Server
 from tests.support.sessions import Session
@@ -36,12 +34,8 @@ LIVE = (
 @pytest.fixture
 def scene(server: Server, vault_db: str) -> Iterator[str]:
     """The alias `vault` leads to a prepared database, as the application's login."""
-    doors.prepare(server, vault_db)
-    name = str(conninfo_to_dict(vault_db)["dbname"])
-    vaults.point_alias("vault", server, name, user=vaults.APP_LOGIN)
-    yield vault_db
-    connections["vault"].close()
-    vaults.point_alias("vault", server, name)
+    with doors.led(server, vault_db) as dsn:
+        yield dsn
 
 
 def convoy(dsn: str, session: OpenSession, readers: int = 3, name: str = "migrate") -> Session:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
+from django.db import connections
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
+from tests.support import vaults
 from tests.support.scenes import watched
 from tests.support.servers import Server
 from tests.support.sessions import Session
@@ -71,6 +75,17 @@ class Door:
         """Request and execute; a refused request is returned as it is."""
         requested = self.request(action, pid, **other)
         return self.execute(requested["action_id"]) if requested["accepted"] else requested
+
+
+@contextlib.contextmanager
+def led(server: Server, vault_db: str) -> Iterator[str]:
+    """The alias `vault` leads to a prepared database, as the application's login; its DSN for superusers."""
+    prepare(server, vault_db)
+    name = str(conninfo_to_dict(vault_db)["dbname"])
+    vaults.point_alias("vault", server, name, user=vaults.APP_LOGIN)
+    yield vault_db
+    connections["vault"].close()
+    vaults.point_alias("vault", server, name)
 
 
 def prepare(server: Server, dsn: str) -> None:
