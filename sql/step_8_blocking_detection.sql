@@ -18,6 +18,7 @@ BEGIN;
 \ir prerequisites/check_names.sql
 \ir prerequisites/remember_text.sql
 \ir prerequisites/remember_endings.sql
+\ir prerequisites/remember_severity.sql
 \ir prerequisites/drop_outdated.sql
 
 \echo 'One Vault lock monitor, step 8: settings'
@@ -53,7 +54,9 @@ BEGIN;
 \ir lock_catalog/described_object.sql
 \ir lock_catalog/digest.sql
 \ir lock_engine/severity.sql
+\ir lock_engine/blocker_severity.sql
 \ir lock_engine/severity_rank.sql
+\ir lock_engine/severity_score.sql
 \ir lock_engine/hide_literals.sql
 \ir lock_engine/query_fingerprint.sql
 \ir lock_engine/blocker_kinds.sql
@@ -345,6 +348,7 @@ BEGIN;
 \ir lock_admin/seed/changed_policies.sql
 \ir lock_admin/seed/claimed_names.sql
 \ir lock_admin/seed/changed_kinds.sql
+\ir lock_admin/seed/changed_severity.sql
 \ir lock_admin/functions/in_window.sql
 \ir lock_admin/functions/policy_may_act.sql
 \ir lock_catalog/rescue_plan.sql
@@ -427,9 +431,11 @@ BEGIN;
 \ir grants/alert_sandbox.sql
 \ir grants/session_settings.sql
 \ir monitoring/seed/changed_alerts.sql
+\ir monitoring/seed/changed_severity.sql
 \ir monitoring/seed/default_alerts.sql
 \ir prerequisites/readable_rows.sql
 \ir prerequisites/proven_endings.sql
+\ir prerequisites/settled_severity.sql
 \ir prerequisites/system_tenant.sql
 \ir prerequisites/read_tenants.sql
 \ir prerequisites/restore_site_grants.sql

@@ -80,6 +80,8 @@ class WaitNode:
     exclusive_locks_held: int | None
     waits: Any = None
     """Each wait of a lock group that waits for several things at once, as JSON; else None."""
+    severity_score: Decimal | None = None
+    """The order of blockers, the worst first (lock_engine.severity_score); None if it blocks nobody."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,17 @@ class PlanRow:
     text: str
 
 
+_SCORE = """
+CASE WHEN w.blocked_total > 0 THEN
+  lock_engine.severity_score(w.severity, w.blocked_total,
+    extract(epoch FROM clock_timestamp() - w.blocking_since)::numeric, w.blocked_seconds) END
+  AS severity_score"""
+
+
 def waits_for(cursor: Cursor) -> list[WaitNode]:
     """lock_catalog.waits_for(): the waits-for graph now, a row a node; empty where nobody waits."""
     with_quick_moments(cursor)
-    return select_all(cursor, WaitNode, "lock_catalog.waits_for()")
+    return select_all(cursor, WaitNode, f"(SELECT w.*, {_SCORE} FROM lock_catalog.waits_for() AS w) AS n")  # noqa: S608
 
 
 _GRAPH_AND_PLAN = f"""
@@ -115,7 +124,7 @@ WITH a AS MATERIALIZED (
   SELECT ARRAY(SELECT w::lock_catalog.graph FROM lock_catalog.waits_for() AS w) AS nodes)
 SELECT {columns(WaitNode)}, CASE WHEN n.ordinality = 1 THEN (
          SELECT json_agg(p)::text FROM lock_admin.rescue_plan_of(a.nodes, clock_timestamp()) AS p) END
-  FROM a CROSS JOIN LATERAL unnest(a.nodes) WITH ORDINALITY AS n
+  FROM a CROSS JOIN LATERAL (SELECT w.*, {_SCORE} FROM unnest(a.nodes) WITH ORDINALITY AS w) AS n
 """  # noqa: S608 - constant texts
 
 

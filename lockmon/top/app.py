@@ -41,7 +41,7 @@ class Top:
         self._headline = "Looking ..."
         self._headline_at = float("-inf")
         self._note = ""
-        self._sort = "impact"
+        self._sort = "severity"
         self._folded: set[int] = set()
         self._unfolded: set[int] = set()
         self._selected: int | None = None
@@ -168,7 +168,7 @@ def print_once(alias: str, console: Console) -> Picture:
     """Print the tree of this moment and return it. Raises DatabaseError where the vault cannot be read."""
     picture = take(alias)
     console.print(watchdog.examine(alias).headline, highlight=False)
-    shown = roots_first(picture.nodes, "impact") + lines(picture.nodes, "impact", set(), set())
+    shown = roots_first(picture.nodes, "severity") + lines(picture.nodes, "severity", set(), set())
     if not shown:
         console.print("Nobody is waiting.")
     if picture.best_move:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockmon.calls.catalog import PlanRow, WaitNode
-from lockmon.views.words import RANK
 
 MOST_ALIKE = 3
 """So many neighbours that run the same statement are shown; the others become one line until unfolded."""
@@ -24,8 +23,7 @@ def _since(node: WaitNode) -> float:
 
 
 SORTS: dict[str, SortKey] = {
-    "impact": lambda node: (-_blocked(node) * node.blocked_total, -_blocked(node), node.node),
-    "severity": lambda node: (-RANK.get(node.severity or "", 0), -_blocked(node), node.node),
+    "severity": lambda node: (-(node.severity_score or 0), node.node),
     "sessions behind": lambda node: (-node.blocked_total, -_blocked(node), node.node),
     "time lost": lambda node: (-_blocked(node), node.node),
     "longest": lambda node: (_since(node), node.node),

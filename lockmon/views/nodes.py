@@ -72,6 +72,7 @@ class Node:
     blocking_since: datetime | None = None
     blocked_seconds: float | None = None
     severity: str | None = None
+    severity_score: float | None = None
     kind: str | None = None
     recommended_action: str | None = None
     locks_held: int | None = None
@@ -179,6 +180,7 @@ def from_live(rows: Iterable[Any], see_text: bool) -> list[Node]:
                 soft_blockers=tuple(row.soft_blockers or ()),
                 roots=tuple(row.roots or ()),
                 blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
+                severity_score=None if row.severity_score is None else float(row.severity_score),
                 waits=several(row.waits),
             )
         )
@@ -236,6 +238,7 @@ def _of_blocker(row: BlockingSession, see_text: bool) -> Node:
         blocking_since=row.blocking_since,
         blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
         severity=row.blocking_severity,
+        severity_score=getattr(row, "severity_score", None),
         kind=row.kind,
         recommended_action=row.recommended_action,
         locks_held=row.total_locks_held,

@@ -116,13 +116,9 @@ def build(nodes: Iterable[Node], now: datetime) -> Tree:
     return _Builder(list(nodes), now).tree
 
 
-def impact(node: Node) -> tuple[float, int, float, int]:
-    """Order roots, the worst first: how many wait behind one times the time they have lost so far.
-
-    The time alone would leave a queue that grows fast behind one old waiter; the number alone, the other way.
-    """
-    lost, behind = node.blocked_seconds or 0.0, node.blocked_total or 0
-    return -lost * behind, -words.RANK.get(node.severity or "", 0), -float(behind), node.node
+def impact(node: Node) -> tuple[float, int]:
+    """Order roots, the worst first, as the vault scores them (docs/severity.md)."""
+    return -(node.severity_score or 0.0), node.node
 
 
 def shares(needs: Sequence[int], lines: int) -> list[int]:

@@ -145,7 +145,8 @@ BEGIN
          ((SELECT count(*) FROM ended) + (SELECT count(*) FROM hubs) + (SELECT count(*) FROM satellites))::integer,
          least((SELECT min(p.refresh_at) FROM paired p WHERE p.unchanged), (SELECT min(f.next_refresh) FROM fresh f)),
          (SELECT array_agg(r.line ORDER BY r.place) FROM (
-            SELECT row_number() OVER (ORDER BY lock_engine.severity_rank(b.severity) DESC, b.blocked_seconds DESC, b.node) AS place,
+            SELECT row_number() OVER (ORDER BY lock_engine.severity_score(b.severity, b.blocked_total, b.seconds_so_far::numeric,
+                     b.blocked_seconds) DESC NULLS LAST, b.node) AS place,
                    format('%s: %s %s behind it. %s', b.severity, b.blocked_total,
                           CASE b.blocked_total WHEN 1 THEN 'session waits' ELSE 'sessions wait' END, b.recommended_action) AS line
               FROM b WHERE b.is_root OR b.kind = 'queued_ddl') r WHERE r.place <= 10)

@@ -23,7 +23,8 @@ AS $$
          (SELECT count(*) FROM b)::integer, (SELECT count(*) FROM b WHERE b.is_root)::integer,
          (SELECT count(*) FROM b WHERE b.is_root AND b.blocking_severity = 'CRITICAL')::integer,
          (SELECT array_agg(format('%s: %s', b.blocking_severity, b.recommended_action)
-                           ORDER BY lock_engine.severity_rank(b.blocking_severity) DESC, b.blocked_seconds DESC)
+                           ORDER BY lock_engine.severity_score(b.blocking_severity, b.blocked_sessions_count,
+                             b.blocking_duration_seconds, b.blocked_seconds) DESC NULLS LAST, b.node)
             FROM b WHERE b.is_root)
 $$;
 COMMENT ON FUNCTION lock_engine.tenant_figures(bytea) IS 'The last cycle''s figures as far as they concern one tenant.';

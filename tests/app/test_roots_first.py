@@ -30,7 +30,7 @@ START = timezone.now() - timedelta(minutes=9)
 RIGHTS = Rights(pages=True, query_text=True, stop=True, export=True)
 
 
-def root(number: int, behind: int, lost: float) -> Node:
+def root(number: int, behind: int, lost: float, score: float | None = None) -> Node:
     return Node(
         number,
         number,
@@ -44,6 +44,7 @@ def root(number: int, behind: int, lost: float) -> Node:
         blocked_seconds=lost,
         blocking_since=START,
         severity="LOW",
+        severity_score=lost if score is None else score,
     )
 
 
@@ -113,11 +114,11 @@ def test_three_hundred_roots_have_a_line_each() -> None:
     assert made.not_drawn == len(graph) - len(texts) - sum(group.size for group in groups)
 
 
-def test_impact_is_waiters_times_time_lost() -> None:
-    many, old, few = root(1, 89, 178.0), root(2, 1, 600.0), root(3, 3, 6.0)
+def test_roots_stand_in_the_order_of_their_scores() -> None:
+    many, old, few = root(1, 89, 178.0, 208.5), root(2, 1, 600.0, 310.0), root(3, 3, 6.0, 200.3)
     made = tree.build([few, old, many], timezone.now())
-    assert [line.node.node for line in made.root_lines] == [1, 2, 3]
-    assert made.cause is many
+    assert [line.node.node for line in made.root_lines] == [2, 1, 3]
+    assert made.cause is old
 
 
 def test_a_ring_of_waits_has_its_line_too() -> None:
@@ -182,7 +183,7 @@ def test_the_terminal_begins_with_the_roots(vault_db: str, session: OpenSession)
     first, _ = scenes.row_queue(vault_db, session, 5)
     second, _ = scenes.second_root(vault_db, session)
     picture = take("vault")
-    shown = roots_first(picture.nodes, "impact")
+    shown = roots_first(picture.nodes, "severity")
     assert [line.node.pid for line in shown] == [first.pid, second.pid]
     assert [str(render.row(line, picture.taken_at, 120)).startswith("* ") for line in shown] == [True, True]
     out = StringIO()

@@ -65,7 +65,7 @@ def test_roots_come_first_and_severity_is_ranked_not_sorted_as_text(
     reader.wait_blocked()
     stored.capture()
     # As if time had passed: HIGH for the one, CRITICAL for the other.
-    for pid, minutes in ((root.pid, 2), (other.pid, 10)):
+    for pid, minutes in ((root.pid, 10), (other.pid, 2)):
         stored.connection.execute(
             "UPDATE lock_monitoring.blocking_session_s"
             " SET blocking_since = blocking_since - make_interval(mins => %s) WHERE session_pid = %s",
@@ -73,8 +73,8 @@ def test_roots_come_first_and_severity_is_ranked_not_sorted_as_text(
         )
     rows = blocking(stored)
     assert [(row["session_pid"], row["blocking_severity"], row["is_root"]) for row in rows[:2]] == [
-        (other.pid, "CRITICAL", True),
-        (root.pid, "HIGH", True),
+        (root.pid, "CRITICAL", True),
+        (other.pid, "HIGH", True),
     ]
     assert not any(row["is_root"] for row in rows[2:])
     assert [row["escalation_level"] for row in rows[:2]] == [3, 2]

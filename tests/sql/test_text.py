@@ -118,13 +118,15 @@ def test_like_statements_share_a_fingerprint_and_others_do_not(words: Stored) ->
         (1, 10, "MEDIUM"),
         (3, 2, "MEDIUM"),
         (3, 1.9, "LOW"),
+        (9, 1.9, "LOW"),
         (1, 60, "HIGH"),
         (10, 2, "HIGH"),
         (19, 59, "HIGH"),
         (20, 10, "CRITICAL"),
-        (500, 1, "LOW"),
+        (500, 1, "MEDIUM"),
         (1, 299, "HIGH"),
-        (1, 300, "CRITICAL"),
+        (2, 300, "HIGH"),
+        (3, 300, "CRITICAL"),
     ],
 )
 def test_severity_is_the_worse_of_crowd_and_wait(

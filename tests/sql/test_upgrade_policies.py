@@ -113,6 +113,76 @@ def test_an_armed_policy_that_would_stop_others_is_a_dry_run_from_the_update_on(
     assert dict(living.execute(MODES).fetchall())["ddl"][0] == "armed"
 
 
+def test_an_armed_policy_for_critical_ones_is_a_dry_run_from_the_update_on(
+    server: Server, site: str, connect: Connect
+) -> None:
+    """In the release before every root was CRITICAL after five minutes."""
+    living = connect(site)
+    second = connect(site, user="shop_dba")
+    second.execute("SET ROLE lock_admin_role")
+    for name, rules in {
+        "critical": '"min_severity": "CRITICAL", "min_blocked_seconds": 60',
+        "medium at once": '"min_severity": "MEDIUM", "min_blocked_seconds": 1',
+        "medium": '"min_severity": "MEDIUM", "min_blocked_seconds": 2',
+        "high": '"min_severity": "HIGH", "min_blocked_seconds": 1',
+    }.items():
+        whole = f'{{"action": "cancel", "user_patterns": ["app_*"], {rules}}}'
+        living.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, whole])
+        living.execute("SELECT lock_admin.backtest_policy(%s)", [name])
+        arm(second, name)
+    assert install(site).changed
+    found = dict(living.execute(MODES).fetchall())
+    modes = [found[name][0] for name in ("critical", "medium at once", "medium", "high")]
+    assert modes == ["dry_run", "dry_run", "armed", "armed"]
+    assert "stop fewer" in found["critical"][1] and "stop more" in found["medium at once"][1]
+    arm(second, "critical")
+    assert not install(site, again=True).changed
+    assert dict(living.execute(MODES).fetchall())["critical"][0] == "armed"
+
+
+def test_recorded_severities_are_put_right_and_the_alerts_say_so(
+    server: Server, site: str, connect: Connect
+) -> None:
+    """A row keeps how many waited and how long, from which its severity follows now."""
+    living = connect(site)
+    living.execute(
+        """
+        WITH five AS (SELECT satellite_id, row_number() OVER (ORDER BY satellite_id) AS n
+                        FROM lock_monitoring.blocking_session_s ORDER BY satellite_id LIMIT 5)
+        UPDATE lock_monitoring.blocking_session_s AS s
+           SET blocking_severity = r.severity, blocked_sessions_count = r.blocked, is_root = r.is_root,
+               blocking_duration_seconds = r.seconds, hash_diff = sha256(r.severity::bytea || int4send(r.n))
+          FROM five JOIN (VALUES (1, 'CRITICAL', 2, true, 400), (2, 'CRITICAL', 300, true, 400),
+                                 (3, 'CRITICAL', 30, false, 20), (4, 'LOW', 89, true, 1),
+                                 (5, 'LOW', 2, true, 1))
+                         AS r (n, severity, blocked, is_root, seconds) USING (n)
+         WHERE s.satellite_id = five.satellite_id
+        """
+    )
+    question = (
+        "SELECT satellite_id, blocking_severity, escalation_level FROM lock_monitoring.blocking_session_s"
+        " ORDER BY satellite_id LIMIT 5"
+    )
+    before = living.execute(question).fetchall()
+    assert len(before) == 5
+    assert install(site).changed
+    after = living.execute(question).fetchall()
+    assert [row[0] for row in after] == [row[0] for row in before]
+    assert [row[1] for row in after] == ["HIGH", "CRITICAL", "HIGH", "MEDIUM", "LOW"]
+    assert [after[place][2] for place in (0, 2, 3)] == [2, 2, 1]
+    wrong = living.execute(
+        "SELECT count(*) FROM lock_monitoring.blocking_session_s"
+        " WHERE (blocking_severity = 'CRITICAL' AND (blocked_sessions_count < 3 OR NOT is_root))"
+        " OR (blocking_severity = 'LOW' AND blocked_sessions_count >= 10)"
+    ).fetchone()
+    assert wrong == (0,)
+    notes = living.execute(
+        "SELECT change_note FROM monitoring.alert_configuration_s"
+        " WHERE load_end_date IS NULL AND alert_query LIKE '%blocking_severity%'"
+    ).fetchall()
+    assert notes and all("severity.md" in note for (note,) in notes)
+
+
 MODES = (
     "SELECT h.policy_bk, ARRAY[m.mode, m.reason] FROM lock_admin.policy_h AS h"
     " JOIN lock_admin.policy_mode_s AS m USING (policy_hk) WHERE m.load_end_date IS NULL"

@@ -24,6 +24,7 @@ from tests.support.stored import OF_THIS_SERVER, Stored
 
 # What an update may do to rows that are there: a pattern of columns by table, with the reason.
 PUT_RIGHT = {
+    "lock_monitoring.blocking_session_s": "severities follow another rule: test_upgrade_policies",
     "lock_admin.policy_mode_s": "an armed mode ends where two people were one role: test_upgrade_policies",
     "monitoring.alert_configuration_s": "an alert's question was wrong: test_lock_table_use",
 }

@@ -34,7 +34,7 @@ BEGIN
       JOIN lock_admin.policy_s AS p ON p.policy_hk = m.policy_hk AND p.load_end_date IS NULL AND p.version = m.version
       JOIN lock_admin.policy_h AS h ON h.policy_hk = m.policy_hk
      WHERE m.load_end_date IS NULL AND m.mode <> 'off'
-     ORDER BY m.mode, lock_engine.severity_rank(b.severity) DESC, b.blocked_total DESC, h.policy_bk, b.node
+     ORDER BY m.mode, lock_engine.severity_score(b.severity, b.blocked_total, b.seconds, b.blocked_seconds) DESC NULLS LAST, h.policy_bk, b.node
   LOOP
     CONTINUE WHEN v_match.spared IS NOT NULL AND v_match.spared NOT IN ('protected user', 'protected application', 'maintenance window',
       'a kind that only a person stops');

@@ -60,7 +60,7 @@ BEGIN
            AND a.logged_at > v_now - interval '1 hour') AS c),
   ranked AS (
     SELECT j.*, row_number() OVER (PARTITION BY j.spared IS NULL
-             ORDER BY lock_engine.severity_rank(j.severity) DESC, j.blocked_total DESC, j.blocking_since, j.node) AS place
+             ORDER BY lock_engine.severity_score(j.severity, j.blocked_total, j.seconds, j.blocked_seconds) DESC NULLS LAST, j.node) AS place
       FROM judged AS j)
   SELECT r.pid, r.backend_start, r.xact_start, r.spared IS NULL AND r.place <= v_max,
          CASE WHEN r.spared IS NULL AND r.place <= v_max

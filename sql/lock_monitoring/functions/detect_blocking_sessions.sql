@@ -38,8 +38,7 @@ BEGIN
             AND (h.tenant_hk = p_tenant_hk OR EXISTS (
               SELECT 1 FROM lock_monitoring.lock_blocking_l l
                WHERE l.blocking_session_hk = h.blocking_session_hk AND l.tenant_hk = p_tenant_hk))))
-     ORDER BY d.is_root DESC, lock_engine.severity_rank(d.blocking_severity) DESC, d.blocked_sessions_count DESC,
-              d.blocking_duration_seconds DESC, d.session_pid;
+     ORDER BY d.is_root DESC, d.severity_score DESC NULLS LAST, d.session_pid;
   EXCEPTION
     WHEN lock_not_available THEN
       RAISE EXCEPTION 'The vault cannot be read now: %.',
