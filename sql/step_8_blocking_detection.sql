@@ -73,6 +73,7 @@ BEGIN;
 \ir lock_catalog/never_stopped.sql
 \ir lock_catalog/freeing.sql
 \ir lock_catalog/simulate.sql
+\ir lock_catalog/freed_by.sql
 \ir lock_catalog/in_words.sql
 
 \echo 'One Vault lock monitor, step 8: writing the vault'
@@ -380,6 +381,7 @@ BEGIN;
 \ir lock_admin/functions/trip_breaker.sql
 \ir lock_admin/functions/decide_policies.sql
 \ir lock_admin/functions/run_policies.sql
+\ir lock_admin/functions/past_waits.sql
 \ir lock_admin/functions/backtest_policy.sql
 \ir lock_admin/functions/adopt.sql
 \ir lock_admin/functions/disarm.sql

@@ -141,6 +141,9 @@ class PolicyBacktest(VaultModel):
     held_back_by_limit = models.IntegerField()
     results = models.JSONField()
     watched_share = NumericField(null=True)
+    freed_at_once = models.IntegerField(null=True)
+    frees_nobody = models.IntegerField(null=True)
+    effect_not_known = models.IntegerField(null=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("policy_backtest", "lock_admin")

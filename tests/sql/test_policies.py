@@ -358,6 +358,7 @@ def test_the_back_test_tells_what_it_would_have_stopped_and_saved(scene: str, do
     assert (row["episodes"], row["stops"], row["ended_soon_anyway"]) == (4, 2, 1)
     assert float(row["saved_seconds"]) == pytest.approx(4 * (540 + 3), abs=1)
     assert [one["pid"] for one in row["results"]] == [1, 2]
+    assert (row["freed_at_once"], row["frees_nobody"], row["effect_not_known"]) == (8, 0, 0)
     with pytest.raises(errors.InvalidParameterValue, match="no policy"):
         door.one("SELECT lock_admin.backtest_policy('nobody')")
 
@@ -377,6 +378,57 @@ def test_the_back_test_does_not_act_while_nobody_watched(scene: str, door: Door)
     assert row["stops"] == 1
     assert float(row["saved_seconds"]) == pytest.approx(4 * 300, abs=1)
     assert float(row["watched_share"]) == pytest.approx(1 - 270 / (7 * 86400), abs=1e-5)
+
+
+def test_the_back_test_counts_those_whom_a_stop_frees(scene: str, door: Door) -> None:
+    """Of a queue for an exclusive lock the first; of two holders none, unless both are stopped."""
+    with psycopg.connect(scene, autocommit=True) as connection:
+        doors.past_episode(connection, 1, "app_rw", 600, mode="ExclusiveLock")
+        doors.past_episode(connection, 2, "app_rw", 600, others=(999,))
+        doors.past_episode(connection, 3, "app_rw", 600, others=(4,))
+        doors.past_episode(connection, 4, "app_rw", 600, others=(3,))
+        # those behind 3 wait for 4, too, and are freed once
+        connection.execute(
+            "INSERT INTO lock_monitoring.lock_blocking_l (link_lock_blocking_hk, blocking_session_hk,"
+            " lock_activity_hk, tenant_hk, load_date, record_source)"
+            " SELECT sha256(l.link_lock_blocking_hk), int4send(4), l.lock_activity_hk, l.tenant_hk,"
+            " l.load_date, 'test' FROM lock_monitoring.lock_blocking_l l WHERE l.blocking_session_hk = int4send(3)"
+        )
+        doors.past_episode(connection, 5, "app_rw", 600)
+        connection.execute(
+            "DELETE FROM lock_monitoring.lock_blocking_l WHERE blocking_session_hk = int4send(5)"
+        )
+    save(door, min_blocked_seconds=60, min_severity="HIGH")
+    number = door.one("SELECT lock_admin.backtest_policy('idle') AS n")["n"]
+    row = door.one("SELECT * FROM lock_admin.policy_backtest WHERE backtest_id = %s", number)
+    found = {one["pid"]: (one["frees"], one["saved_seconds"]) for one in row["results"]}
+    assert {pid: frees for pid, (frees, _) in found.items()} == {1: 1, 3: 4, 4: 8, 5: None}
+    assert found[5][1] is None and float(found[1][1]) == pytest.approx(540, abs=1)
+    assert (row["stops"], row["freed_at_once"], row["frees_nobody"], row["effect_not_known"]) == (4, 9, 1, 1)
+    assert float(row["saved_seconds"]) == pytest.approx(540 + 2 * 4 * 540, abs=3)
+
+
+def test_a_policy_stops_only_whose_end_frees_somebody(scene: str, door: Door, session: OpenSession) -> None:
+    """Two hold a lock together: either alone frees nobody, so a policy for one of them leaves it alone."""
+    share = "LOCK TABLE app.accounts IN SHARE MODE"
+    holders = [session(scene, user=doors.ORDINARY, application_name=name) for name in ("one", "two")]
+    for holder in holders:
+        holder.run(share)
+    waiter = session(scene, user=doors.ORDINARY)
+    waiter.start("LOCK TABLE app.accounts IN EXCLUSIVE MODE")
+    waiter.wait_blocked()
+    arm(door, name="one", application_patterns=["one"])
+    spared = until(door, "spared", holders[0].pid)
+    assert "free nobody" in spared["message"]
+    arm(door, name="both", max_per_run=2)
+    for holder in holders:
+        poll(
+            lambda holder=holder: run(door) is not None and not doors.alive(scene)(holder.pid),
+            15,
+            "a stop",
+            0.1,
+        )
+    waiter.result()
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,19 @@ def prepare(server: Server, dsn: str) -> None:
         past_episode(connection, 1000, "somebody", 5)
 
 
-def past_episode(connection: psycopg.Connection[Any], number: int, user: str, seconds: int) -> None:
-    """Store a blocking episode of an hour ago that held up four sessions for so many seconds."""
-    values = {"n": number, "user": user, "length": seconds}
+def past_episode(
+    connection: psycopg.Connection[Any],
+    number: int,
+    user: str,
+    seconds: int,
+    mode: str = "ShareLock",
+    others: tuple[int, ...] = (),
+) -> None:
+    """Store a blocking episode of an hour ago that held up four sessions for so many seconds.
+
+    mode: of the lock that they wait for. others: nodes that hold it, too.
+    """
+    values = {"n": number, "user": user, "length": seconds, "mode": mode, "blockers": [number, *others]}
     connection.execute(
         "INSERT INTO lock_monitoring.blocking_session_h"
         " (blocking_session_hk, blocking_session_bk, tenant_hk, load_date, record_source)"
@@ -125,6 +135,34 @@ def past_episode(connection: psycopg.Connection[Any], number: int, user: str, se
         " t.began, %(user)s, 'billing', 'db', 4, 'HIGH', false, 'client backend', 'test', %(n)s,"
         " true, 'idle_in_transaction', t.began, 'released'"
         " FROM (SELECT now() - interval '1 hour' AS began) AS t",
+        values,
+    )
+    waiter = (
+        " FROM generate_series(1, 4) AS w, lock_monitoring.blocking_session_s AS b"
+        " WHERE b.blocking_session_hk = int4send(%(n)s)"
+    )
+    connection.execute(
+        "INSERT INTO lock_monitoring.lock_activity_h"
+        " (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)"
+        " SELECT int4send(%(n)s) || int4send(w), %(n)s || '/' || w, lock_engine.system_tenant(), now(),"
+        " 'test'"
+        f"{waiter}",
+        values,
+    )
+    connection.execute(
+        "INSERT INTO lock_monitoring.lock_activity_s (lock_activity_hk, load_date, load_end_date, hash_diff,"
+        " lock_type, lock_mode, lock_pid, lock_granted, wait_start, wait_start_is_bound, object_key,"
+        " blocking_nodes, soft_blocking_nodes, run_head, queue_position, record_source)"
+        " SELECT int4send(%(n)s) || int4send(w), b.load_date, b.load_end_date, '\\x00', 'relation', %(mode)s,"
+        " 10 * %(n)s + w, false, b.load_date + w * interval '1 millisecond', false, 'relation:' || %(n)s,"
+        f" %(blockers)s::bigint[], '{{}}', 10 * %(n)s + 1, w, 'test'{waiter}",
+        values,
+    )
+    connection.execute(
+        "INSERT INTO lock_monitoring.lock_blocking_l (link_lock_blocking_hk, blocking_session_hk,"
+        " lock_activity_hk, tenant_hk, load_date, record_source)"
+        " SELECT sha256(int4send(%(n)s) || int4send(w)), int4send(%(n)s), int4send(%(n)s) || int4send(w),"
+        f" lock_engine.system_tenant(), b.load_date, 'test'{waiter}",
         values,
     )
 

@@ -1,6 +1,7 @@
--- Replays the present rules over stored blocking episodes: the first moment of each at which the policy would have acted,
--- the blocked seconds after it, and which had ended by themselves within five seconds. A stop that would have changed what
--- came later is not taken into account. A policy does not act while nobody watches, and only watched seconds are saved.
+-- Replays the present rules over stored blocking episodes: the first moment of each at which the policy would have acted, whom
+-- that frees at once (lock_catalog.freed_by), how long those went on waiting, and which had ended by themselves within five seconds. What a
+-- stop changes afterwards cannot be known: who follows the freed ones, and when. A policy does not act while nobody watches, nor where
+-- nobody is freed, neither alone nor together with what else it stops; only watched seconds are saved.
 CREATE OR REPLACE FUNCTION lock_admin.backtest_policy(
   p_policy text, p_from timestamptz DEFAULT NULL, p_to timestamptz DEFAULT NULL, p_ran_by text DEFAULT NULL)
 RETURNS bigint
@@ -23,6 +24,17 @@ DECLARE
   v_soon integer := 0;
   v_saved numeric := 0;
   v_held boolean;
+  -- what matched and has not ended: stopped, or spared until another one that is in the way, too, matches
+  v_matched jsonb := '[]';
+  v_nodes bigint[];
+  v_one record;
+  v_effect record;
+  v_behind lock_catalog.graph[];
+  v_freed integer := 0;
+  v_counted jsonb := '{}';
+  v_matches integer := 0;
+  v_nobody integer;
+  v_unknown integer := 0;
   v_id bigint;
   v_seen timestamptz := lock_engine.seen_until(coalesce(p_to, clock_timestamp()));
   v_starts timestamptz[];
@@ -79,41 +91,82 @@ BEGIN
                m.kind, m.is_root, m.blocked_sessions_count,
                round(extract(epoch FROM m.at - m.blocking_since)::numeric, 3)) IS NULL
        ORDER BY m.blocking_session_hk, m.at)
-    SELECT f.*, e.episode_end, e.ended_how AS how, e.saved
+    SELECT f.*, e.episode_end, e.ended_how AS how
       FROM first_match AS f
       CROSS JOIN LATERAL (
         SELECT max(s.ended) AS episode_end,
-               (array_agg(s.ended_how ORDER BY s.load_date DESC))[1] AS ended_how,
-               sum(s.blocked_sessions_count
-                   * lock_engine.watched_seconds(greatest(s.began, f.at), s.ended, v_starts, v_ends, v_before))::numeric AS saved
+               (array_agg(s.ended_how ORDER BY s.load_date DESC))[1] AS ended_how
           FROM s WHERE s.blocking_session_hk = f.blocking_session_hk) AS e
-     ORDER BY f.at
+     ORDER BY f.at, f.node
   LOOP
-    v_held := (SELECT count(*) FROM unnest(v_times) AS x(at) WHERE x.at > v_stop.at - interval '1 hour') >= v_rules.max_per_hour;
-    IF v_held THEN
-      v_held_back := v_held_back + 1;
-    ELSE
-      v_times := v_times || v_stop.at;
-      v_stops := v_stops + 1;
-      v_saved := v_saved + v_stop.saved;
-      IF v_stop.episode_end - v_stop.at <= interval '5 seconds' THEN
-        v_soon := v_soon + 1;
+    v_matches := v_matches + 1;
+    v_matched := (SELECT coalesce(jsonb_agg(m ORDER BY m ->> 'at', m ->> 'node'), '[]') FROM jsonb_array_elements(v_matched) AS m
+                   WHERE (m ->> 'ended')::timestamptz > v_stop.at);
+    v_matched := v_matched || jsonb_build_object(
+      'at', v_stop.at, 'episode', encode(v_stop.blocking_session_hk, 'hex'), 'node', v_stop.node, 'pid', v_stop.session_pid,
+      'user_name', v_stop.user_name, 'application_name', v_stop.application_name, 'kind', v_stop.kind,
+      'severity', v_stop.blocking_severity, 'blocked', v_stop.blocked_sessions_count, 'ended', v_stop.episode_end,
+      'ended_how', v_stop.how, 'query', left(v_stop.current_query, 200));
+    v_nodes := ARRAY(SELECT (m ->> 'node')::bigint FROM jsonb_array_elements(v_matched) AS m);
+    -- this one, and those that another one was in the way with
+    FOR v_one IN
+      SELECT m.value AS facts, m.place - 1 AS place, decode(m.value ->> 'episode', 'hex') AS episode, (m.value ->> 'node')::bigint AS node,
+             (m.value ->> 'ended')::timestamptz AS ended
+        FROM jsonb_array_elements(v_matched) WITH ORDINALITY AS m(value, place)
+       WHERE m.value ->> 'stopped' IS NULL
+    LOOP
+      v_behind := lock_admin.past_waits(v_one.episode, v_stop.at);
+      SELECT count(*)::integer AS found, max(f.frees) AS frees, coalesce(sum(t.saved), 0) AS saved,
+             coalesce(sum(t.waits), 0)::integer AS waits, (array_agg(t.keys))[1] AS keys
+        INTO v_effect
+        FROM lock_catalog.freed_by(v_behind, v_nodes) AS f
+        CROSS JOIN LATERAL (
+          SELECT count(*) AS waits, jsonb_object_agg(w.key, true) AS keys,
+                 sum(lock_engine.watched_seconds(v_stop.at, least(u.until, v_to), v_starts, v_ends, v_before))::numeric AS saved
+            FROM (SELECT DISTINCT s.lock_activity_hk, s.wait_start, concat(encode(s.lock_activity_hk, 'hex'), ' ', s.wait_start) AS key
+                    FROM lock_monitoring.lock_blocking_l AS l
+                    JOIN lock_monitoring.lock_activity_s AS s ON s.lock_activity_hk = l.lock_activity_hk
+                   WHERE l.blocking_session_hk = v_one.episode AND NOT s.lock_granted AND s.load_date <= v_stop.at
+                     AND coalesce(s.load_end_date, 'infinity') > v_stop.at AND lock_engine.waits_itself(s.beside)
+                     AND coalesce(s.lock_group, s.lock_pid) = ANY (f.freed)) AS w
+           CROSS JOIN LATERAL (
+             SELECT max(coalesce(lock_engine.wait_until(x.load_end_date, x.last_seen_at, x.log_end_at), v_seen)) AS until
+               FROM lock_monitoring.lock_activity_s AS x
+              WHERE x.lock_activity_hk = w.lock_activity_hk AND x.wait_start = w.wait_start AND NOT x.lock_granted) AS u
+           -- who waited for two that are stopped is freed once
+           WHERE NOT v_counted ? w.key) AS t
+       WHERE f.node = v_one.node;
+      CONTINUE WHEN v_effect.found = 0 AND v_behind <> '{}';
+      v_held := (SELECT count(*) FROM unnest(v_times) AS x(at) WHERE x.at > v_stop.at - interval '1 hour') >= v_rules.max_per_hour;
+      IF v_held THEN
+        v_held_back := v_held_back + 1;
+      ELSE
+        v_times := v_times || v_stop.at;
+        v_stops := v_stops + 1;
+        v_freed := v_freed + v_effect.waits;
+        v_counted := v_counted || coalesce(v_effect.keys, '{}');
+        v_saved := v_saved + v_effect.saved;
+        v_unknown := v_unknown + (v_behind = '{}')::integer;
+        IF v_one.ended - v_stop.at <= interval '5 seconds' THEN
+          v_soon := v_soon + 1;
+        END IF;
       END IF;
-    END IF;
-    IF jsonb_array_length(v_results) < 500 THEN
-      v_results := v_results || jsonb_build_array(jsonb_build_object(
-        'at', v_stop.at, 'episode', encode(v_stop.blocking_session_hk, 'hex'), 'pid', v_stop.session_pid, 'user_name', v_stop.user_name,
-        'application_name', v_stop.application_name, 'kind', v_stop.kind, 'severity', v_stop.blocking_severity,
-        'blocked', v_stop.blocked_sessions_count, 'ended', v_stop.episode_end, 'ended_how', v_stop.how,
-        'saved_seconds', round(v_stop.saved, 1), 'held_back', v_held,
-        'ended_soon_anyway', v_stop.episode_end - v_stop.at <= interval '5 seconds', 'query', left(v_stop.current_query, 200)));
-    END IF;
+      v_matched := jsonb_set(v_matched, ARRAY[v_one.place::text, 'stopped'], 'true');
+      IF jsonb_array_length(v_results) < 500 THEN
+        v_results := v_results || jsonb_build_array((v_one.facts - 'node') || jsonb_build_object(
+          'at', v_stop.at, 'held_back', v_held, 'frees', v_effect.frees,
+          'saved_seconds', CASE WHEN v_behind <> '{}' THEN round(v_effect.saved, 1) END,
+          'ended_soon_anyway', v_one.ended - v_stop.at <= interval '5 seconds'));
+      END IF;
+    END LOOP;
   END LOOP;
+  v_nobody := v_matches - v_stops - v_held_back;
 
   INSERT INTO lock_admin.policy_backtest (policy_hk, version, ran_by, period_from, period_to, episodes, stops, saved_seconds,
-    ended_soon_anyway, held_back_by_limit, results, watched_share)
+    ended_soon_anyway, held_back_by_limit, results, watched_share, freed_at_once, frees_nobody, effect_not_known)
   VALUES (v_rules.policy_hk, v_rules.version, coalesce(nullif(btrim(p_ran_by), ''), session_user::text), v_from, v_to, v_episodes,
-    v_stops, round(v_saved, 1), v_soon, v_held_back, v_results, round(lock_engine.watched_share(v_from, v_to), 6))
+    v_stops, round(v_saved, 1), v_soon, v_held_back, v_results, round(lock_engine.watched_share(v_from, v_to), 6),
+    v_freed, v_nobody, v_unknown)
   RETURNING backtest_id INTO v_id;
   RETURN v_id;
 END

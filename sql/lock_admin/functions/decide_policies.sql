@@ -20,21 +20,30 @@ BEGIN
       SELECT g.*, round(extract(epoch FROM v_now - g.blocking_since)::numeric, 1) AS seconds,
              ARRAY(SELECT DISTINCT x.schema_name || '.' || x.relation_name FROM g AS x
                     WHERE x.is_waiting AND g.node = ANY (x.roots) AND x.relation_name IS NOT NULL) AS relations
-        FROM g WHERE g.is_root AND g.node > 0)
-    SELECT b.pid, b.backend_start, b.xact_start, b.query_start, b.state, b.severity, b.blocked_total, b.seconds, b.kind,
-           b.user_name, b.application_name, b.database_name, b.is_superuser, b.backend_type, b.query,
-           (SELECT k.cancel FROM lock_engine.blocker_kinds() AS k WHERE k.kind = b.kind) AS cancel,
-           h.policy_bk, m.mode, m.load_date AS mode_since, p AS rules, p.policy_hk,
-           lock_admin.policy_spares(p, v_now, b.user_name, b.application_name, b.database_name,
-             CASE WHEN p.tenant_patterns <> '{}' THEN
-               (SELECT t.tenant_bk
-                  FROM lock_engine.tenant_names(ARRAY[lock_engine.tenant_of(b.user_name, b.application_name)]) AS t) END,
-             b.relations, b.kind, b.is_root, b.blocked_total, b.seconds) AS spared
-      FROM b CROSS JOIN lock_admin.policy_mode_s AS m
-      JOIN lock_admin.policy_s AS p ON p.policy_hk = m.policy_hk AND p.load_end_date IS NULL AND p.version = m.version
-      JOIN lock_admin.policy_h AS h ON h.policy_hk = m.policy_hk
-     WHERE m.load_end_date IS NULL AND m.mode <> 'off'
-     ORDER BY m.mode, lock_engine.severity_score(b.severity, b.blocked_total, b.seconds, b.blocked_seconds) DESC NULLS LAST, h.policy_bk, b.node
+        FROM g WHERE g.is_root AND g.node > 0),
+    matched AS MATERIALIZED (
+      SELECT b.node, b.blocked_seconds, b.pid, b.backend_start, b.xact_start, b.query_start, b.state, b.severity, b.blocked_total, b.seconds,
+             b.kind, b.user_name, b.application_name, b.database_name, b.is_superuser, b.backend_type, b.query,
+             lock_admin.refusal_message(lock_admin.refusal_code(b.pid, b.user_name, b.is_superuser, b.backend_type, NULL, b.query,
+               b.application_name, b.database_name, true), b.pid) AS refused,
+             (SELECT k.cancel FROM lock_engine.blocker_kinds() AS k WHERE k.kind = b.kind) AS cancel,
+             h.policy_bk, m.mode, m.load_date AS mode_since, p AS rules, p.policy_hk,
+             lock_admin.policy_spares(p, v_now, b.user_name, b.application_name, b.database_name,
+               CASE WHEN p.tenant_patterns <> '{}' THEN
+                 (SELECT t.tenant_bk
+                    FROM lock_engine.tenant_names(ARRAY[lock_engine.tenant_of(b.user_name, b.application_name)]) AS t) END,
+               b.relations, b.kind, b.is_root, b.blocked_total, b.seconds) AS spared
+        FROM b CROSS JOIN lock_admin.policy_mode_s AS m
+        JOIN lock_admin.policy_s AS p ON p.policy_hk = m.policy_hk AND p.load_end_date IS NULL AND p.version = m.version
+        JOIN lock_admin.policy_h AS h ON h.policy_hk = m.policy_hk
+       WHERE m.load_end_date IS NULL AND m.mode <> 'off'),
+    effect AS (
+      SELECT t.policy_hk, f.node, f.frees
+        FROM (SELECT x.policy_hk, array_agg(x.node) AS nodes FROM matched AS x WHERE x.spared IS NULL AND x.refused IS NULL GROUP BY x.policy_hk) AS t
+       CROSS JOIN LATERAL lock_catalog.freed_by(ARRAY(SELECT g::lock_catalog.graph FROM g), t.nodes) AS f)
+    SELECT x.*, e.frees
+      FROM matched AS x LEFT JOIN effect AS e ON e.policy_hk = x.policy_hk AND e.node = x.node
+     ORDER BY x.mode, lock_engine.severity_score(x.severity, x.blocked_total, x.seconds, x.blocked_seconds) DESC NULLS LAST, x.policy_bk, x.node
   LOOP
     CONTINUE WHEN v_match.spared IS NOT NULL AND v_match.spared NOT IN ('protected user', 'protected application', 'maintenance window',
       'a kind that only a person stops');
@@ -52,9 +61,9 @@ BEGIN
                AND a.target_pid = v_match.pid AND a.target_backend_start = v_match.backend_start
                AND a.logged_at > v_now - interval '1 hour') AS c;
     CONTINUE WHEN v_action = 'grace';
-    v_spared := coalesce(v_match.spared,
-      lock_admin.refusal_message(lock_admin.refusal_code(v_match.pid, v_match.user_name, v_match.is_superuser,
-        v_match.backend_type, NULL, v_match.query, v_match.application_name, v_match.database_name, true), v_match.pid),
+    v_spared := coalesce(v_match.spared, v_match.refused,
+      -- chosen by effect: whom it frees with what else this policy stops
+      CASE WHEN v_match.frees IS NULL THEN 'its end would free nobody: those behind it wait for others, too' END,
       CASE WHEN v_action = 'nothing' THEN 'it only cancels statements, and this session runs none or was cancelled already' END,
       CASE WHEN coalesce((v_filed ->> v_match.policy_bk)::integer, 0) >= v_rules.max_per_run THEN 'limit of this run' END);
 
@@ -79,8 +88,8 @@ BEGIN
            AND a.action = v_action AND a.origin = 'policy' AND a.logged_at > v_now - interval '10 seconds');
       SELECT f.* INTO v_request
         FROM lock_admin.file_request(v_action, v_match.pid, v_match.backend_start, v_match.xact_start,
-               format('Policy "%s", version %s: %s, %s sessions behind it, the first for %s s.', v_match.policy_bk,
-                      v_rules.version, v_match.severity, v_match.blocked_total, v_match.seconds),
+               format('Policy "%s", version %s: %s, %s sessions behind it, the first for %s s; %s go on at once.', v_match.policy_bk,
+                      v_rules.version, v_match.severity, v_match.blocked_total, v_match.seconds, v_match.frees),
                false, NULL, 'policy', v_match.policy_hk, v_rules.version) AS f;
       v_filed := jsonb_set(v_filed, ARRAY[v_match.policy_bk],
                            to_jsonb(coalesce((v_filed ->> v_match.policy_bk)::integer, 0) + 1));
@@ -96,7 +105,7 @@ BEGIN
         blocked_total, blocked_for_seconds, facts)
       VALUES (v_match.policy_hk, v_rules.version, v_match.mode, v_match.pid, v_match.backend_start, v_match.xact_start,
         CASE WHEN v_spared IS NULL THEN 'would ' || v_action ELSE 'spared' END, coalesce(v_spared, format(
-          '%s sessions behind it, the first for %s s', v_match.blocked_total, v_match.seconds)), v_match.severity,
+          '%s sessions behind it, the first for %s s; %s would go on at once', v_match.blocked_total, v_match.seconds, v_match.frees)), v_match.severity,
         v_match.blocked_total, v_match.seconds, jsonb_build_object('user_name', v_match.user_name,
           'application_name', v_match.application_name, 'kind', v_match.kind, 'query', left(v_match.query, 500)))
       ON CONFLICT DO NOTHING;
