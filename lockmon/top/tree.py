@@ -23,7 +23,7 @@ def _since(node: WaitNode) -> float:
 
 
 SORTS: dict[str, SortKey] = {
-    "severity": lambda node: (-(node.severity_score or 0), node.node),
+    "severity": lambda node: (-float(node.severity_score or 0), node.node),
     "sessions behind": lambda node: (-node.blocked_total, -_blocked(node), node.node),
     "time lost": lambda node: (-_blocked(node), node.node),
     "longest": lambda node: (_since(node), node.node),

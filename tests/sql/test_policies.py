@@ -392,7 +392,8 @@ def test_the_back_test_counts_those_whom_a_stop_frees(scene: str, door: Door) ->
             "INSERT INTO lock_monitoring.lock_blocking_l (link_lock_blocking_hk, blocking_session_hk,"
             " lock_activity_hk, tenant_hk, load_date, record_source)"
             " SELECT sha256(l.link_lock_blocking_hk), int4send(4), l.lock_activity_hk, l.tenant_hk,"
-            " l.load_date, 'test' FROM lock_monitoring.lock_blocking_l l WHERE l.blocking_session_hk = int4send(3)"
+            " l.load_date, 'test' FROM lock_monitoring.lock_blocking_l l"
+            " WHERE l.blocking_session_hk = int4send(3)"
         )
         doors.past_episode(connection, 5, "app_rw", 600)
         connection.execute(
@@ -421,13 +422,12 @@ def test_a_policy_stops_only_whose_end_frees_somebody(scene: str, door: Door, se
     spared = until(door, "spared", holders[0].pid)
     assert "free nobody" in spared["message"]
     arm(door, name="both", max_per_run=2)
-    for holder in holders:
-        poll(
-            lambda holder=holder: run(door) is not None and not doors.alive(scene)(holder.pid),
-            15,
-            "a stop",
-            0.1,
-        )
+
+    def left() -> list[int]:
+        run(door)
+        return [holder.pid for holder in holders if doors.alive(scene)(holder.pid)]
+
+    poll(lambda: not left(), 15, "both are gone", 0.1)
     waiter.result()
 
 
