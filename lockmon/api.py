@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
@@ -25,13 +25,14 @@ from django.views.decorators.http import require_safe
 
 from lockmon import vault, watched
 from lockmon.calls import catalog, claims, deadlocks
+from lockmon.calls.catalog import PlanRow
 from lockmon.groups import VIEW_PAGES, VIEW_QUERY_TEXT
 from lockmon.logins import token_failed
 from lockmon.management.vault_command import database_sentence, plain
 from lockmon.models import BlockingSession
 from lockmon.models.api_token import ApiToken, digest
 from lockmon.standing.causes import WEB, alias_of, kind_of
-from lockmon.views import nodes, past, words
+from lockmon.views import nodes, past, rescue, words
 
 MOST = 1000
 TOO_MANY = "Too many wrong tokens from this address: only a right one is answered there for a while."
@@ -132,27 +133,37 @@ def limit(request: HttpRequest) -> int:
     return int(text)
 
 
+def drawn(graph: Iterable[nodes.Node], plan: Iterable[PlanRow]) -> dict[str, Any]:
+    """Return the nodes of a graph and the steps of its plan as JSON takes them."""
+    return {
+        "nodes": [dataclasses.asdict(node) for node in graph],
+        "plan": [dataclasses.asdict(row) for row in plan],
+    }
+
+
 @endpoint
 def tree(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
-    """The waits-for graph: now, or with ``at`` as the monitor knew it at that moment, if it was watched."""
+    """The waits-for graph and its rescue plan: now, or with ``at`` as the monitor knew it at that moment, if
+    it was watched."""
     at = moment(request, "at")
+    said: dict[str, Any]
     if at is None:
         with vault.cursor(alias) as cursor:
-            graph = nodes.from_live(catalog.waits_for(cursor), see_text)
-        shown = [dataclasses.asdict(node) for node in graph]
-        return {"at": timezone.now(), "as_of": False, "watched": True, "reason": None, "nodes": shown}
+            rows, plan = catalog.waits_for_and_plan(cursor)
+        said = {"at": timezone.now(), "as_of": False, "watched": True, "reason": None}
+        return said | drawn(nodes.from_live(rows, see_text), plan)
     gap = past.unwatched_at(at, alias)
     if gap is not None:
         lasted = [
             {"pid": one.lock_pid, "backend_start": one.backend_start, "wait_start": one.wait_start}
             for one in past.lasted_through(gap, at, alias)
         ]
-        said: dict[str, Any] = {"at": at, "as_of": True, "watched": False, "reason": gap.reason}
-        return said | {"nodes": [], "lasted_through": lasted}
+        said = {"at": at, "as_of": True, "watched": False, "reason": gap.reason}
+        return said | {"nodes": [], "plan": [], "lasted_through": lasted}
     blockers, waits = past.rows_at(at, alias)
     graph = nodes.from_vault(blockers, waits, see_text)
-    shown = [dataclasses.asdict(node) for node in graph]
-    return {"at": at, "as_of": True, "watched": True, "reason": None, "nodes": shown}
+    said = {"at": at, "as_of": True, "watched": True, "reason": None}
+    return said | drawn(graph, rescue.rows_then(graph, at, alias))
 
 
 def coverage(alias: str, since: datetime, until: datetime) -> dict[str, Any]:

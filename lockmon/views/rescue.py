@@ -89,13 +89,19 @@ def shown(rows: Iterable[PlanRow]) -> Plan:
     return Plan(steps, notes)
 
 
-def then(graph: Iterable[Node], at: datetime, alias: str = VAULT) -> Plan:
-    """Return the plan of a past moment, from the graph as the monitor knew it."""
+def rows_then(graph: Iterable[Node], at: datetime, alias: str = VAULT) -> list[PlanRow]:
+    """Return the plan of a past moment, from the graph as the monitor knew it; empty where nobody waited."""
     rows = [_columns(node) for node in graph]
     if not rows:
-        return NO_PLAN
+        return []
     with connections[alias].cursor() as cursor:
-        return shown(catalog.past_rescue_plan(cursor, rows, at))
+        return catalog.past_rescue_plan(cursor, rows, at)
+
+
+def then(graph: Iterable[Node], at: datetime, alias: str = VAULT) -> Plan:
+    """Return ``rows_then`` for the pages."""
+    rows = rows_then(graph, at, alias)
+    return shown(rows) if rows else NO_PLAN
 
 
 def _columns(node: Node) -> dict[str, Any]:

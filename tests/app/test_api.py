@@ -95,8 +95,13 @@ def test_the_tree_now_and_as_of_a_moment(vault_db: str, blocked: int) -> None:
     _, then = get(f"/api/tree?at={now['at']}", bearer)
     assert then["as_of"]
     assert {node["pid"] for node in then["nodes"] if node["is_root"]} == {blocked}
+    for moment in (now, then):
+        first = moment["plan"][0]
+        assert (first["step"], first["action"], first["pid"]) == (None, "leave", blocked)
+        assert "superuser" in first["text"]
+        assert [node["severity_score"] > 100 for node in moment["nodes"] if node["is_root"]] == [True]
     _, before = get("/api/tree?at=2020-01-01T00:00:00Z", bearer)
-    assert before["nodes"] == []
+    assert before["nodes"] == before["plan"] == []
     _, episodes = get("/api/episodes", bearer)
     assert [one["session_pid"] for one in episodes["episodes"]] == [blocked]
 
