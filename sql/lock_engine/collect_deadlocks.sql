@@ -65,6 +65,11 @@ BEGIN
             END IF;
           ELSE
             IF EXISTS (SELECT FROM lock_engine.deadlock_observation o WHERE o.outcome IS NULL) THEN
+              -- without a loop nobody else looks whether a ring that a cycle saw is gone
+              IF EXISTS (SELECT FROM lock_engine.deadlock_observation o
+                          WHERE o.outcome IS NULL AND o.gone_at IS NULL AND o.last_seen < clock_timestamp() - interval '1 second') THEN
+                PERFORM lock_engine.look_for_deadlocks();
+              END IF;
               PERFORM lock_engine.defer_keys(v_began);
               SELECT x.* INTO v_some FROM lock_engine.settle_deadlocks() x;
               v_new := v_new + v_some.stored;

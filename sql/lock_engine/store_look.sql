@@ -83,6 +83,23 @@ BEGIN
         PERFORM lock_engine.store_apart('links', p_now, NULL, NULL, NULL, NULL, v_unlinked, NULL, SQLSTATE, v_message, p_seen);
     END;
   END IF;
+  -- a ring that this cycle has seen: at a site without a loop nobody else remembers it until the counter has moved
+  IF p_seen IS NULL AND v_locks.waiting > 0 AND EXISTS (SELECT FROM unnest(v_locks.blockers::lock_catalog.graph[]) b WHERE b.in_deadlock) THEN
+    BEGIN
+      PERFORM lock_engine.look_for_deadlocks();
+    EXCEPTION
+      WHEN lock_not_available THEN
+        -- a loop's look is remembering it
+        NULL;
+      WHEN OTHERS THEN
+        IF lock_engine.ends_all(SQLSTATE) THEN
+          RAISE;
+        END IF;
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
+        PERFORM lock_engine.part_failed('seen deadlocks', SQLSTATE,
+                                        lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint));
+    END;
+  END IF;
   IF v_failing THEN
     PERFORM lock_engine.part_ok(x.part) FROM unnest(ARRAY['locks', 'episodes', 'links']) x (part) WHERE x.part <> ALL (v_failed);
   END IF;

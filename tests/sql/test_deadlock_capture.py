@@ -123,6 +123,28 @@ def test_by_looking_alone_the_counter_confirms(
     poll(lambda: (collected(monitor, ring), ledger(monitor))[1] == (1, 1, 1, 0, 0), 20, "a balanced ledger")
 
 
+@pytest.mark.parametrize(
+    "call", ["run_lock_monitoring()", "capture_lock_activity()", "detect_blocking_sessions(NULL, 0)"]
+)
+def test_a_ring_that_only_a_cycle_saw_is_remembered(
+    monitor: psycopg.Connection[Any], arena: Arena, call: str
+) -> None:
+    """As with psql and cron alone, without a log: the next calls find it gone, and the counter moved."""
+    monitor.execute(BLIND)
+    made: list[Ring] = []
+    thread = threading.Thread(target=lambda: made.append(arena.deadlock(2, "row", 3, random.Random(7))))
+    thread.start()
+    seen = "SELECT EXISTS (SELECT FROM lock_catalog.waits_for() WHERE in_deadlock)"
+    poll(lambda: (monitor.execute(seen).fetchone() or [False])[0], 20, "a living ring")
+    monitor.execute(f"SELECT * FROM lock_monitoring.{call}")
+    kept = monitor.execute("SELECT count(*) FROM lock_engine.deadlock_observation").fetchone()
+    assert kept == (1,)
+    thread.join()
+    event = collected(monitor, made[0])
+    assert event["sources"] == ["sampling"]
+    assert event["deadlock_victim_pid"] == made[0].victim
+
+
 def test_what_ended_in_a_gap_is_not_settled(monitor: psycopg.Connection[Any], arena: Arena) -> None:
     """The counter has risen, but nobody watched between the last sight of the ring and the next look."""
     monitor.execute(BLIND)
