@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
@@ -76,6 +78,33 @@ def full(server: Server, user: str) -> Iterator[None]:
     finally:
         for one in held:
             one.close()
+
+
+@contextlib.contextmanager
+def small_disk(megabytes: int) -> Iterator[Path | None]:
+    """A file system of its own, in memory, so small; None where this account may not mount one."""
+    with tempfile.TemporaryDirectory(prefix="onevault-disk-") as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", folder]
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            yield None
+            return
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+@contextlib.contextmanager
+def disk_full(folder: Path) -> Iterator[None]:
+    """No byte is left below that folder, which is a file system of its own."""
+    filler = folder / "filler"
+    try:
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(65536))
+        yield
+    finally:
+        filler.unlink()
 
 
 @dataclass

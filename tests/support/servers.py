@@ -142,16 +142,18 @@ def _sweep(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def throwaway(settings: Mapping[str, str] | None = None, on_disk: bool = False) -> Iterator[Server]:
+def throwaway(
+    settings: Mapping[str, str] | None = None, on_disk: bool = False, folder: Path | None = None
+) -> Iterator[Server]:
     """A fresh cluster with the monitor's settings, gone with all its data at the end.
 
     `settings` are further server settings, by name. Which PostgreSQL: see onevault.embedded.binaries. Kept in
     memory where there is room, unless `on_disk`: a database for each test is made and dropped, for which a
-    disk's file system takes a third of the time of all tests.
+    disk's file system takes a third of the time of all tests. `folder`: below this one, whatever it is.
     """
     account = accounts.server_account()
     found = binaries.find(account)
-    folder = Path("/tmp") if on_disk else _in_memory()
+    folder = folder or (Path("/tmp") if on_disk else _in_memory())
     _sweep(folder)
     base = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
     claim = _claim(base)
