@@ -264,8 +264,9 @@ BEGIN;
 \ir lock_engine/tables/deadlock_ledger.sql
 \ir lock_engine/tables/deadlock_capture.sql
 \ir lock_engine/statement_table.sql
-\ir lock_engine/unindexed_foreign_key.sql
-\ir lock_engine/referencing_key.sql
+\ir lock_engine/table_named.sql
+\ir lock_engine/table_facts.sql
+\ir lock_engine/deadlock_ring.sql
 \ir lock_engine/deadlock_suggestion.sql
 \ir lock_engine/deadlock_pattern.sql
 \ir lock_engine/deadlock_evidence.sql

@@ -40,6 +40,8 @@ BEGIN
            'wanted', coalesce(r.name, n.name), 'object_key', w.object_key,
            'table', coalesce(r.table_name, n.table_name), 'relation_oid', coalesce(r.relation_oid, nullif(w.relation_oid, 0)),
            'database_oid', w.database_oid, 'page', coalesce(r.page, w.page), 'tuple', coalesce(r.tuple, w.tuple),
+           'row_mode', CASE r.lock_mode WHEN 'AccessShareLock' THEN 'FOR KEY SHARE' WHEN 'RowShareLock' THEN 'FOR SHARE'
+                         WHEN 'ExclusiveLock' THEN 'FOR NO KEY UPDATE' WHEN 'AccessExclusiveLock' THEN 'FOR UPDATE' END,
            'transactionid', w.transactionid, 'blocked_by', b.node,
            'blocker_holds', h.modes, 'behind_in_queue', CASE WHEN h.modes IS NULL THEN true END)) ORDER BY c.n)
     INTO v_members
@@ -59,7 +61,7 @@ BEGIN
         LEFT JOIN relation k ON k.oid = w.relation_oid AND w.database_oid IN (0, v_database)) n ON true
     LEFT JOIN LATERAL (
       -- the row behind a wait for a transaction: the waiter holds the row's tuple lock, if it is first in its queue
-      SELECT t.relation_oid, t.page, t.tuple, k.nspname || '.' || k.relname AS table_name,
+      SELECT t.relation_oid, t.page, t.tuple, t.lock_mode, k.nspname || '.' || k.relname AS table_name,
              lock_catalog.object_name(w.lock_type, k.nspname, k.relname, k.relkind, t.relation_oid, t.page, t.tuple,
                NULL, w.transactionid, NULL, NULL, NULL) AS name
         FROM l t

@@ -1,4 +1,5 @@
--- How to avoid this deadlock, from its ring alone. Says so where nothing can be concluded.
+-- How to avoid this deadlock, from its ring, statements and the tables' catalog. Says so where nothing can be concluded: wrong advice is
+-- worse than none. docs/deadlocks.md has the kinds; tests/sql/test_deadlock_advice.py plays each and then does what is said.
 CREATE OR REPLACE FUNCTION lock_engine.deadlock_suggestion(p_participants jsonb)
 RETURNS text
 LANGUAGE plpgsql
@@ -6,116 +7,174 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  p record;
+  r record;
+  d record;
+  v_ring text;
+  v_facts record;
+  v_by text := '';
   v_order text;
-  v_key text;
-  v_reference text;
+  v_all text;
+  v_mode text;
+  v_guess text;
 BEGIN
   IF EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE x ? 'caught')
      AND EXISTS (SELECT FROM jsonb_array_elements(p_participants) x WHERE NOT x ? 'blocked_by') THEN
     RETURN 'Nothing can be concluded about the ring: the application caught the error, so that it is not in the log. Where it is a retry, '
       'let the handler raise it again (RAISE) when it gives up, or watch: the loop sees rings while they live.';
   END IF;
-  WITH raw AS (
-    SELECT x.e, x.n, replace(coalesce(x.e ->> 'table', lock_engine.statement_table(x.e ->> 'query')), '"', '') AS named
-      FROM jsonb_array_elements(p_participants) WITH ORDINALITY x(e, n)),
-  named AS (
-    -- one table is one table: what one statement calls runs is the public.runs of the others
-    SELECT r.e, r.n, coalesce((SELECT min(o.named) FROM raw o WHERE strpos(r.named, '.') = 0 AND split_part(o.named, '.', 2) = r.named), r.named) AS table_name
-      FROM raw r),
-  m AS (
-    SELECT (x.e ->> 'pid') AS pid, x.e ->> 'blocked_by' AS blocked_by, x.e ->> 'wanted_mode' AS mode, x.e ->> 'lock_type' AS type,
-           x.table_name, lock_catalog.statement_class(x.e ->> 'query') AS class,
-           (lock_catalog.leading_words(x.e ->> 'query', 1))[1] AS verb,
-           x.e ->> 'wanted' AS wanted, x.e ->> 'query' AS query, x.e ->> 'context' AS context,
-           coalesce(nullif(x.e ->> 'application', ''), x.e ->> 'user', 'session') AS who,
-           lock_engine.query_fingerprint(left(x.e ->> 'query', 900)) AS print,
-           concat_ws(':', x.table_name, x.e ->> 'page', x.e ->> 'tuple') AS row_key, x.e ? 'tuple' AS row_known, x.n
-      FROM named x),
-  h AS (
-    -- what each holds is what the one behind it wants
-    SELECT m.*, b.table_name AS held_table, b.wanted AS held, b.type AS held_type FROM m LEFT JOIN m b ON b.blocked_by = m.pid)
-  SELECT count(*) AS n,
-         bool_and(h.type IN ('transactionid', 'tuple')) AS rows,
-         bool_and(h.type = 'advisory') AS advisory,
-         bool_and(h.type = 'relation') AND count(DISTINCT h.wanted) = 1 AS one_relation,
-         bool_or(h.type = 'relation' AND h.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock')
-                 AND h.verb <> 'lock' AND h.class IN ('definition', 'concurrent_ddl', 'maintenance')) AS ddl,
-         bool_or(h.class = 'concurrent_ddl' AND h.type = 'virtualxid') AS concurrently,
-         bool_and(h.verb = 'insert' AND h.type = 'transactionid') AND bool_or(h.context ~ 'inserting index tuple') AS inserts,
-         bool_and(h.row_known) AND count(DISTINCT h.row_key) > 1 AS other_rows,
-         bool_and(h.print IS NOT NULL) AND count(DISTINCT h.print) = 1 AS one_statement,
-         bool_and(h.row_known) AND count(DISTINCT h.row_key) = 1 AS one_row,
-         bool_or(h.context ~* 'FOR KEY SHARE' OR h.query ~* 'FOR KEY SHARE') AS key_share,
-         count(DISTINCT h.table_name) AS tables, bool_and(h.table_name IS NOT NULL) AS tables_known,
-         min(h.table_name) AS one_table, array_agg(DISTINCT h.table_name) FILTER (WHERE h.table_name IS NOT NULL) AS table_names,
-         min(h.wanted) AS one_object, string_agg(DISTINCT h.mode, ' and ') AS modes,
-         bool_and(h.held_table IS NOT NULL AND h.table_name IS NOT NULL AND h.held_table <> h.table_name) AS crossed,
-         string_agg(format('%s (%s) holds %s and wants %s', h.who, h.pid,
-                           coalesce(CASE WHEN h.held_type IN ('transactionid', 'tuple') AND h.held_table IS NOT NULL THEN 'rows of ' || h.held_table END, h.held),
-                           coalesce(CASE WHEN h.type IN ('transactionid', 'tuple') AND h.table_name IS NOT NULL THEN 'rows of ' || h.table_name END, h.wanted)),
-                    '; ' ORDER BY h.n) AS ring,
-         (array_agg(format('%s then %s', h.held_table, h.table_name) ORDER BY h.n))[1] AS first_order,
-         bool_or(h.query IS NULL) AS unknown_query
-    INTO p FROM h;
-  IF p.n < 2 THEN
+  IF jsonb_array_length(p_participants) < 2 THEN
     RETURN 'Nothing can be concluded: only the victim is known. Set log_error_verbosity = default, so that the log has the DETAIL of a deadlock.';
   END IF;
-  v_order := 'In the ring: ' || p.ring || '. ';
-  IF p.concurrently THEN
-    RETURN v_order || 'An index statement with CONCURRENTLY waits for every transaction that is older than it, and keeps a lock that such a transaction wants: run it when none is '
-      || 'open that will yet change the table''s definition or lock it. Where it was the victim, an INVALID index stays: DROP INDEX CONCURRENTLY, then again.';
+  WITH h AS (
+    -- what each holds is what the one behind it wants
+    SELECT m.*, b.thing AS held, b.words AS held_words, b.type AS held_type, b.queued AS held_queued
+      FROM lock_engine.deadlock_ring(p_participants) m LEFT JOIN lock_engine.deadlock_ring(p_participants) b ON b.blocked_by = m.pid)
+  SELECT bool_and(h.here) AS here, bool_and(h.thing IS NOT NULL) AS known, count(DISTINCT h.thing) AS things, min(h.thing) AS one_thing,
+         bool_and(coalesce(h.type IN ('transactionid', 'tuple'), false)) AS rows, bool_and(coalesce(h.type = 'relation', false)) AS relations,
+         bool_and(coalesce(h.type = 'advisory', false)) AS advisory,
+         bool_or(h.type = 'advisory') AS any_advisory,
+         bool_or(h.query ~* '\mpg_advisory_lock(_shared)?\M') AS session_locks,
+         count(*) FILTER (WHERE h.class = 'concurrent_ddl') AS concurrent,
+         bool_or(h.class = 'concurrent_ddl' AND h.type = 'virtualxid') AS concurrent_waits,
+         bool_or(h.class = 'concurrent_ddl' AND h.verb = 'alter') AS detach,
+         bool_and(coalesce(h.verb IN ('insert', 'merge', 'copy') AND (h.is_key OR h.is_exclusion OR h.own_table = h.thing AND NOT h.is_check), false)) AS inserts,
+         bool_and(h.is_key) AS keys, bool_or(h.is_exclusion) AS exclusion, bool_or(h.is_check) AS checks,
+         min(h.thing) FILTER (WHERE h.is_check) AS checked,
+         bool_and(h.row_key IS NOT NULL) AS rows_known, count(DISTINCT h.row_key) AS row_keys,
+         bool_and(coalesce(h.row_mode IN ('FOR NO KEY UPDATE', 'FOR SHARE', 'FOR KEY SHARE'), false)) AS weak,
+         bool_and(coalesce(h.row_mode = 'FOR NO KEY UPDATE', false)) AS no_key,
+         bool_and(coalesce(h.verb = 'select' AND h.row_mode = 'FOR UPDATE', false)) AS locks_only,
+         bool_and(h.print IS NOT NULL) AND count(DISTINCT h.print) = 1 AS one_statement,
+         bool_or(h.guessed) AS guessed,
+         min(h.own_table) FILTER (WHERE h.type IN ('transactionid', 'tuple') AND h.own_table <> h.thing AND NOT h.is_check) AS through,
+         min(h.thing) FILTER (WHERE h.type IN ('transactionid', 'tuple') AND h.own_table <> h.thing AND NOT h.is_check) AS reached,
+         array_agg(h.mode) FILTER (WHERE h.type = 'relation') AS modes,
+         string_agg(h.pid, ', ' ORDER BY h.n) FILTER (WHERE h.thing IS NULL) AS unknown,
+         array_agg(DISTINCT h.thing) AS all_things,
+         string_agg(format('%s (%s) %s %s and wants %s', h.who, h.pid, CASE WHEN h.held_queued THEN 'waits before the next one for' ELSE 'holds' END,
+                           h.held_words, h.words), '; ' ORDER BY h.n) AS ring
+    INTO r FROM h;
+  v_ring := 'In the ring: ' || r.ring || '. ';
+  v_mode := CASE WHEN 'AccessExclusiveLock' = ANY (r.modes) THEN 'ACCESS EXCLUSIVE' WHEN 'ExclusiveLock' = ANY (r.modes) THEN 'EXCLUSIVE'
+                 -- SHARE and weaker ones do not keep each other out
+                 ELSE 'SHARE ROW EXCLUSIVE' END;
+
+  IF r.detach THEN
+    RETURN v_ring || 'DETACH PARTITION CONCURRENTLY takes its locks twice and waits between for every transaction that uses the table: run it when none is open that will yet '
+      'change the table''s definition or lock it. Where it was the victim, the partition stays half detached: ALTER TABLE ... DETACH PARTITION ... FINALIZE.';
   END IF;
-  IF p.ddl THEN
-    RETURN v_order || 'A change of a definition took part: run it in a transaction of its own, with SET lock_timeout = ''2s'' and a retry, '
-      || 'or take its lock (LOCK TABLE ... IN ACCESS EXCLUSIVE MODE) as that transaction''s first statement.';
+  IF r.concurrent_waits THEN
+    RETURN v_ring || CASE
+        WHEN r.concurrent > 1 THEN 'Index statements with CONCURRENTLY wait for every transaction that is older than they are, also for one another: run them on one table one after the other. '
+        WHEN r.any_advisory THEN 'An index statement with CONCURRENTLY waits for every statement that is older than it, also for one that waits for an advisory lock of the same session: take '
+          'that lock with pg_try_advisory_lock(), again after a pause where it says false, never with a statement that waits. '
+        ELSE 'An index statement with CONCURRENTLY waits for every transaction that is older than it, and keeps a lock that such a transaction wants: run it when none is open that will '
+          'yet change the table''s definition or lock it. ' END
+      || 'Where it was the victim, an INVALID index stays: DROP INDEX CONCURRENTLY, then again.'
+      || CASE WHEN r.here THEN coalesce((SELECT ' INVALID now, or just being built: ' || string_agg(x.name, ', ' ORDER BY x.name) || '.'
+           FROM (SELECT lock_catalog.readable(n.nspname::text || '.' || c.relname) AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                   JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_temp' ORDER BY 1 LIMIT 3) x), '') ELSE '' END;
   END IF;
-  IF p.one_relation THEN
-    RETURN v_order || format('All already hold a lock on %s and want a stronger one (%s): an upgrade that two cannot do at once. Take the '
-      'strongest lock first (LOCK TABLE ... IN that mode, at the beginning), or do without the first, weaker one.', p.one_object, p.modes);
+
+  IF r.advisory AND r.things = 1 THEN
+    RETURN v_ring || 'All hold one advisory lock shared and want it exclusive, which two cannot at once: take the exclusive one first (pg_advisory_lock, pg_advisory_xact_lock), before '
+      'anything else.';
   END IF;
-  IF p.advisory THEN
-    RETURN v_order || 'Advisory locks taken in opposite orders: take them sorted by key, or all of them through one key.';
+  IF r.advisory THEN
+    RETURN v_ring || 'Advisory locks taken in different orders: take them sorted by key, or all of them through one key.'
+      || CASE WHEN r.session_locks THEN ' A session''s lock outlives COMMIT and errors: pg_advisory_unlock() it, also where the statement fails, or take pg_advisory_xact_lock().' ELSE '' END;
   END IF;
-  IF p.inserts AND NOT p.key_share IS TRUE THEN
-    RETURN v_order || 'Each inserted a key that the other one wanted to insert, too: insert the rows of a statement and of a transaction in one order, sorted by that unique key '
-      || '(INSERT ... ON CONFLICT takes them in the order in which they come).';
+  IF r.relations AND r.known AND r.things = 1 THEN
+    RETURN v_ring || format('All already hold a lock on %s and want a stronger one: an upgrade that two cannot do at once. Take the strongest lock first '
+      '(LOCK TABLE ... IN %s MODE as the first statement of the transaction), or do without the first, weaker one.', r.one_thing, v_mode);
   END IF;
-  v_reference := CASE WHEN p.rows AND p.tables = 1 THEN lock_engine.referencing_key(p.one_table) END;
-  IF p.rows AND p.one_row THEN
-    RETURN v_order || 'All want the same row: each locked it in share mode first (SELECT ... FOR SHARE'
-      || coalesce(', or the FOR KEY SHARE of foreign key ' || v_reference || ': then SELECT ... FOR NO KEY UPDATE instead of FOR UPDATE, which lets those through', '')
-      || ') and then wanted to change it. Lock it at once as strongly as will be needed: SELECT ... FOR NO KEY UPDATE (FOR UPDATE where its key changes) before anything else.';
+
+  -- a definition that others wait for, or that waits
+  SELECT m.thing, m.mode, m.alone, b.type AS held_type, b.thing AS held, m.words LIKE 'table %' AS is_table, b.pid AS other
+    INTO d
+    FROM lock_engine.deadlock_ring(p_participants) m JOIN lock_engine.deadlock_ring(p_participants) b ON b.blocked_by = m.pid
+   WHERE m.type = 'relation' AND m.verb <> 'lock' AND (m.class = 'definition' OR m.class = 'maintenance'
+           AND m.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock'))
+   ORDER BY m.alone NULLS LAST, m.n LIMIT 1;
+  IF FOUND THEN
+    v_mode := CASE d.mode WHEN 'ShareLock' THEN 'SHARE ROW EXCLUSIVE' ELSE upper(regexp_replace(regexp_replace(d.mode, 'Lock$', ''), '(?<=[a-z])([A-Z])', ' \1', 'g')) END;
+    v_order := CASE WHEN d.is_table THEN format('LOCK TABLE %s IN %s MODE', d.thing, v_mode) ELSE 'a lock on ' || d.thing END;
+    IF d.held_type = 'relation' AND d.held <> d.thing AND d.alone THEN
+      RETURN v_ring || format('A change of a definition locks several tables by itself, in another order than others do: take them in theirs, %s, then %s: %s as the first '
+        'statement of its transaction.', d.thing, d.held, v_order);
+    END IF;
+    RETURN v_ring || format('A change of a definition took part: run it in a transaction of its own, with SET lock_timeout and a retry so that nobody waits behind it for long, or '
+      'make %s that transaction''s first statement.', v_order)
+      || CASE WHEN d.held_type = 'relation' AND d.held <> d.thing
+              THEN format(' Where it was alone in its transaction, it locked %s by itself, too: then %s comes first.', d.held, v_order) ELSE '' END;
   END IF;
-  v_key := CASE WHEN p.rows OR p.key_share THEN lock_engine.unindexed_foreign_key(p.table_names) END;
-  IF v_key IS NOT NULL THEN
-    RETURN v_order || format('A foreign key has no index: %s. Its checks go through every row of the referencing table and lock what they need not: '
-      'create that index (CREATE INDEX CONCURRENTLY), then see whether the order of statements still crosses.', v_key);
+
+  IF r.unknown IS NOT NULL OR NOT r.known THEN
+    RETURN v_ring || format('More cannot be concluded: nothing shows in which table %s wait%s. Statements that call code (functions, CALL, DO, EXECUTE) do not say what they lock; '
+      'a look while the ring lives, or log_lock_waits, may tell.', r.unknown, CASE WHEN strpos(r.unknown, ',') = 0 THEN 's' ELSE '' END);
   END IF;
-  IF p.key_share THEN
-    RETURN v_order || 'A foreign key''s check took part (FOR KEY SHARE on the referenced row): change the referenced row first, then insert or '
-      'update the referencing ones, in all transactions alike.';
+
+  v_guess := CASE WHEN r.guessed THEN ' (Told by the statements: which rows a trigger or a foreign key locked does not show.)' ELSE '' END;
+  IF r.here AND r.through IS NOT NULL THEN
+    SELECT f.* INTO v_facts FROM lock_engine.table_facts(r.through, r.reached) f;
+    v_by := CASE WHEN v_facts.trigger_to_other IS NOT NULL THEN format('Rows of %s are locked by the trigger %s of %s. ', r.reached, v_facts.trigger_to_other, r.through)
+                 ELSE format('Rows of %s are locked by a statement on %s (a trigger, a foreign key''s action or a function). ', r.reached, r.through) END;
   END IF;
-  IF p.rows AND p.tables_known AND p.tables = 1 AND NOT p.other_rows THEN
-    RETURN v_order || format('Which rows of %s they wanted is not known. Either each had locked the same row more weakly before (SELECT ... FOR SHARE%s): then SELECT ... FOR NO KEY UPDATE first; '
-      'or they lock several rows in different orders: then sort the rows before locking them. The server log''s CONTEXT tells the rows.', p.one_table,
-      coalesce(', foreign key ' || v_reference, ''));
+
+  IF r.things > 1 THEN
+    -- Any order will do that all keep. Easiest to keep: advisory locks, which are taken by themselves; referenced before referencing tables, which
+    -- are inserted and cascade in that order; what a trigger changes before the table it is on, since its rows can be locked beforehand.
+    v_all := (
+      WITH t AS (SELECT u.thing, (SELECT count(*) FROM unnest(r.all_things) o(thing) CROSS JOIN LATERAL lock_engine.table_facts(u.thing, o.thing) f
+                                   WHERE r.here AND o.thing <> u.thing AND (f.refers_to_other OR f.trigger_to_other IS NOT NULL)) AS behind
+                   FROM unnest(r.all_things) u(thing))
+      SELECT string_agg(t.thing, ', then ' ORDER BY t.thing NOT LIKE 'advisory lock%', t.thing IS DISTINCT FROM r.checked, t.behind, t.thing COLLATE "C") FROM t);
+    RETURN v_ring || v_by || CASE WHEN r.checks THEN format('A foreign key''s check took part (FOR KEY SHARE on rows of %s). ', r.checked) ELSE '' END
+      || format('Take them in one order everywhere: for example %s, in every transaction; of rows that are changed later lock first those that are there (SELECT ... ORDER BY the primary key '
+         'FOR UPDATE%s).', v_all, CASE WHEN r.checks THEN format('; FOR KEY SHARE of %s where it is only referred to', r.checked) ELSE '' END) || v_guess;
   END IF;
-  IF p.rows AND p.one_statement THEN
-    RETURN v_order || format('The same statement runs on several rows of %s in different orders: sort the rows before locking them '
-      '(SELECT ... ORDER BY the primary key FOR UPDATE, or apply the changes sorted by key).', coalesce(p.one_table, 'one table'));
+
+  -- one table's rows
+  SELECT f.* INTO v_facts FROM lock_engine.table_facts(r.one_thing, NULL) f WHERE r.here;
+  IF r.inserts AND r.exclusion THEN
+    RETURN v_ring || format('Each inserted a row that an exclusion constraint of %s forbids beside the other''s: insert the rows of a statement and of a transaction in one order, sorted by the '
+      'constraint''s columns (ranges by where they begin).', r.one_thing) || v_guess;
   END IF;
-  IF p.crossed THEN
-    RETURN v_order || format('Take them in one order everywhere: for example %s in every transaction.', p.first_order);
+  IF r.inserts AND v_facts.unique_keys > 1 THEN
+    RETURN v_ring || format('Each inserted a key that the other one wanted to insert, too. %s has several unique keys, and rows in the order of one are in none of another: where it is always '
+      'the same one that is there twice, insert sorted by it; else take turns (LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE before the first of several rows).', r.one_thing, r.one_thing) || v_guess;
   END IF;
-  IF p.rows AND p.tables_known AND p.tables = 1 THEN
-    RETURN v_order || format('Different statements lock the same rows of %s in different orders: agree on one order, for example by primary key, '
-      'and lock all rows first (SELECT ... ORDER BY the primary key FOR UPDATE).', p.one_table);
+  IF r.inserts THEN
+    RETURN v_ring || CASE WHEN r.keys THEN 'Each inserted a key that the other one wanted to insert, too: ' ELSE 'Each inserted or locked a key that the other one wanted, too: ' END
+      || 'insert the rows of a statement and of a transaction in one order, sorted by that unique key (INSERT ... ON CONFLICT takes them in the order in which they come).' || v_guess;
   END IF;
-  IF p.unknown_query AND NOT p.tables_known THEN
-    RETURN v_order || 'Nothing more can be concluded: the statements are not known.';
+  IF NOT r.rows THEN
+    RETURN v_ring || CASE WHEN r.modes IS NULL THEN 'More cannot be concluded.'
+      ELSE format('%s is locked as a whole and by its rows: what locks it as a whole takes that lock first (LOCK TABLE %s IN %s MODE as the first statement of the transaction).',
+                  r.one_thing, r.one_thing, v_mode) END;
   END IF;
-  RETURN v_order || 'Agree on one order in which every transaction takes these.';
+  v_all := format('before anything else%s lock all rows of %s that the transaction will change%s, sorted: SELECT ... ORDER BY the primary key %s.',
+    CASE WHEN v_facts.referenced_by IS NOT NULL OR NOT r.here THEN ' (also before rows that refer to them are inserted)' ELSE '' END, r.one_thing,
+    CASE WHEN v_facts.referenced_by IS NOT NULL OR NOT r.here THEN ' or refer to' ELSE '' END,
+    CASE WHEN r.no_key THEN 'FOR NO KEY UPDATE (FOR UPDATE where rows are deleted or a unique column changes)' ELSE 'FOR UPDATE' END);
+  IF r.checks THEN
+    RETURN v_ring || v_by || format('A foreign key''s check took part (FOR KEY SHARE on rows of %s): ', r.one_thing) || v_all || v_guess;
+  END IF;
+  -- Two places are two rows unless one is a newer version of the other, which only a KEY SHARE lets be made while it is held; then somebody
+  -- waits for more than FOR NO KEY UPDATE.
+  IF r.rows_known AND r.row_keys > 1 AND (r.weak OR v_facts.known AND v_facts.referenced_by IS NULL) THEN
+    RETURN v_ring || v_by || CASE WHEN r.one_statement THEN format('The same statement runs on several rows of %s in different orders: ', r.one_thing)
+        ELSE format('Different statements lock the same rows of %s in different orders: ', r.one_thing) END
+      || v_all || CASE WHEN v_by = '' THEN ' Or sort the changes themselves by key, where each is a statement of its own.' ELSE '' END || v_guess;
+  END IF;
+  RETURN v_ring || v_by || CASE WHEN r.rows_known AND r.row_keys = 1 THEN 'All want the same row, which each had locked more weakly before (SELECT ... FOR SHARE'
+        || coalesce(', the FOR KEY SHARE of foreign key ' || v_facts.referenced_by, '') || '): '
+      ELSE 'Either each had locked one row more weakly before (SELECT ... FOR SHARE' || coalesce(', the FOR KEY SHARE of foreign key ' || v_facts.referenced_by, '')
+        || '), or they lock several in different orders; which does not show. This ends both: ' END
+    || v_all
+    || CASE WHEN r.locks_only AND v_facts.referenced_by IS NOT NULL
+            THEN ' Where each holds no more than such a foreign key''s lock and changes no unique column, FOR NO KEY UPDATE in place of FOR UPDATE is enough, which lets it through.' ELSE '' END
+    || v_guess;
 END
 $$;
 COMMENT ON FUNCTION lock_engine.deadlock_suggestion(jsonb) IS

@@ -53,14 +53,18 @@ BEGIN
       SELECT lock_catalog.readable(n.nspname::text || '.' || k.relname) AS table_name FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
        WHERE o.database_oid = v_database AND coalesce(p_event.database_name = current_database(), true) AND k.oid = o.relation_oid) r ON true
     LEFT JOIN LATERAL (
-      -- English only: "while updating tuple (0,1) in relation "accounts""
-      SELECT m[1]::integer AS page, m[2]::integer AS tuple,
+      -- English only: "while updating tuple (0,1) in relation "accounts""; of a key inserted the tuple is none that is waited for, and the
+      -- relation may be the index
+      SELECT CASE WHEN NOT x.key THEN m[2]::integer END AS page, CASE WHEN NOT x.key THEN m[3]::integer END AS tuple,
              -- the name has no schema there: it is added only where one table of that name exists
              coalesce((SELECT lock_catalog.readable(min(n.nspname::text || '.' || k.relname)) FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
-                        WHERE v_here AND k.relname = m[3] AND k.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_'
-                       HAVING count(*) = 1), m[3]) AS table_name
+                        WHERE v_here AND k.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_'
+                          AND (k.relname = m[4] OR x.key AND k.oid IN (SELECT i.indrelid FROM pg_index i JOIN pg_class ix ON ix.oid = i.indexrelid
+                                                                        WHERE ix.relname = m[4]))
+                       HAVING count(*) = 1), CASE WHEN NOT x.key THEN m[4] END) AS table_name
         FROM regexp_match(coalesce(CASE WHEN d.pid = p_event.pid THEN p_event.context END, w.context),
-                          '(?:^|\n)while \w+(?: \w+)* tuple \((\d+),(\d+)\) in relation "([^\n]*)"') m) c ON true;
+                          '(?:^|\n)while (\w+(?: \w+)*) tuple \((\d+),(\d+)\) in relation "([^\n]*)"') m
+        CROSS JOIN LATERAL (SELECT m[1] = 'inserting index' AS key) x) c ON true;
   RETURN v_members;
 END
 $$;

@@ -306,11 +306,11 @@ def test_an_upgrade_ends_at_once_and_the_log_has_it(monitor: psycopg.Connection[
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"lock_type": "advisory", "wanted": "advisory lock 1"}, "sorted by key"),
+        ({"lock_type": "advisory", "wanted": "advisory lock 1"}, "exclusive one first"),
         ({"query": "ALTER TABLE a ADD c int", "wanted_mode": "AccessExclusiveLock", "lock_type": "relation"},
          "lock_timeout"),
         ({"table": "public.a", "page": 0, "tuple": 1}, "the same row"),
-        ({"query": "UPDATE a SET n = 1 WHERE id = 1"}, "Which rows of a they wanted is not known"),
+        ({"query": "UPDATE a SET n = 1 WHERE id = 1"}, "which does not show. This ends both"),
     ],
 )  # fmt: skip
 def test_the_advice_follows_from_the_ring(vault_db: str, change: dict[str, Any], expected: str) -> None:
@@ -331,7 +331,13 @@ def test_the_advice_follows_from_the_ring(vault_db: str, change: dict[str, Any],
 
 def test_rows_that_are_known_to_differ_were_taken_in_different_orders(vault_db: str) -> None:
     """Sorting them was advised where each had locked the same row more weakly before, too."""
-    wait = {"lock_type": "transactionid", "wanted_mode": "ShareLock", "wanted": "transaction 5", "page": 0}
+    wait = {
+        "lock_type": "transactionid",
+        "wanted_mode": "ShareLock",
+        "wanted": "transaction 5",
+        "page": 0,
+        "row_mode": "FOR NO KEY UPDATE",
+    }
     members = [
         wait
         | {"pid": 1, "blocked_by": 2, "query": "UPDATE runs SET n = 1", "table": "public.runs", "tuple": 1},
