@@ -53,7 +53,7 @@ BEGIN
          j.row_mode, coalesce(j.is_check, false), coalesce(j.is_key, false), coalesce(j.is_exclusion, false),
          t.thing IS NOT NULL AND j.of_row AND j.seen_table IS NULL AND (
            NOT coalesce(j.known, false) OR j.verb IN ('insert', 'update', 'merge', 'copy') AND j.refers AND j.context !~ '(?:^|\n)while inserting index tuple'
-           OR j.verb IN ('update', 'delete') AND j.cascades OR j.verb = 'select' AND j.bare ~ '\mfrom\M.*(?:,|\mjoin\M)'),
+           OR j.verb IN ('update', 'delete') AND j.cascades OR j.verb = 'select' AND substring(j.bare FROM '\mfrom\M(.*?)(?:\mwhere\M|\morder\M|\mfor\M|$)') ~ ',|\mjoin\M'),
          (j.e ->> 'xact_start')::timestamptz = (j.e ->> 'query_start')::timestamptz, lock_engine.query_fingerprint(left(j.query, 900)), v_here
     FROM judged j
     CROSS JOIN LATERAL (

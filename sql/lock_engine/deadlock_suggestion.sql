@@ -46,8 +46,10 @@ BEGIN
          bool_and(coalesce(h.verb = 'select' AND h.row_mode = 'FOR UPDATE', false)) AS locks_only,
          bool_and(h.print IS NOT NULL) AND count(DISTINCT h.print) = 1 AS one_statement,
          bool_or(h.guessed) AS guessed,
-         min(h.own_table) FILTER (WHERE h.type IN ('transactionid', 'tuple') AND h.own_table <> h.thing AND NOT h.is_check) AS through,
-         min(h.thing) FILTER (WHERE h.type IN ('transactionid', 'tuple') AND h.own_table <> h.thing AND NOT h.is_check) AS reached,
+         min(h.own_table) FILTER (WHERE h.type IN ('transactionid', 'tuple') AND h.own_table <> h.thing AND NOT h.is_check
+                                      AND h.verb IN ('insert', 'update', 'delete', 'merge', 'copy')) AS through,
+         min(h.thing) FILTER (WHERE h.type IN ('transactionid', 'tuple') AND h.own_table <> h.thing AND NOT h.is_check
+                                      AND h.verb IN ('insert', 'update', 'delete', 'merge', 'copy')) AS reached,
          array_agg(h.mode) FILTER (WHERE h.type = 'relation') AS modes,
          string_agg(h.pid, ', ' ORDER BY h.n) FILTER (WHERE h.thing IS NULL) AS unknown,
          array_agg(DISTINCT h.thing) AS all_things,
@@ -66,8 +68,8 @@ BEGIN
   IF r.concurrent_waits THEN
     RETURN v_ring || CASE
         WHEN r.concurrent > 1 THEN 'Index statements with CONCURRENTLY wait for every transaction that is older than they are, also for one another: run them on one table one after the other. '
-        WHEN r.any_advisory THEN 'An index statement with CONCURRENTLY waits for every statement that is older than it, also for one that waits for an advisory lock of the same session: take '
-          'that lock with pg_try_advisory_lock(), again after a pause where it says false, never with a statement that waits. '
+        WHEN r.any_advisory THEN 'An index statement with CONCURRENTLY waits for every statement that is older than it, also for one that waits for an advisory lock that its own session holds: '
+          'take such a lock with pg_try_advisory_lock(), and again after a pause where it says false, not with a statement that waits. '
         ELSE 'An index statement with CONCURRENTLY waits for every transaction that is older than it, and keeps a lock that such a transaction wants: run it when none is open that will '
           'yet change the table''s definition or lock it. ' END
       || 'Where it was the victim, an INVALID index stays: DROP INDEX CONCURRENTLY, then again.'
@@ -85,7 +87,7 @@ BEGIN
       || CASE WHEN r.session_locks THEN ' A session''s lock outlives COMMIT and errors: pg_advisory_unlock() it, also where the statement fails, or take pg_advisory_xact_lock().' ELSE '' END;
   END IF;
   IF r.relations AND r.known AND r.things = 1 THEN
-    RETURN v_ring || format('All already hold a lock on %s and want a stronger one: an upgrade that two cannot do at once. Take the strongest lock first '
+    RETURN v_ring || format('All already hold a lock on %s and want another one that the others'' locks do not let in: an upgrade that two cannot do at once. Take the strongest lock first '
       '(LOCK TABLE ... IN %s MODE as the first statement of the transaction), or do without the first, weaker one.', r.one_thing, v_mode);
   END IF;
 
@@ -117,8 +119,9 @@ BEGIN
   v_guess := CASE WHEN r.guessed THEN ' (Told by the statements: which rows a trigger or a foreign key locked does not show.)' ELSE '' END;
   IF r.here AND r.through IS NOT NULL THEN
     SELECT f.* INTO v_facts FROM lock_engine.table_facts(r.through, r.reached) f;
-    v_by := CASE WHEN v_facts.trigger_to_other IS NOT NULL THEN format('Rows of %s are locked by the trigger %s of %s. ', r.reached, v_facts.trigger_to_other, r.through)
-                 ELSE format('Rows of %s are locked by a statement on %s (a trigger, a foreign key''s action or a function). ', r.reached, r.through) END;
+    v_by := format('Rows of %s are locked by a statement on %s', r.reached, r.through)
+      || CASE WHEN v_facts.trigger_to_other IS NOT NULL THEN format(' (the trigger %s of %s names that table). ', v_facts.trigger_to_other, r.through)
+              WHEN (SELECT f.refers_to_other FROM lock_engine.table_facts(r.reached, r.through) f) THEN ' (its foreign key refers to it). ' ELSE '. ' END;
   END IF;
 
   IF r.things > 1 THEN
@@ -165,7 +168,8 @@ BEGIN
   IF r.rows_known AND r.row_keys > 1 AND (r.weak OR v_facts.known AND v_facts.referenced_by IS NULL) THEN
     RETURN v_ring || v_by || CASE WHEN r.one_statement THEN format('The same statement runs on several rows of %s in different orders: ', r.one_thing)
         ELSE format('Different statements lock the same rows of %s in different orders: ', r.one_thing) END
-      || v_all || CASE WHEN v_by = '' THEN ' Or sort the changes themselves by key, where each is a statement of its own.' ELSE '' END || v_guess;
+      || v_all || CASE WHEN r.weak THEN '' ELSE ' (Where FOR KEY SHARE was taken by hand it may be one row; this ends that, too.)' END
+      || CASE WHEN v_by = '' THEN ' Or sort the changes themselves by key, where each is a statement of its own.' ELSE '' END || v_guess;
   END IF;
   RETURN v_ring || v_by || CASE WHEN r.rows_known AND r.row_keys = 1 THEN 'All want the same row, which each had locked more weakly before (SELECT ... FOR SHARE'
         || coalesce(', the FOR KEY SHARE of foreign key ' || v_facts.referenced_by, '') || '): '

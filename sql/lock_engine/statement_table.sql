@@ -7,7 +7,7 @@ AS $$
 DECLARE
   c_name constant text := '(?:"(?:[^"]|"")+"|(?:[a-z_]|[^\x01-\x7f])(?:[\w$]|[^\x01-\x7f])*)';
   v_name text := substring(lock_engine.hide_literals(left(p_query, 2000))
-    FROM '(?i)(?:^|[^a-z])(?:update|delete\s+from|insert\s+into|merge\s+into|lock\s+(?:table\s+)?|alter\s+table|truncate\s+(?:table\s+)?|from)\s+(?:only\s+)?('
+    FROM '(?i)(?:^|[^a-z])(?:update|delete\s+from|insert\s+into|merge\s+into|lock(?:\s+table)?|alter\s+table|truncate(?:\s+table)?|from)\s+(?:if\s+exists\s+)?(?:only\s+)?('
          || c_name || '(?:\s*\.\s*' || c_name || ')?)');
 BEGIN
   -- as PostgreSQL folds names: to lower case, but not within quotes

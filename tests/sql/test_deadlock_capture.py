@@ -303,54 +303,6 @@ def test_an_upgrade_ends_at_once_and_the_log_has_it(monitor: psycopg.Connection[
     assert event["affected_tables"] == ["public.ring_1_0"]
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"lock_type": "advisory", "wanted": "advisory lock 1"}, "exclusive one first"),
-        ({"query": "ALTER TABLE a ADD c int", "wanted_mode": "AccessExclusiveLock", "lock_type": "relation"},
-         "lock_timeout"),
-        ({"table": "public.a", "page": 0, "tuple": 1}, "the same row"),
-        ({"query": "UPDATE a SET n = 1 WHERE id = 1"}, "which does not show. This ends both"),
-    ],
-)  # fmt: skip
-def test_the_advice_follows_from_the_ring(vault_db: str, change: dict[str, Any], expected: str) -> None:
-    wait = {"lock_type": "transactionid", "wanted_mode": "ShareLock"}
-    members: list[dict[str, Any]] = [
-        {"pid": 1, "blocked_by": 2, "wanted": "transaction 5"} | wait,
-        {"pid": 2, "blocked_by": 1, "wanted": "transaction 6"} | wait,
-    ]
-    for member in members:
-        member |= change
-    with psycopg.connect(vault_db) as connection:
-        row = connection.execute(
-            "SELECT lock_engine.deadlock_suggestion(%s)", [json.dumps(members)]
-        ).fetchone()
-    assert row is not None
-    assert expected in row[0]
-
-
-def test_rows_that_are_known_to_differ_were_taken_in_different_orders(vault_db: str) -> None:
-    """Sorting them was advised where each had locked the same row more weakly before, too."""
-    wait = {
-        "lock_type": "transactionid",
-        "wanted_mode": "ShareLock",
-        "wanted": "transaction 5",
-        "page": 0,
-        "row_mode": "FOR NO KEY UPDATE",
-    }
-    members = [
-        wait
-        | {"pid": 1, "blocked_by": 2, "query": "UPDATE runs SET n = 1", "table": "public.runs", "tuple": 1},
-        wait | {"pid": 2, "blocked_by": 1, "query": "UPDATE runs SET n = 1", "tuple": 2},
-    ]
-    with psycopg.connect(vault_db) as connection:
-        row = connection.execute(
-            "SELECT lock_engine.deadlock_suggestion(%s)", [json.dumps(members)]
-        ).fetchone()
-    assert row is not None
-    assert "runs on several rows of public.runs in different orders" in row[0]
-
-
 def test_a_pattern_ignores_pids_literals_and_where_the_ring_begins(vault_db: str) -> None:
     def member(pid: int, to: int, query: str) -> dict[str, Any]:
         return {

@@ -200,13 +200,15 @@ OBJECTS = {
         auto CREATE INDEX CONCURRENTLY late ON runs (n)
         a ALTER TABLE runs ADD c int
         """,
-        ("INVALID index",),
+        ("INVALID index stays: DROP INDEX CONCURRENTLY", "INVALID now, or just being built: public.late."),
         """
+        auto DROP INDEX CONCURRENTLY late
         a UPDATE runs SET n = 1 WHERE id = 1
-        a ALTER TABLE runs ADD c int
+        a ALTER TABLE runs ADD d int
         a COMMIT
         auto CREATE INDEX CONCURRENTLY late ON runs (n)
         """,
+        kept=True,
     ),
     "an index rebuilt CONCURRENTLY": Story(
         "concurrently",
@@ -215,13 +217,15 @@ OBJECTS = {
         auto REINDEX INDEX CONCURRENTLY runs_pkey
         a LOCK TABLE runs IN SHARE MODE
         """,
-        ("INVALID index",),
+        ("INVALID now, or just being built: public.runs_pkey_ccnew.",),
         """
+        auto DROP INDEX CONCURRENTLY runs_pkey_ccnew
         a UPDATE runs SET n = 1 WHERE id = 1
         a LOCK TABLE runs IN SHARE MODE
         a COMMIT
         auto REINDEX INDEX CONCURRENTLY runs_pkey
         """,
+        kept=True,
     ),
     "two indexes built CONCURRENTLY on one table": Story(
         "concurrently",
@@ -258,17 +262,18 @@ OBJECTS = {
     "a partition detached CONCURRENTLY": Story(
         "concurrently",
         """
-        a INSERT INTO measures_0 VALUES (0, 0)
+        a SELECT * FROM measures_0
         auto ALTER TABLE measures DETACH PARTITION measures_0 CONCURRENTLY
-        a ALTER TABLE measures ADD c int
+        a LOCK TABLE measures IN SHARE ROW EXCLUSIVE MODE
         """,
         ("FINALIZE",),
         """
-        a INSERT INTO measures_0 VALUES (0, 0)
-        a ALTER TABLE measures ADD c int
+        a SELECT * FROM measures_0
+        a LOCK TABLE measures IN SHARE ROW EXCLUSIVE MODE
         a COMMIT
-        auto ALTER TABLE measures DETACH PARTITION measures_0 CONCURRENTLY
+        auto ALTER TABLE measures DETACH PARTITION measures_0 FINALIZE
         """,
+        kept=True,
         setup="""
         CREATE TABLE measures (id int, n int) PARTITION BY RANGE (id);
         CREATE TABLE measures_0 PARTITION OF measures FOR VALUES FROM (0) TO (1);

@@ -1,4 +1,4 @@
-"""Deadlocks told as stories: real sessions do what is written, step by step, and what becomes of it is counted."""
+"""Deadlocks told as stories: real sessions do, step by step, what is written, and deadlocks are counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Steps = list[tuple[str, str]]
 
 SETUP = """
 CREATE TABLE parent (id int PRIMARY KEY, n int, code text UNIQUE);
-CREATE TABLE child (id serial PRIMARY KEY, parent_id int REFERENCES parent ON UPDATE CASCADE ON DELETE CASCADE, n int);
+CREATE TABLE child (
+  id serial PRIMARY KEY, parent_id int REFERENCES parent ON UPDATE CASCADE ON DELETE CASCADE, n int);
 CREATE INDEX ON child (parent_id);
 CREATE TABLE runs (id int PRIMARY KEY, n int);
 INSERT INTO parent SELECT g, 0, 'code ' || g FROM generate_series(1, 5) g;
@@ -27,8 +28,9 @@ DO $do$
 DECLARE
   v_name text;
 BEGIN
-  FOR v_name IN SELECT format('%I', c.relname) FROM pg_class c
-                 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition LOOP
+  FOR v_name IN
+    SELECT format('%I', c.relname) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition LOOP
     EXECUTE 'DROP TABLE IF EXISTS ' || v_name || ' CASCADE';
   END LOOP;
 END
@@ -41,13 +43,14 @@ class Story:
     """What is done, what has to be said of it, and the same work done as said.
 
     kind: one of the kinds of docs/deadlocks.md.
-    steps, advised: a line is a session's name and its statement; sessions named auto... are in no transaction.
+    steps, advised: a line is a session and its statement; those named auto... are in no transaction.
     advice: texts that are in the advice; unsaid: texts that are not.
     concluded: whether there is advice at all; if not, nothing is done as advised.
     setup: what this story needs beside SETUP.
     blind: nobody looks while the ring lives, so that only the log tells of it.
     since: the first major version of PostgreSQL that can do it.
     times: how many deadlocks there are.
+    kept: what is advised is done to what the deadlock has left, not to new tables.
     """
 
     kind: str
@@ -60,6 +63,7 @@ class Story:
     blind: bool = False
     since: int = 13
     times: int = 1
+    kept: bool = False
 
 
 def read(text: str) -> Steps:

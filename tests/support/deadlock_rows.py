@@ -61,7 +61,7 @@ ROWS = {
         b UPDATE stock SET n = n + 1 WHERE id BETWEEN 1 AND 3
         gate COMMIT
         """,
-        ("several in different orders", "lock all rows of public.stock", "ORDER BY the primary key FOR UPDATE"),
+        ("in different orders", "lock all rows of public.stock", "ORDER BY the primary key FOR UPDATE"),
         """
         a SET enable_seqscan = off
         a SET enable_bitmapscan = off
@@ -215,6 +215,23 @@ ROWS = {
         b DELETE FROM parent WHERE id = 1
         a UPDATE parent SET n = 1 WHERE id = 1
         """,
+    ),
+    "a join locked, and its tables one by one": Story(
+        "tables",
+        """
+        a UPDATE child SET n = 1 WHERE id = 1
+        b SELECT 1 FROM child c JOIN parent p ON c.parent_id = p.id WHERE p.id = 1 FOR UPDATE OF p, c
+        a UPDATE parent SET n = 1 WHERE id = 1
+        """,
+        ("in one order everywhere: for example public.parent, then public.child",),
+        """
+        a SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
+        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
+        a UPDATE child SET n = 1 WHERE id = 1
+        a UPDATE parent SET n = 1 WHERE id = 1
+        b SELECT 1 FROM child c JOIN parent p ON c.parent_id = p.id WHERE p.id = 1 FOR UPDATE OF p, c
+        """,
+        unsaid=("are locked by a statement on",),
     ),
     "FOR SHARE, then a change": Story(
         "share, then change",
@@ -389,5 +406,25 @@ ROWS = {
         a INSERT INTO child (parent_id) VALUES (1)
         b UPDATE runs SET n = 2 WHERE id = 1
         """,
+    ),
+    "a deferred check at COMMIT": Story(
+        "foreign key's check",
+        """
+        a UPDATE runs SET n = 1 WHERE id = 1
+        a INSERT INTO notes VALUES (1)
+        b DELETE FROM parent WHERE id = 1
+        b UPDATE runs SET n = 2 WHERE id = 1
+        a COMMIT
+        """,
+        ("foreign key's check took part", "public.parent, then public.runs"),
+        """
+        a SELECT 1 FROM parent WHERE id = 1 FOR KEY SHARE
+        a UPDATE runs SET n = 1 WHERE id = 1
+        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
+        a COMMIT
+        b DELETE FROM parent WHERE id = 1
+        b UPDATE runs SET n = 2 WHERE id = 1
+        """,
+        setup="CREATE TABLE notes (parent_id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
     ),
 }
