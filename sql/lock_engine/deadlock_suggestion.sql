@@ -25,10 +25,6 @@ BEGIN
   IF jsonb_array_length(p_participants) < 2 THEN
     RETURN 'Nothing can be concluded: only the victim is known. Set log_error_verbosity = default, so that the log has the DETAIL of a deadlock.';
   END IF;
-  WITH h AS (
-    -- what each holds is what the one behind it wants
-    SELECT m.*, b.thing AS held, b.words AS held_words, b.type AS held_type, b.queued AS held_queued
-      FROM lock_engine.deadlock_ring(p_participants) m LEFT JOIN lock_engine.deadlock_ring(p_participants) b ON b.blocked_by = m.pid)
   SELECT bool_and(h.here) AS here, bool_and(h.thing IS NOT NULL) AS known, count(DISTINCT h.thing) AS things, min(h.thing) AS one_thing,
          bool_and(coalesce(h.type IN ('transactionid', 'tuple'), false)) AS rows, bool_and(coalesce(h.type = 'relation', false)) AS relations,
          bool_and(coalesce(h.type = 'advisory', false)) AS advisory,
@@ -55,7 +51,7 @@ BEGIN
          array_agg(DISTINCT h.thing) AS all_things,
          string_agg(format('%s (%s) %s %s and wants %s', h.who, h.pid, CASE WHEN h.held_queued THEN 'waits before the next one for' ELSE 'holds' END,
                            h.held_words, h.words), '; ' ORDER BY h.n) AS ring
-    INTO r FROM h;
+    INTO r FROM lock_engine.deadlock_ring(p_participants) h;
   v_ring := 'In the ring: ' || r.ring || '. ';
   v_mode := CASE WHEN 'AccessExclusiveLock' = ANY (r.modes) THEN 'ACCESS EXCLUSIVE' WHEN 'ExclusiveLock' = ANY (r.modes) THEN 'EXCLUSIVE'
                  -- SHARE and weaker ones do not keep each other out
@@ -92,9 +88,9 @@ BEGIN
   END IF;
 
   -- a definition that others wait for, or that waits
-  SELECT m.thing, m.mode, m.alone, b.type AS held_type, b.thing AS held, m.words LIKE 'table %' AS is_table, b.pid AS other
+  SELECT m.thing, m.mode, m.alone, m.held_type, m.held, m.words LIKE 'table %' AS is_table
     INTO d
-    FROM lock_engine.deadlock_ring(p_participants) m JOIN lock_engine.deadlock_ring(p_participants) b ON b.blocked_by = m.pid
+    FROM lock_engine.deadlock_ring(p_participants) m
    WHERE m.type = 'relation' AND m.verb <> 'lock' AND (m.class = 'definition' OR m.class = 'maintenance'
            AND m.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock'))
    ORDER BY m.alone NULLS LAST, m.n LIMIT 1;
@@ -112,7 +108,7 @@ BEGIN
   END IF;
 
   IF r.unknown IS NOT NULL OR NOT r.known THEN
-    RETURN v_ring || format('More cannot be concluded: nothing shows in which table %s wait%s. Statements that call code (functions, CALL, DO, EXECUTE) do not say what they lock; '
+    RETURN v_ring || format('More cannot be concluded: nothing shows in which table %s wait%s. Statements that call code (functions, CALL, DO, prepared ones) do not say what they lock; '
       'a look while the ring lives, or log_lock_waits, may tell.', r.unknown, CASE WHEN strpos(r.unknown, ',') = 0 THEN 's' ELSE '' END);
   END IF;
 
@@ -144,11 +140,11 @@ BEGIN
       'constraint''s columns (ranges by where they begin).', r.one_thing) || v_guess;
   END IF;
   IF r.inserts AND v_facts.unique_keys > 1 THEN
-    RETURN v_ring || format('Each inserted a key that the other one wanted to insert, too. %s has several unique keys, and rows in the order of one are in none of another: where it is always '
+    RETURN v_ring || v_by || format('Each inserted a key that the other one wanted to insert, too. %s has several unique keys, and rows in the order of one are in none of another: where it is always '
       'the same one that is there twice, insert sorted by it; else take turns (LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE before the first of several rows).', r.one_thing, r.one_thing) || v_guess;
   END IF;
   IF r.inserts THEN
-    RETURN v_ring || CASE WHEN r.keys THEN 'Each inserted a key that the other one wanted to insert, too: ' ELSE 'Each inserted or locked a key that the other one wanted, too: ' END
+    RETURN v_ring || v_by || CASE WHEN r.keys THEN 'Each inserted a key that the other one wanted to insert, too: ' ELSE 'Each inserted or locked a key that the other one wanted, too: ' END
       || 'insert the rows of a statement and of a transaction in one order, sorted by that unique key (INSERT ... ON CONFLICT takes them in the order in which they come).' || v_guess;
   END IF;
   IF NOT r.rows THEN

@@ -8,9 +8,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   v_table oid := (SELECT k.oid FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
-                   WHERE n.nspname || '.' || k.relname = p_table AND k.relkind IN ('r', 'p', 'm', 'f'));
+                   WHERE k.relname = ANY (ARRAY[substr(p_table, strpos(p_table, '.') + 1), regexp_replace(p_table, '^.*\.', '')]::name[])
+                     AND n.nspname || '.' || k.relname = p_table AND k.relkind IN ('r', 'p', 'm', 'f'));
   v_other oid := (SELECT k.oid FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
-                   WHERE n.nspname || '.' || k.relname = p_other AND k.relkind IN ('r', 'p', 'm', 'f'));
+                   WHERE k.relname = ANY (ARRAY[substr(p_other, strpos(p_other, '.') + 1), regexp_replace(p_other, '^.*\.', '')]::name[])
+                     AND n.nspname || '.' || k.relname = p_other AND k.relkind IN ('r', 'p', 'm', 'f'));
   v_name text := (SELECT regexp_replace(k.relname, '(\W)', '\\\1', 'g') FROM pg_class k WHERE k.oid = v_other);
 BEGIN
   known := v_table IS NOT NULL;

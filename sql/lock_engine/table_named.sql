@@ -9,7 +9,9 @@ AS $$
 DECLARE
   v_oids oid[] := ARRAY(
     SELECT k.oid FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
-     WHERE k.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_(toast|temp)'
+     -- the first condition finds them by the index
+     WHERE k.relname = ANY (ARRAY[p_name, substr(p_name, strpos(p_name, '.') + 1), regexp_replace(p_name, '^.*\.', '')]::name[])
+       AND k.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_(toast|temp)'
        AND (k.relname = p_name OR strpos(p_name, '.') > 0 AND n.nspname || '.' || k.relname = p_name));
 BEGIN
   -- a view over one table is that table

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from tests.support.deadlock_play import Story
-from tests.support.deadlock_rows import TOTALS, TOUCH
 
+TOTALS = """
+CREATE TABLE totals (customer int PRIMARY KEY, n int);
+INSERT INTO totals VALUES (1, 0), (2, 0);
+CREATE TABLE sales (id int PRIMARY KEY, customer int, n int);
+INSERT INTO sales VALUES (1, 1, 1), (2, 1, 1);
+CREATE OR REPLACE FUNCTION add_up() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN UPDATE totals SET n = n + NEW.n WHERE customer = NEW.customer; RETURN NULL; END $$;
+CREATE TRIGGER add_up AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION add_up();
+"""
+TOUCH = """
+CREATE OR REPLACE FUNCTION touch(p_id int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE runs SET n = n + 1 WHERE id = p_id;
+END $$;
+"""
 MEMBERS = """
 CREATE TABLE members (id int PRIMARY KEY, mail text UNIQUE, nick text UNIQUE);
 """

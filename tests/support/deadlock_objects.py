@@ -23,6 +23,12 @@ OBJECTS = {
         """
         a LOCK TABLE runs IN EXCLUSIVE MODE
         b LOCK TABLE runs IN EXCLUSIVE MODE
+        a LOCK TABLE runs IN SHARE MODE
+        b LOCK TABLE runs IN SHARE MODE
+        """,
+        """
+        a LOCK TABLE runs IN EXCLUSIVE MODE
+        b LOCK TABLE runs IN EXCLUSIVE MODE
         """,
     ),
     "a change, then LOCK TABLE": Story(
@@ -106,6 +112,13 @@ OBJECTS = {
         a SELECT 1 FROM runs
         b UPDATE parent SET n = 1 WHERE id = 1
         b COMMIT
+        b ALTER TABLE runs ADD c int
+        a UPDATE parent SET n = 1 WHERE id = 1
+        """,
+        """
+        a SELECT 1 FROM runs
+        b LOCK TABLE runs IN ACCESS EXCLUSIVE MODE
+        b UPDATE parent SET n = 1 WHERE id = 1
         b ALTER TABLE runs ADD c int
         a UPDATE parent SET n = 1 WHERE id = 1
         """,
@@ -296,6 +309,14 @@ OBJECTS = {
         a SELECT pg_advisory_xact_lock(2)
         b SELECT pg_advisory_xact_lock(2)
         """,
+        """
+        a SELECT pg_advisory_xact_lock(0)
+        b SELECT pg_advisory_xact_lock(0)
+        a SELECT pg_advisory_xact_lock(1)
+        b SELECT pg_advisory_xact_lock(2)
+        a SELECT pg_advisory_xact_lock(2)
+        b SELECT pg_advisory_xact_lock(1)
+        """,
     ),
     "advisory locks of two keys, of sessions": Story(
         "advisory",
@@ -312,6 +333,12 @@ OBJECTS = {
         auto1 SELECT pg_advisory_lock(3, 2)
         auto1 SELECT pg_advisory_unlock(3, 2), pg_advisory_unlock(3, 1)
         auto2 SELECT pg_advisory_lock(3, 2)
+        """,
+        """
+        a SELECT pg_advisory_xact_lock(3, 1)
+        b SELECT pg_advisory_xact_lock(3, 1)
+        a SELECT pg_advisory_xact_lock(3, 2)
+        b SELECT pg_advisory_xact_lock(3, 2)
         """,
     ),
     "a shared advisory lock, then the exclusive one": Story(

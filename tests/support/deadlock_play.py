@@ -43,7 +43,8 @@ class Story:
     """What is done, what has to be said of it, and the same work done as said.
 
     kind: one of the kinds of docs/deadlocks.md.
-    steps, advised: a line is a session and its statement; those named auto... are in no transaction.
+    steps, advised, or_else: a line is a session and its statement; those named auto... are in no transaction.
+        or_else is done as well, where two ways are advised.
     advice: texts that are in the advice; unsaid: texts that are not.
     concluded: whether there is advice at all; if not, nothing is done as advised.
     setup: what this story needs beside SETUP.
@@ -57,6 +58,7 @@ class Story:
     steps: str
     advice: tuple[str, ...]
     advised: str = ""
+    or_else: str = ""
     unsaid: tuple[str, ...] = ()
     concluded: bool = True
     setup: str = ""

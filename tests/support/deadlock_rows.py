@@ -1,4 +1,4 @@
-"""Stories of deadlocks over rows: orders, share locks, foreign keys, triggers, keys inserted."""
+"""Stories of deadlocks over rows that are there: orders, and share locks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ STOCK = """
 CREATE TABLE stock (id int PRIMARY KEY, n int);
 INSERT INTO stock SELECT g, 0 FROM generate_series(6, 1, -1) g;
 """
-TOTALS = """
-CREATE TABLE totals (customer int PRIMARY KEY, n int);
-INSERT INTO totals VALUES (1, 0), (2, 0);
-CREATE TABLE sales (id int PRIMARY KEY, customer int, n int);
-INSERT INTO sales VALUES (1, 1, 1), (2, 1, 1);
-CREATE OR REPLACE FUNCTION add_up() RETURNS trigger LANGUAGE plpgsql AS
-  $$ BEGIN UPDATE totals SET n = n + NEW.n WHERE customer = NEW.customer; RETURN NULL; END $$;
-CREATE TRIGGER add_up AFTER INSERT OR UPDATE ON sales FOR EACH ROW EXECUTE FUNCTION add_up();
-"""
 MOVE = """
 CREATE OR REPLACE PROCEDURE move(p_from int, p_to int) LANGUAGE plpgsql AS $$
 BEGIN
@@ -25,13 +16,6 @@ BEGIN
   UPDATE runs SET n = n + 1 WHERE id = p_to;
 END $$;
 """
-TOUCH = """
-CREATE OR REPLACE FUNCTION touch(p_id int) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE runs SET n = n + 1 WHERE id = p_id;
-END $$;
-"""
-
 ROWS = {
     "rows in different orders, one table by two names": Story(
         "rows",
@@ -47,6 +31,14 @@ ROWS = {
         b UPDATE runs SET n = 1 WHERE id = 1
         a UPDATE runs SET n = 1 WHERE id = 2
         b UPDATE runs SET n = 1 WHERE id = 2
+        """,
+        """
+        a SELECT 1 FROM runs WHERE id IN (1, 2) ORDER BY id FOR NO KEY UPDATE
+        b SELECT 1 FROM runs WHERE id IN (1, 2) ORDER BY id FOR NO KEY UPDATE
+        a UPDATE runs SET n = 1 WHERE id = 1
+        a UPDATE runs SET n = 1 WHERE id = 2
+        b UPDATE public.runs SET n = 1 WHERE id = 2
+        b UPDATE public.runs SET n = 1 WHERE id = 1
         """,
     ),
     "one statement over a range, two plans": Story(
@@ -285,146 +277,5 @@ ROWS = {
         a SELECT n FROM runs WHERE id = 1 FOR UPDATE
         b SELECT n FROM runs WHERE id = 1 FOR UPDATE
         """,
-    ),
-    "a foreign key's check, then FOR UPDATE": Story(
-        "foreign key, then change",
-        """
-        a INSERT INTO child (parent_id) VALUES (1)
-        b INSERT INTO child (parent_id) VALUES (1)
-        a SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        """,
-        ("FOR KEY SHARE of foreign key child_parent_id_fkey", "FOR NO KEY UPDATE in place of FOR UPDATE"),
-        """
-        a INSERT INTO child (parent_id) VALUES (1)
-        b INSERT INTO child (parent_id) VALUES (1)
-        a SELECT 1 FROM parent WHERE id = 1 FOR NO KEY UPDATE
-        b SELECT 1 FROM parent WHERE id = 1 FOR NO KEY UPDATE
-        """,
-    ),
-    "a foreign key's check, then a unique column changed": Story(
-        "foreign key, then change",
-        """
-        a INSERT INTO child (parent_id) VALUES (1)
-        b INSERT INTO child (parent_id) VALUES (1)
-        a UPDATE parent SET code = 'a' WHERE id = 1
-        b UPDATE parent SET code = 'b' WHERE id = 1
-        """,
-        ("FOR KEY SHARE of foreign key child_parent_id_fkey", "before anything else", "FOR UPDATE"),
-        """
-        a SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        a INSERT INTO child (parent_id) VALUES (1)
-        a UPDATE parent SET code = 'a' WHERE id = 1
-        b INSERT INTO child (parent_id) VALUES (1)
-        b UPDATE parent SET code = 'b' WHERE id = 1
-        """,
-    ),
-    "a foreign key's check, then a deletion": Story(
-        "foreign key, then change",
-        """
-        a INSERT INTO child (parent_id) VALUES (1)
-        b UPDATE child SET parent_id = 1 WHERE id = 2
-        a DELETE FROM parent WHERE id = 1
-        b DELETE FROM parent WHERE id = 1
-        """,
-        ("FOR KEY SHARE of foreign key child_parent_id_fkey", "before anything else", "FOR UPDATE"),
-        """
-        a SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        a INSERT INTO child (parent_id) VALUES (1)
-        a DELETE FROM parent WHERE id = 1
-        b DELETE FROM parent WHERE id = 1
-        """,
-    ),
-    "one row whose version has moved": Story(
-        "foreign key, then change",
-        """
-        a INSERT INTO child (parent_id) VALUES (1)
-        b INSERT INTO child (parent_id) VALUES (1)
-        a UPDATE parent SET n = n + 1 WHERE id = 1
-        b UPDATE parent SET n = n + 1 WHERE id = 1
-        a DELETE FROM parent WHERE id = 1
-        """,
-        ("FOR KEY SHARE of foreign key child_parent_id_fkey", "before anything else", "FOR UPDATE"),
-        """
-        a SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        a INSERT INTO child (parent_id) VALUES (1)
-        a UPDATE parent SET n = n + 1 WHERE id = 1
-        a DELETE FROM parent WHERE id = 1
-        b UPDATE parent SET n = n + 1 WHERE id = 1
-        """,
-        unsaid=("in different orders: sort", "Different statements"),
-    ),
-    "referenced rows deleted crosswise": Story(
-        "foreign key, then change",
-        """
-        a INSERT INTO child (parent_id) VALUES (1)
-        b INSERT INTO child (parent_id) VALUES (2)
-        a DELETE FROM parent WHERE id = 2
-        b DELETE FROM parent WHERE id = 1
-        """,
-        ("lock all rows of public.parent", "ORDER BY the primary key FOR UPDATE"),
-        """
-        a SELECT 1 FROM parent WHERE id IN (1, 2) ORDER BY id FOR UPDATE
-        b SELECT 1 FROM parent WHERE id IN (1, 2) ORDER BY id FOR UPDATE
-        a INSERT INTO child (parent_id) VALUES (1)
-        a DELETE FROM parent WHERE id = 2
-        b DELETE FROM parent WHERE id = 1
-        """,
-    ),
-    "referenced rows changed, then referencing ones inserted": Story(
-        "foreign key's check",
-        """
-        a UPDATE parent SET id = 21 WHERE id = 1
-        b UPDATE parent SET id = 22 WHERE id = 2
-        a INSERT INTO child (parent_id) VALUES (2)
-        b INSERT INTO child (parent_id) VALUES (1)
-        """,
-        ("foreign key's check took part", "or refer to, sorted"),
-        """
-        a SELECT 1 FROM parent WHERE id IN (1, 2) ORDER BY id FOR UPDATE
-        b SELECT 1 FROM parent WHERE id IN (1, 2) ORDER BY id FOR UPDATE
-        a UPDATE parent SET id = 21 WHERE id = 1
-        a INSERT INTO child (parent_id) VALUES (2)
-        """,
-    ),
-    "a check against a deletion, another row the other way": Story(
-        "foreign key's check",
-        """
-        a UPDATE runs SET n = 1 WHERE id = 1
-        b DELETE FROM parent WHERE id = 1
-        a INSERT INTO child (parent_id) VALUES (1)
-        b UPDATE runs SET n = 2 WHERE id = 1
-        """,
-        ("foreign key's check took part", "public.parent, then public.runs"),
-        """
-        a SELECT 1 FROM parent WHERE id = 1 FOR KEY SHARE
-        b DELETE FROM parent WHERE id = 1
-        a UPDATE runs SET n = 1 WHERE id = 1
-        a INSERT INTO child (parent_id) VALUES (1)
-        b UPDATE runs SET n = 2 WHERE id = 1
-        """,
-    ),
-    "a deferred check at COMMIT": Story(
-        "foreign key's check",
-        """
-        a UPDATE runs SET n = 1 WHERE id = 1
-        a INSERT INTO notes VALUES (1)
-        b DELETE FROM parent WHERE id = 1
-        b UPDATE runs SET n = 2 WHERE id = 1
-        a COMMIT
-        """,
-        ("foreign key's check took part", "public.parent, then public.runs"),
-        """
-        a SELECT 1 FROM parent WHERE id = 1 FOR KEY SHARE
-        a UPDATE runs SET n = 1 WHERE id = 1
-        b SELECT 1 FROM parent WHERE id = 1 FOR UPDATE
-        a COMMIT
-        b DELETE FROM parent WHERE id = 1
-        b UPDATE runs SET n = 2 WHERE id = 1
-        """,
-        setup="CREATE TABLE notes (parent_id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
     ),
 }
