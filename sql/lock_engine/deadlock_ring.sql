@@ -46,7 +46,9 @@ BEGIN
     SELECT m.*, f.acts, f.known, f.refers, f.cascades,
            m.context ~ 'while checking exclusion constraint|while rechecking exclusion constraint' AS is_exclusion,
            m.context ~ '(?:^|\n)while inserting index tuple'
-             OR m.of_row AND m.verb IN ('insert', 'merge', 'copy') AND NOT m.e ? 'tuple' AND NOT coalesce(m.is_check, false) AND NOT coalesce(f.acts, false) AS is_key
+             -- who waits for a row has taken its own lock on it, which a look shows; the log does not
+             OR m.of_row AND m.verb IN ('insert', 'merge', 'copy') AND NOT m.e ? 'tuple' AND NOT coalesce(m.is_check, false) AND NOT coalesce(f.acts, false)
+               AND (m.e ? 'pids' OR f.refers IS NOT TRUE) AS is_key
       FROM named m LEFT JOIN LATERAL lock_engine.table_facts(m.own_table, NULL) f ON v_here AND m.own_table IS NOT NULL),
   members AS MATERIALIZED (
     SELECT j.n, j.e ->> 'pid' AS pid, j.e ->> 'blocked_by' AS blocked_by, coalesce(nullif(j.e ->> 'application', ''), j.e ->> 'user', 'session'), j.query, j.class, j.verb, j.type,
@@ -60,7 +62,7 @@ BEGIN
            (j.e ->> 'xact_start')::timestamptz = (j.e ->> 'query_start')::timestamptz, lock_engine.query_fingerprint(left(j.query, 900)), v_here
       FROM judged j
       CROSS JOIN LATERAL (
-        SELECT CASE WHEN j.of_row THEN coalesce(j.seen_table, CASE WHEN NOT coalesce(j.acts, false) THEN j.own_table END)
+        SELECT CASE WHEN j.of_row THEN coalesce(j.seen_table, CASE WHEN NOT coalesce(j.acts, false) AND (j.is_key OR j.verb NOT IN ('insert', 'merge', 'copy')) THEN j.own_table END)
                     WHEN j.type = 'relation' THEN coalesce(j.e ->> 'table', j.e ->> 'wanted')
                     WHEN j.type <> 'virtualxid' THEN j.e ->> 'wanted' END AS thing) t)
   SELECT m.*, b.thing, b.words, b.type, b.queued

@@ -88,7 +88,7 @@ BEGIN
   END IF;
 
   -- a definition that others wait for, or that waits
-  SELECT m.thing, m.mode, m.alone, m.held_type, m.held, m.words LIKE 'table %' AS is_table
+  SELECT m.thing, m.mode, m.alone, m.held_type, m.held
     INTO d
     FROM lock_engine.deadlock_ring(p_participants) m
    WHERE m.type = 'relation' AND m.verb <> 'lock' AND (m.class = 'definition' OR m.class = 'maintenance'
@@ -96,9 +96,20 @@ BEGIN
    ORDER BY m.alone NULLS LAST, m.n LIMIT 1;
   IF FOUND THEN
     v_mode := CASE d.mode WHEN 'ShareLock' THEN 'SHARE ROW EXCLUSIVE' ELSE upper(regexp_replace(regexp_replace(d.mode, 'Lock$', ''), '(?<=[a-z])([A-Z])', ' \1', 'g')) END;
-    v_order := CASE WHEN d.is_table THEN format('LOCK TABLE %s IN %s MODE', d.thing, v_mode) ELSE 'a lock on ' || d.thing END;
+    -- an index is locked through its table, a materialized view not at all
+    v_order := (SELECT CASE WHEN k.relkind IN ('r', 'p') THEN format('LOCK TABLE %s IN %s MODE', d.thing, v_mode)
+                            WHEN t.relname IS NOT NULL
+                              THEN format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', lock_catalog.readable(tn.nspname::text || '.' || t.relname)) END
+                  FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
+                  LEFT JOIN pg_index i ON i.indexrelid = k.oid
+                  LEFT JOIN pg_class t ON t.oid = i.indrelid LEFT JOIN pg_namespace tn ON tn.oid = t.relnamespace
+                 WHERE r.here AND k.relname = ANY (ARRAY[substr(d.thing, strpos(d.thing, '.') + 1), regexp_replace(d.thing, '^.*\.', '')]::name[])
+                   AND n.nspname || '.' || k.relname = d.thing);
+    IF v_order IS NULL THEN
+      RETURN v_ring || format('A change of a definition took part: run it in a transaction of its own, when no transaction is open that has used %s.', d.thing);
+    END IF;
     IF d.held_type = 'relation' AND d.held <> d.thing AND d.alone THEN
-      RETURN v_ring || format('A change of a definition locks several tables by itself, in another order than others do: take them in theirs, %s, then %s: %s as the first '
+      RETURN v_ring || format('A change of a definition by itself takes several locks, in another order than others do. Take them in theirs (%s, then %s): %s as the first '
         'statement of its transaction.', d.thing, d.held, v_order);
     END IF;
     RETURN v_ring || format('A change of a definition took part: run it in a transaction of its own, with SET lock_timeout and a retry so that nobody waits behind it for long, or '
@@ -135,11 +146,14 @@ BEGIN
 
   -- one table's rows
   SELECT f.* INTO v_facts FROM lock_engine.table_facts(r.one_thing, NULL) f WHERE r.here;
-  IF r.inserts AND r.exclusion THEN
+  IF r.inserts AND (r.exclusion OR v_facts.unique_keys = 0 AND v_facts.exclusions > 0) THEN
     RETURN v_ring || format('Each inserted a row that an exclusion constraint of %s forbids beside the other''s: insert the rows of a statement and of a transaction in one order, sorted by the '
-      'constraint''s columns (ranges by where they begin).', r.one_thing) || v_guess;
+      'constraint''s columns (ranges by where they begin).', r.one_thing)
+      || CASE WHEN v_facts.unique_keys + v_facts.exclusions > 1
+              THEN format(' Where another unique key is there twice as well, take turns (LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE before the first of several rows).', r.one_thing) ELSE '' END
+      || v_guess;
   END IF;
-  IF r.inserts AND v_facts.unique_keys > 1 THEN
+  IF r.inserts AND v_facts.unique_keys + v_facts.exclusions > 1 THEN
     RETURN v_ring || v_by || format('Each inserted a key that the other one wanted to insert, too. %s has several unique keys, and rows in the order of one are in none of another: where it is always '
       'the same one that is there twice, insert sorted by it; else take turns (LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE before the first of several rows).', r.one_thing, r.one_thing) || v_guess;
   END IF;

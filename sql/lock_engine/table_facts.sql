@@ -1,6 +1,6 @@
 -- From the catalog alone: the tables themselves are neither read nor locked.
 CREATE OR REPLACE FUNCTION lock_engine.table_facts(p_table text, p_other text,
-  OUT known boolean, OUT referenced_by text, OUT refers boolean, OUT refers_to_other boolean, OUT cascades boolean, OUT unique_keys integer,
+  OUT known boolean, OUT referenced_by text, OUT refers boolean, OUT refers_to_other boolean, OUT cascades boolean, OUT unique_keys integer, OUT exclusions integer,
   OUT acts boolean, OUT trigger_to_other text)
 LANGUAGE plpgsql
 STABLE
@@ -24,7 +24,8 @@ BEGIN
          count(*) FILTER (WHERE c.confrelid = v_table AND (c.confdeltype <> 'a' OR c.confupdtype <> 'a')) > 0
     INTO refers, refers_to_other, cascades
     FROM pg_constraint c WHERE c.contype = 'f' AND v_table IN (c.conrelid, c.confrelid);
-  SELECT count(*) FILTER (WHERE i.indisunique)::integer INTO unique_keys FROM pg_index i WHERE i.indrelid = v_table AND i.indisvalid;
+  SELECT count(*) FILTER (WHERE i.indisunique)::integer, count(*) FILTER (WHERE i.indisexclusion)::integer INTO unique_keys, exclusions
+    FROM pg_index i WHERE i.indrelid = v_table AND i.indisvalid;
   SELECT count(*) FILTER (WHERE p.prosrc ~* '\m(insert|update|delete|merge|perform|select|execute|call)\M' OR p.prosrc = '') > 0,
          min(lock_catalog.readable(t.tgname::text)) FILTER (WHERE p.prosrc ~* ('\m' || v_name || '\M'))
     INTO acts, trigger_to_other
@@ -34,4 +35,4 @@ END
 $$;
 COMMENT ON FUNCTION lock_engine.table_facts(text, text) IS
   'Of a table (schema.table) of the current database: is it known; a foreign key that references it; does it have foreign keys, one to the other table, and '
-  'such as act on referencing rows; how many unique indexes; does a trigger of it run statements, and the trigger whose function names the other table.';
+  'such as act on referencing rows; how many unique indexes and exclusion constraints; does a trigger of it run statements, and the trigger whose function names the other table.';

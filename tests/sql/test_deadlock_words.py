@@ -121,8 +121,11 @@ def test_a_foreign_key_without_an_index_is_no_cause(here: psycopg.Connection[Any
 def test_inserts_whose_trigger_or_foreign_key_may_wait_are_no_certain_keys(
     here: psycopg.Connection[Any],
 ) -> None:
-    one = {"database": here.info.dbname, "query": "INSERT INTO child (parent_id) VALUES (1)"}
+    wait = "INSERT INTO child (parent_id) VALUES (1)"
+    one: dict[str, Any] = {"database": here.info.dbname, "query": wait}
     key = one | {"context": 'while inserting index tuple (0,1) in relation "child_pkey"'}
+    assert "cannot be concluded" in said(here, ring(one, key))
+    one |= {"pids": [1]}
     assert "Told by the statements" in said(here, ring(one, key))
     assert "Told by the statements" not in said(here, ring(key, key))
     here.execute(
@@ -131,6 +134,18 @@ def test_inserts_whose_trigger_or_foreign_key_may_wait_are_no_certain_keys(
         "CREATE TRIGGER bump AFTER INSERT ON child FOR EACH ROW EXECUTE FUNCTION bump()"
     )
     assert "cannot be concluded" in said(here, ring(one, key))
+
+
+def test_an_exclusion_constraint_is_known_without_the_log(here: psycopg.Connection[Any]) -> None:
+    here.execute("CREATE TABLE bookings (during int4range, EXCLUDE USING gist (during WITH &&))")
+    one = {"database": here.info.dbname, "pids": [1], "query": "INSERT INTO bookings VALUES ('[1,2]')"}
+    assert "sorted by the constraint's columns" in said(here, ring(one, one))
+    assert "take turns" not in said(here, ring(one, one))
+    here.execute("ALTER TABLE bookings ADD id serial PRIMARY KEY")
+    assert "several unique keys" in said(here, ring(one, one))
+    named = one | {"context": 'while checking exclusion constraint on tuple (0,1) in relation "bookings"'}
+    assert "sorted by the constraint's columns" in said(here, ring(named, one))
+    assert "take turns" in said(here, ring(named, one))
 
 
 def test_who_is_only_before_the_next_in_the_queue_holds_nothing(here: psycopg.Connection[Any]) -> None:
@@ -163,7 +178,7 @@ def test_no_lock_of_the_site_is_waited_for(
     here.execute("SET lock_timeout = '100ms'")
     one = {"database": here.info.dbname}
     members = ring(
-        one | {"query": "INSERT INTO child VALUES (1)"}, one | {"query": "DELETE FROM parent WHERE id = 1"}
+        one | {"query": "UPDATE child SET n = 1"}, one | {"query": "DELETE FROM parent WHERE id = 1"}
     )
     assert "public.parent, then public.child" in said(here, members)
 

@@ -130,7 +130,7 @@ OBJECTS = {
         auto ALTER TABLE runs ADD FOREIGN KEY (id) REFERENCES parent
         a UPDATE runs SET n = 1 WHERE id = 1
         """,
-        ("locks several tables", "LOCK TABLE public.parent IN SHARE ROW EXCLUSIVE MODE"),
+        ("takes several locks", "LOCK TABLE public.parent IN SHARE ROW EXCLUSIVE MODE"),
         """
         a UPDATE parent SET n = 1 WHERE id = 1
         b LOCK TABLE parent IN SHARE ROW EXCLUSIVE MODE
@@ -146,7 +146,7 @@ OBJECTS = {
         auto ALTER TABLE measures ATTACH PARTITION measures_1 FOR VALUES FROM (1) TO (10)
         a INSERT INTO measures VALUES (50, 0)
         """,
-        ("locks several tables", "public.measures_1, then public.measures_rest", "IN ACCESS EXCLUSIVE MODE"),
+        ("takes several locks", "public.measures_1, then public.measures_rest", "IN ACCESS EXCLUSIVE MODE"),
         """
         a INSERT INTO measures_1 VALUES (5, 0)
         b LOCK TABLE measures_1 IN ACCESS EXCLUSIVE MODE
@@ -156,6 +156,40 @@ OBJECTS = {
         setup=MEASURES,
         unsaid=("in a transaction of its own",),
     ),
+    "an index rebuilt against who has read and then writes": Story(
+        "definition",
+        """
+        a SELECT n FROM runs WHERE id = 1
+        auto REINDEX INDEX runs_pkey
+        a UPDATE runs SET n = 1 WHERE id = 1
+        """,
+        ("takes several locks", "LOCK TABLE public.runs IN ACCESS EXCLUSIVE MODE"),
+        """
+        a SELECT n FROM runs WHERE id = 1
+        b LOCK TABLE runs IN ACCESS EXCLUSIVE MODE
+        b REINDEX INDEX runs_pkey
+        a UPDATE runs SET n = 1 WHERE id = 1
+        """,
+    ),
+    "a materialized view refreshed behind other work": Story(
+        "definition",
+        """
+        a SELECT * FROM sums
+        b UPDATE runs SET n = 1 WHERE id = 1
+        b REFRESH MATERIALIZED VIEW sums
+        a UPDATE runs SET n = 1 WHERE id = 1
+        """,
+        ("in a transaction of its own, when no transaction is open that has used public.sums",),
+        """
+        a SELECT * FROM sums
+        b UPDATE runs SET n = 1 WHERE id = 1
+        b COMMIT
+        a UPDATE runs SET n = 1 WHERE id = 1
+        a COMMIT
+        b REFRESH MATERIALIZED VIEW sums
+        """,
+        setup="CREATE MATERIALIZED VIEW sums AS SELECT sum(n) FROM runs;",
+    ),
     "a materialized view refreshed": Story(
         "definition",
         """
@@ -163,7 +197,7 @@ OBJECTS = {
         auto REFRESH MATERIALIZED VIEW sums
         a SELECT * FROM sums
         """,
-        ("locks several tables", "LOCK TABLE public.runs IN ACCESS SHARE MODE"),
+        ("takes several locks", "LOCK TABLE public.runs IN ACCESS SHARE MODE"),
         """
         a TRUNCATE runs
         b LOCK TABLE runs IN ACCESS SHARE MODE
