@@ -93,8 +93,9 @@ def people(dsn: str, steps: Steps) -> Iterator[dict[str, Session]]:
 
 def play(sessions: dict[str, Session], steps: Steps, look: Callable[[], object]) -> int:
     """Do the steps, each once all is over or waits, those of a session that waits when it does no more; then
-    end all transactions. `look` meanwhile. How many deadlocks there were; another error is raised."""
+    end all transactions. A victim does no more. `look` meanwhile. How many deadlocks there were; another error is raised."""
     late: dict[str, list[str]] = {name: [] for name in sessions}
+    victims: set[str] = set()
     found = 0
 
     def settled() -> bool:
@@ -114,6 +115,7 @@ def play(sessions: dict[str, Session], steps: Steps, look: Callable[[], object])
         one._running = None
         if isinstance(error, psycopg.errors.DeadlockDetected):
             found += 1
+            victims.add(name)
             late[name].clear()
             if one.connection.autocommit:
                 # what a session holds outlives the error
@@ -123,6 +125,8 @@ def play(sessions: dict[str, Session], steps: Steps, look: Callable[[], object])
 
     for name, statement in steps:
         take_note(name)
+        if name in victims:
+            continue
         if sessions[name].busy or late[name]:
             late[name].append(statement)
             continue
