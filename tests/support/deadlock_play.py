@@ -93,7 +93,10 @@ def people(dsn: str, steps: Steps) -> Iterator[dict[str, Session]]:
 
 def play(sessions: dict[str, Session], steps: Steps, look: Callable[[], object]) -> int:
     """Do the steps, each once all is over or waits, those of a session that waits when it does no more; then
-    end all transactions. A victim does no more. `look` meanwhile. How many deadlocks there were; another error is raised."""
+    end all transactions. A victim does no more. `look` meanwhile.
+
+    How many deadlocks there were; another error is raised.
+    """
     late: dict[str, list[str]] = {name: [] for name in sessions}
     victims: set[str] = set()
     found = 0
