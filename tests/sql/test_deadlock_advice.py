@@ -16,9 +16,10 @@ from tests.support.deadlock_objects import OBJECTS
 from tests.support.deadlock_play import FORGET, SETUP, Story, people, play, read
 from tests.support.deadlock_references import REFERENCES
 from tests.support.deadlock_rows import ROWS
+from tests.support.deadlock_waits import WAITS
 from tests.support.poll import poll
 
-STORIES: dict[str, Story] = ROWS | REFERENCES | KEYS | OBJECTS
+STORIES: dict[str, Story] = ROWS | REFERENCES | KEYS | OBJECTS | WAITS
 
 
 @pytest.fixture
