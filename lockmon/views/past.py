@@ -12,6 +12,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from .. import watched
+from ..calls.behind import behind_at
 from ..calls.watched import UnwatchedSpan
 from ..models import BlockingSession, DeadlockEvent, LockActivity
 from ..watched import BEFORE, STILL
@@ -57,11 +58,26 @@ def rows_at(at: datetime, alias: str = VAULT) -> tuple[list[BlockingSession], li
     return blockers, list(waits.order_by("satellite_id")[:MOST_WAITERS])
 
 
+def graph_of(
+    blockers: list[BlockingSession],
+    waits: list[LockActivity],
+    at: datetime,
+    see_text: bool,
+    alias: str = VAULT,
+) -> list[nodes.Node]:
+    """Return the graph that the rows of a moment describe."""
+    if not blockers:
+        return nodes.from_vault(blockers, waits, see_text, {})
+    with connections[alias].cursor() as cursor:
+        behind = behind_at(cursor, at)
+    return nodes.from_vault(blockers, waits, see_text, behind)
+
+
 def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
     """Return the tree as the monitor knew it at a moment, with the nearest changes before and after."""
     gap = unwatched_at(at, alias)
     blockers, waits = rows_at(at, alias) if gap is None else ([], [])
-    graph = nodes.from_vault(blockers, waits, see_text)
+    graph = graph_of(blockers, waits, at, see_text, alias)
     return Then(
         watched=gap is None,
         lasted=tuple(lasted_through(gap, at, alias)) if gap is not None else (),

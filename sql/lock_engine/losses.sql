@@ -27,20 +27,20 @@ BEGIN
   IF p_dimensions && ARRAY['application', 'user', 'query', 'tenant', 'database'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name::text, s.user_name::text, s.query_fingerprint, s.database_name::text
         FROM lock_monitoring.blocking_session_s s WHERE s.is_root AND s.load_date >= p_from AND s.load_date < p_to
       UNION ALL
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name, s.user_name, s.query_fingerprint, s.database_name
         FROM lock_monitoring.blocking_session_s s
        WHERE s.is_root AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name, s.user_name, s.query_fingerprint, s.database_name
         FROM lock_monitoring.blocking_session_s s WHERE s.is_root AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name, s.user_name, s.query_fingerprint, s.database_name
         FROM lock_monitoring.blocking_session_s s
        WHERE s.is_root AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
@@ -49,11 +49,6 @@ BEGIN
       SELECT r.*, r.load_date >= p_from AS begins, p.blocking_session_hk IS NULL AS first,
              p.application_name AS was_application, p.user_name AS was_user, p.query_fingerprint AS was_query,
              p.database_name AS was_database,
-             CASE WHEN v_gaps
-                  THEN lock_engine.watched_seconds(greatest(r.load_date, p_from), least(coalesce(r.load_end_date, v_last), p_to),
-                                                   v_starts, v_ends, v_before)
-                  ELSE date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
-                                                   interval '0')) END * coalesce(r.blocked_sessions_count, 0) AS lost,
              date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.blocking_since, r.load_date)) AS lasted,
              CASE WHEN 'tenant' = ANY (p_dimensions) THEN
                (SELECT encode(h.tenant_hk, 'hex') FROM lock_monitoring.blocking_session_h h
@@ -62,16 +57,41 @@ BEGIN
         LEFT JOIN LATERAL (
           SELECT s.* FROM lock_monitoring.blocking_session_s s
            WHERE r.load_date >= p_from AND s.blocking_session_hk = r.blocking_session_hk AND s.load_date < r.load_date
-             AND s.load_end_date = r.load_date AND s.is_root LIMIT 1) p ON true)
-    SELECT d.dimension, d.name, NULL::text, NULL::integer, NULL::integer, sum(t.lost),
-           (count(*) FILTER (WHERE t.begins AND (t.first OR d.name IS DISTINCT FROM d.was)))::integer,
-           (count(*) FILTER (WHERE NOT t.begins))::integer, max(t.lasted)
-      FROM t CROSS JOIN LATERAL (VALUES
-        ('application', t.application_name, t.was_application::text), ('user', t.user_name, t.was_user::text),
-        ('query', t.query_fingerprint, t.was_query), ('database', t.database_name, t.was_database::text),
-        ('tenant', t.tenant, t.tenant)) AS d (dimension, name, was)
-     WHERE d.dimension = ANY (p_dimensions)
-     GROUP BY d.dimension, d.name;
+             AND s.load_end_date = r.load_date AND s.is_root LIMIT 1) p ON true),
+    e AS (
+      SELECT d.dimension, d.name, (count(*) FILTER (WHERE t.begins AND (t.first OR d.name IS DISTINCT FROM d.was)))::integer AS begun,
+             (count(*) FILTER (WHERE NOT t.begins))::integer AS under_way, max(t.lasted) AS longest
+        FROM t CROSS JOIN LATERAL (VALUES
+          ('application', t.application_name, t.was_application::text), ('user', t.user_name, t.was_user::text),
+          ('query', t.query_fingerprint, t.was_query), ('database', t.database_name, t.was_database::text),
+          ('tenant', t.tenant, t.tenant)) AS d (dimension, name, was)
+       WHERE d.dimension = ANY (p_dimensions)
+       GROUP BY d.dimension, d.name),
+    -- the time is that of the waits; what a session waits for at once behind roots of one name counts once
+    w AS MATERIALIZED (
+      SELECT b.*, CASE WHEN 'tenant' = ANY (p_dimensions) THEN
+               (SELECT encode(h.tenant_hk, 'hex') FROM lock_monitoring.blocking_session_h h
+                 WHERE h.blocking_session_hk = b.blocking_session_hk) END AS tenant
+        FROM lock_engine.behind_roots(p_from, p_to) b),
+    cut AS (
+      SELECT d.dimension, d.name, w.until,
+             greatest(w.since, max(w.until) OVER (PARTITION BY d.dimension, d.name, w.session ORDER BY w.since, w.until
+                                                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from
+        FROM w CROSS JOIN LATERAL (VALUES
+          ('application', w.application_name), ('user', w.user_name), ('query', w.query_fingerprint), ('database', w.database_name),
+          ('tenant', w.tenant)) AS d (dimension, name)
+       WHERE d.dimension = ANY (p_dimensions)),
+    l AS (
+      SELECT c.dimension, c.name,
+             sum(CASE WHEN v_gaps THEN lock_engine.watched_seconds(c.counts_from, c.until, v_starts, v_ends, v_before)
+                      ELSE date_part('epoch', greatest(c.until - c.counts_from, interval '0')) END) AS lost
+        FROM cut c GROUP BY c.dimension, c.name)
+    SELECT x.dimension, x.name, NULL::text, NULL::integer, NULL::integer, sum(x.lost), sum(x.begun)::integer, sum(x.under_way)::integer,
+           max(x.longest)
+      FROM (SELECT e.dimension, e.name, 0::double precision AS lost, e.begun, e.under_way, e.longest FROM e
+            UNION ALL
+            SELECT l.dimension, l.name, l.lost, 0, 0, NULL FROM l) x
+     GROUP BY x.dimension, x.name;
   END IF;
 
   IF p_dimensions && ARRAY['relation', 'row', 'all'] THEN
@@ -151,6 +171,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.losses(text[], timestamptz, timestamptz) IS
-  'Watched seconds lost within the period (of the roots: times how many stood behind), episodes or waits begun in it and under way at its '
+  'Watched seconds lost within the period (by attributes of the roots: of the waits behind them), episodes or waits begun in it and under way at its '
   'beginning, and the longest, by dimension (see lock_engine.wait_rollup). For length: waits ended, by bucket under 0.1, 1, 5, '
   '30, 60, 300 s and above.';

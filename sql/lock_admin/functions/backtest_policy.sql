@@ -84,8 +84,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT max(s.ended) AS episode_end,
                (array_agg(s.ended_how ORDER BY s.load_date DESC))[1] AS ended_how,
-               sum(s.blocked_sessions_count
-                   * lock_engine.watched_seconds(greatest(s.began, f.at), s.ended, v_starts, v_ends, v_before))::numeric AS saved
+               (SELECT coalesce(sum(w.watched), 0) FROM lock_engine.behind_episodes(ARRAY[f.blocking_session_hk], f.at, v_to) AS w)::numeric AS saved
           FROM s WHERE s.blocking_session_hk = f.blocking_session_hk) AS e
      ORDER BY f.at
   LOOP

@@ -1,0 +1,37 @@
+-- Who stands behind each blocker at a stored moment, and what they had waited by then: as the live graph says it of now
+-- (lock_catalog.graph_of), out of the waits of that moment. A session that waits for several things stands behind a blocker once, with its
+-- longest wait. What has not been seen waiting up to that moment counts until it was (lock_engine.wait_until).
+CREATE OR REPLACE FUNCTION lock_engine.behind_at(p_at timestamptz)
+RETURNS TABLE (node bigint, waiting integer, since timestamptz, seconds double precision, severity text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+  WITH RECURSIVE piece AS MATERIALIZED (
+    SELECT p.session::bigint AS session, p.wait_start, CASE WHEN p.goes_on THEN p_at ELSE least(p.until, p_at) END AS until, p.blockers
+      FROM lock_engine.wait_pieces(p_at, p_at + interval '1 microsecond') p
+     WHERE p.valid_from <= p_at AND p.valid_until > p_at),
+  -- sessions with the same blockers are one class
+  class AS MATERIALIZED (
+    SELECT row_number() OVER () AS class, x.blockers FROM (SELECT DISTINCT p.blockers FROM piece p) x),
+  member AS MATERIALIZED (
+    SELECT c.class, p.session, min(p.wait_start) AS wait_start, max(p.until) AS until
+      FROM piece p JOIN class c ON c.blockers = p.blockers GROUP BY c.class, p.session),
+  edge AS MATERIALIZED (
+    SELECT DISTINCT c.class, u.node FROM class c CROSS JOIN LATERAL unnest(c.blockers) u (node)),
+  reach (class, node) AS (
+    SELECT e.class, e.node FROM edge e
+    UNION
+    SELECT r.class, e.node FROM reach r JOIN member m ON m.session = r.node JOIN edge e ON e.class = m.class),
+  behind AS (
+    SELECT r.node, m.session, min(m.wait_start) AS wait_start, max(m.until) AS until
+      FROM reach r JOIN member m ON m.class = r.class GROUP BY r.node, m.session)
+  SELECT b.node, count(*)::integer, min(b.wait_start), sum(date_part('epoch', greatest(b.until - b.wait_start, interval '0'))),
+         lock_engine.severity(count(*)::integer, extract(epoch FROM p_at - min(b.wait_start))::numeric)
+    FROM behind b GROUP BY b.node
+$$;
+COMMENT ON FUNCTION lock_engine.behind_at(timestamptz) IS
+  'Each blocker of a stored moment (a pid, or minus the xid of a prepared transaction): sessions that waited behind it, directly or not, '
+  'since when the first of them, the seconds that they had waited by then, added up, and its severity.';
+GRANT EXECUTE ON FUNCTION lock_engine.behind_at(timestamptz) TO lock_monitoring_role;
