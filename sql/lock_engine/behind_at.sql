@@ -1,17 +1,19 @@
 -- Who stands behind each blocker at a stored moment, and what they had waited by then: as the live graph says it of now
 -- (lock_catalog.graph_of), out of the waits of that moment. A session that waits for several things stands behind a blocker once, with its
--- longest wait. What has not been seen waiting up to that moment counts until it was (lock_engine.wait_until).
-CREATE OR REPLACE FUNCTION lock_engine.behind_at(p_at timestamptz)
+-- longest wait. NULL: now, of the open rows alone, which is cheaper. What has not been seen waiting up to that moment counts until it was (lock_engine.wait_until).
+CREATE OR REPLACE FUNCTION lock_engine.behind_at(p_at timestamptz DEFAULT NULL)
 RETURNS TABLE (node bigint, waiting integer, since timestamptz, seconds double precision, severity text)
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
-  WITH RECURSIVE piece AS MATERIALIZED (
-    SELECT p.session::bigint AS session, p.wait_start, CASE WHEN p.goes_on THEN p_at ELSE least(p.until, p_at) END AS until, p.blockers
-      FROM lock_engine.wait_pieces(p_at, p_at + interval '1 microsecond') p
-     WHERE p.valid_from <= p_at AND p.valid_until > p_at),
+  WITH RECURSIVE moment AS MATERIALIZED (SELECT coalesce(p_at, clock_timestamp()) AS at),
+  piece AS MATERIALIZED (
+    SELECT p.session::bigint AS session, p.wait_start, CASE WHEN p.goes_on THEN m.at ELSE least(p.until, m.at) END AS until, p.blockers
+      FROM moment m
+      CROSS JOIN LATERAL lock_engine.wait_pieces(coalesce(p_at, 'infinity'), coalesce(p_at + interval '1 microsecond', 'infinity')) p
+     WHERE CASE WHEN p_at IS NULL THEN p.goes_on ELSE p.valid_from <= p_at AND p.valid_until > p_at END),
   -- sessions with the same blockers are one class
   class AS MATERIALIZED (
     SELECT row_number() OVER () AS class, x.blockers FROM (SELECT DISTINCT p.blockers FROM piece p) x),
@@ -28,7 +30,7 @@ AS $$
     SELECT r.node, m.session, min(m.wait_start) AS wait_start, max(m.until) AS until
       FROM reach r JOIN member m ON m.class = r.class GROUP BY r.node, m.session)
   SELECT b.node, count(*)::integer, min(b.wait_start), sum(date_part('epoch', greatest(b.until - b.wait_start, interval '0'))),
-         lock_engine.severity(count(*)::integer, extract(epoch FROM p_at - min(b.wait_start))::numeric)
+         lock_engine.severity(count(*)::integer, extract(epoch FROM (SELECT m.at FROM moment m) - min(b.wait_start))::numeric)
     FROM behind b GROUP BY b.node
 $$;
 COMMENT ON FUNCTION lock_engine.behind_at(timestamptz) IS

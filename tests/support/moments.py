@@ -271,7 +271,7 @@ class Scene:
         member.run("ROLLBACK")
 
     def replace_oldest(self) -> None:
-        """Let the first of a plain queue leave and another one come, so that as many stand there as before."""
+        """Let the first of a plain queue leave and another one come: as many stand there as before."""
         queues = [one for one in self.queues if one[1]]
         if queues:
             key, queue = self.chance.choice(queues)

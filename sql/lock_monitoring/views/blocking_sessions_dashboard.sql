@@ -1,11 +1,11 @@
--- Ages and severities are computed at reading time, so they are right between two cycles too.
+-- Ages, severities and what those behind have waited are computed at reading time, so they are right between two cycles too.
 CREATE OR REPLACE VIEW lock_monitoring.blocking_sessions_dashboard AS
 WITH live AS (
   SELECT s.*,
          extract(epoch FROM clock_timestamp() - s.blocking_since)::numeric AS live_seconds,
-         s.blocked_seconds + s.blocked_sessions_count * extract(epoch FROM clock_timestamp() - s.load_date)::numeric
-           AS live_blocked_seconds
+         b.seconds::numeric AS live_blocked_seconds
     FROM lock_monitoring.blocking_session_s s
+    LEFT JOIN lock_engine.behind_at() b ON b.node = s.node
    WHERE s.load_end_date IS NULL
      AND ((SELECT c.checked_at FROM lock_engine.cycle_state c) > clock_timestamp() - interval '15 seconds'
           OR (s.node < 0 AND EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p WHERE lock_catalog.readable(p.gid) = s.prepared_gid))
@@ -43,7 +43,7 @@ SELECT l.session_pid,
        encode(l.blocking_session_hk, 'hex') AS blocking_session_key
   FROM live l
  ORDER BY l.is_root DESC, lock_engine.severity_rank(lock_engine.severity(l.blocked_sessions_count, l.live_seconds)) DESC,
-          l.live_blocked_seconds DESC;
+          l.live_blocked_seconds DESC NULLS LAST;
 COMMENT ON VIEW lock_monitoring.blocking_sessions_dashboard IS
   'Who blocks others now, root blockers first, by severity. blocking_duration_seconds: how long others have waited behind '
   'the session. blocking_impact_score: session-seconds waited behind it so far. pid 0 is a prepared transaction.';
