@@ -127,6 +127,24 @@ def past_episode(connection: psycopg.Connection[Any], number: int, user: str, se
         " FROM (SELECT now() - interval '1 hour' AS began) AS t",
         values,
     )
+    connection.execute(
+        "INSERT INTO lock_monitoring.lock_activity_h"
+        " (lock_activity_hk, lock_activity_bk, tenant_hk, load_date, record_source)"
+        " SELECT int8send(%(n)s * 10 + w), (%(n)s * 10 + w)::text, lock_engine.system_tenant(), now(), 'test'"
+        " FROM generate_series(1, 4) AS w",
+        values,
+    )
+    connection.execute(
+        "INSERT INTO lock_monitoring.lock_activity_s (lock_activity_hk, load_date, load_end_date, hash_diff,"
+        " lock_type, lock_mode, lock_pid, lock_granted, wait_start, blocking_nodes, root_nodes,"
+        " resolution_action, record_source)"
+        " SELECT w.lock_activity_hk, b.load_date, b.load_end_date, '\\x00', 'transactionid', 'ShareLock',"
+        " 10 * %(n)s + w.place, false, b.load_date, ARRAY[%(n)s], ARRAY[%(n)s], 'granted', 'test'"
+        " FROM lock_monitoring.blocking_session_s AS b, (SELECT int8send(%(n)s * 10 + g) AS lock_activity_hk,"
+        "  g AS place FROM generate_series(1, 4) AS g) AS w"
+        " WHERE b.blocking_session_hk = int4send(%(n)s)",
+        values,
+    )
 
 
 def hold(opens: Opens, dsn: str, row: int = 1, name: str = "billing", user: str = ORDINARY) -> Session:

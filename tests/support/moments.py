@@ -233,6 +233,9 @@ class Scene:
         """Let the monitor look once, at a moment at which nothing moves, and note what is true of it."""
         self.stored.cycle()
         truth = self.truth()
+        if self.truths and self.truths[-1].at == truth.at:
+            # nothing had changed, so nothing was stored
+            self.truths.pop()
         self.truths.append(truth)
         return truth
 
