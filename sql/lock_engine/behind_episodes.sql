@@ -8,6 +8,9 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_custom_plan
+SET enable_nestloop = off
+SET enable_mergejoin = off
+SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -1,15 +1,20 @@
 -- The waits of a period by the root blockers that they stood behind: one row for each stretch of a wait behind one blocking episode in which
 -- its names stayed the same. Sums by root add these up. A wait behind several roots is behind each of them; so is its time, and
--- whoever adds up more than one root counts what overlaps once (since and until of one session).
+-- whoever adds up more than one root counts what overlaps once (since and until of one session). Where is_alone, nothing overlaps: its session
+-- waits for one thing at a time, behind one root.
 -- The moments before the first look at a wait count for the roots that this look found.
 CREATE OR REPLACE FUNCTION lock_engine.behind_roots(p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (root bigint, blocking_session_hk bytea, application_name text, user_name text, query_fingerprint text, database_name text,
-               lock_activity_hk bytea, session integer, wait_start timestamptz, beside text, since timestamptz, until timestamptz)
+               lock_activity_hk bytea, session integer, wait_start timestamptz, beside text, since timestamptz, until timestamptz,
+               is_alone boolean)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_custom_plan
+SET enable_nestloop = off
+SET enable_mergejoin = off
+SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -51,11 +56,11 @@ BEGIN
   piece AS MATERIALIZED (
     SELECT p.*, u.root FROM lock_engine.wait_pieces(p_from, p_to) p CROSS JOIN LATERAL unnest(p.roots) u (root))
   SELECT x.root, x.blocking_session_hk, x.application_name, x.user_name, x.query_fingerprint, x.database_name, x.lock_activity_hk, x.session,
-         x.wait_start, x.beside, greatest(x.since, p_from), least(x.until, p_to)
+         x.wait_start, x.beside, greatest(x.since, p_from), least(x.until, p_to), x.is_alone
     FROM (
       SELECT p.root, s.blocking_session_hk, s.application_name, s.user_name, s.query_fingerprint, s.database_name, p.lock_activity_hk, p.session,
              p.wait_start, p.beside, CASE WHEN s.starts IS NULL OR s.starts <= p.valid_from THEN p.since ELSE s.starts END AS since,
-             least(p.until, s.ends) AS until
+             least(p.until, s.ends) AS until, NOT p.is_parallel AND cardinality(p.roots) = 1 AS is_alone
         FROM piece p
         LEFT JOIN span s ON s.node = p.root AND s.starts < p.valid_until AND s.ends > p.valid_from) x
    WHERE greatest(x.since, p_from) < least(x.until, p_to);

@@ -67,25 +67,38 @@ BEGIN
           ('tenant', t.tenant, t.tenant)) AS d (dimension, name, was)
        WHERE d.dimension = ANY (p_dimensions)
        GROUP BY d.dimension, d.name),
-    -- the time is that of the waits; what a session waits for at once behind roots of one name counts once
-    w AS MATERIALIZED (
-      SELECT b.*, CASE WHEN 'tenant' = ANY (p_dimensions) THEN
-               (SELECT encode(h.tenant_hk, 'hex') FROM lock_monitoring.blocking_session_h h
-                 WHERE h.blocking_session_hk = b.blocking_session_hk) END AS tenant
-        FROM lock_engine.behind_roots(p_from, p_to) b),
+    -- the time is that of the waits
+    w AS MATERIALIZED (SELECT b.* FROM lock_engine.behind_roots(p_from, p_to) b),
+    a AS (
+      SELECT w.application_name, w.user_name, w.query_fingerprint, w.database_name, w.blocking_session_hk,
+             sum(CASE WHEN v_gaps THEN lock_engine.watched_seconds(w.since, w.until, v_starts, v_ends, v_before)
+                      ELSE date_part('epoch', w.until - w.since) END) AS lost
+        FROM w WHERE w.is_alone
+       GROUP BY w.application_name, w.user_name, w.query_fingerprint, w.database_name, w.blocking_session_hk),
+    -- what a session waits for at once behind roots of one name counts once
     cut AS (
       SELECT d.dimension, d.name, w.until,
              greatest(w.since, max(w.until) OVER (PARTITION BY d.dimension, d.name, w.session ORDER BY w.since, w.until
                                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from
-        FROM w CROSS JOIN LATERAL (VALUES
+        FROM w
+        LEFT JOIN lock_monitoring.blocking_session_h h ON 'tenant' = ANY (p_dimensions) AND h.blocking_session_hk = w.blocking_session_hk
+        CROSS JOIN LATERAL (VALUES
           ('application', w.application_name), ('user', w.user_name), ('query', w.query_fingerprint), ('database', w.database_name),
-          ('tenant', w.tenant)) AS d (dimension, name)
-       WHERE d.dimension = ANY (p_dimensions)),
+          ('tenant', encode(h.tenant_hk, 'hex'))) AS d (dimension, name)
+       WHERE NOT w.is_alone AND d.dimension = ANY (p_dimensions)),
     l AS (
+      SELECT d.dimension, d.name, a.lost
+        FROM a
+        LEFT JOIN lock_monitoring.blocking_session_h h ON 'tenant' = ANY (p_dimensions) AND h.blocking_session_hk = a.blocking_session_hk
+        CROSS JOIN LATERAL (VALUES
+          ('application', a.application_name), ('user', a.user_name), ('query', a.query_fingerprint), ('database', a.database_name),
+          ('tenant', encode(h.tenant_hk, 'hex'))) AS d (dimension, name)
+       WHERE d.dimension = ANY (p_dimensions)
+      UNION ALL
       SELECT c.dimension, c.name,
-             sum(CASE WHEN v_gaps THEN lock_engine.watched_seconds(c.counts_from, c.until, v_starts, v_ends, v_before)
-                      ELSE date_part('epoch', greatest(c.until - c.counts_from, interval '0')) END) AS lost
-        FROM cut c GROUP BY c.dimension, c.name)
+             CASE WHEN v_gaps THEN lock_engine.watched_seconds(c.counts_from, c.until, v_starts, v_ends, v_before)
+                  ELSE date_part('epoch', greatest(c.until - c.counts_from, interval '0')) END
+        FROM cut c)
     SELECT x.dimension, x.name, NULL::text, NULL::integer, NULL::integer, sum(x.lost), sum(x.begun)::integer, sum(x.under_way)::integer,
            max(x.longest)
       FROM (SELECT e.dimension, e.name, 0::double precision AS lost, e.begun, e.under_way, e.longest FROM e

@@ -7,12 +7,16 @@
 -- beginning to lock_engine.wait_until; not after since where no second of it does.
 CREATE OR REPLACE FUNCTION lock_engine.wait_pieces(p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (lock_activity_hk bytea, session integer, wait_start timestamptz, beside text, valid_from timestamptz, valid_until timestamptz,
-               since timestamptz, until timestamptz, goes_on boolean, blockers bigint[], roots bigint[])
+               since timestamptz, until timestamptz, goes_on boolean, is_parallel boolean, blockers bigint[], roots bigint[])
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_custom_plan
+-- what stands in memory only has no statistics: each join is of one number, and hashed
+SET enable_nestloop = off
+SET enable_mergejoin = off
+SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -43,9 +47,11 @@ BEGIN
      WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
        AND s.load_end_date > p_from),
   r AS MATERIALIZED (
-    SELECT row_number() OVER () AS place, f.lock_activity_hk, coalesce(f.lock_group, f.lock_pid) AS session, f.lock_pid, f.beside, f.object_key,
-           f.lock_mode, f.queue_position, coalesce(f.wait_start, f.load_date) AS wait_start, f.load_date,
+    SELECT row_number() OVER () AS place, dense_rank() OVER (ORDER BY f.object_key, f.lock_mode) AS queue, f.lock_activity_hk,
+           coalesce(f.lock_group, f.lock_pid) AS session, f.lock_pid, f.beside, coalesce(f.object_key IS NOT NULL AND f.queue_position = 1, false) AS is_first,
+           coalesce(f.object_key IS NOT NULL AND f.queue_position > 1, false) AS follows, coalesce(f.wait_start, f.load_date) AS wait_start, f.load_date,
            coalesce(f.load_end_date, 'infinity') AS load_end_date, f.load_end_date IS NULL AS goes_on,
+           coalesce(f.lock_group, f.lock_pid) IN (SELECT g.lock_group FROM found g WHERE g.lock_group IS NOT NULL) AS is_parallel,
            -- its first row counts since the wait began, which is some moments before it was seen
            CASE WHEN f.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(f.wait_start, f.load_date) ELSE f.load_date END AS since,
            coalesce(lock_engine.wait_until(f.load_end_date, f.last_seen_at, f.log_end_at), v_last) AS until,
@@ -54,56 +60,55 @@ BEGIN
       FROM found f
       LEFT JOIN LATERAL (
         SELECT s.lock_activity_hk FROM lock_monitoring.lock_activity_s s
-         WHERE f.load_date >= p_from AND s.lock_activity_hk = f.lock_activity_hk AND s.load_date < f.load_date AND s.load_end_date = f.load_date
-           AND NOT s.lock_granted AND s.not_seen_at IS NULL LIMIT 1) p ON true),
-  followed AS MATERIALIZED (
-    SELECT DISTINCT r.object_key, r.lock_mode FROM r WHERE r.queue_position > 1 AND r.object_key IS NOT NULL),
+         WHERE f.load_date >= p_from AND s.lock_activity_hk = f.lock_activity_hk AND s.load_date < f.load_date
+           AND s.load_end_date = f.load_date AND NOT s.lock_granted AND s.not_seen_at IS NULL LIMIT 1) p ON true),
+  followed AS MATERIALIZED (SELECT DISTINCT r.queue FROM r WHERE r.follows),
   heads AS MATERIALIZED (
-    SELECT x.*, row_number() OVER k AS n, max(x.load_end_date) OVER (k ROWS UNBOUNDED PRECEDING) AS reach
-      FROM r x JOIN followed f ON f.object_key = x.object_key AND f.lock_mode = x.lock_mode
-     WHERE x.queue_position = 1
-    WINDOW k AS (PARTITION BY x.object_key, x.lock_mode ORDER BY x.load_date, x.place)),
+    SELECT x.queue, x.load_date, x.load_end_date, x.wait_start, x.lock_pid, x.blockers, x.roots,
+           row_number() OVER (ORDER BY x.queue, x.load_date, x.place) AS n,
+           max(x.load_end_date) OVER (PARTITION BY x.queue ORDER BY x.load_date, x.place ROWS UNBOUNDED PRECEDING) AS reach
+      FROM r x WHERE x.is_first AND x.queue IN (SELECT f.queue FROM followed f)),
   -- the stretches between which the first waiters of a queue change, numbered; from the beginning of time to its end
   stretch AS MATERIALIZED (
-    SELECT a.object_key, a.lock_mode, a.at AS starts, lead(a.at, 1, 'infinity') OVER k AS ends, row_number() OVER k AS n
-      FROM (SELECT h.object_key, h.lock_mode, h.load_date AS at FROM heads h
-            UNION SELECT h.object_key, h.lock_mode, h.load_end_date FROM heads h WHERE h.load_end_date < 'infinity'
-            UNION SELECT f.object_key, f.lock_mode, '-infinity' FROM followed f) a
-    WINDOW k AS (PARTITION BY a.object_key, a.lock_mode ORDER BY a.at)),
+    SELECT a.queue, a.at AS starts, lead(a.at, 1, 'infinity') OVER (PARTITION BY a.queue ORDER BY a.at) AS ends,
+           row_number() OVER (ORDER BY a.queue, a.at) AS n
+      FROM (SELECT h.queue, h.load_date AS at FROM heads h
+            UNION SELECT h.queue, h.load_end_date FROM heads h WHERE h.load_end_date < 'infinity'
+            UNION SELECT f.queue, '-infinity' FROM followed f) a),
   steps AS MATERIALIZED (
-    SELECT s.object_key, s.lock_mode, array_agg(s.starts ORDER BY s.n) AS starts FROM stretch s GROUP BY s.object_key, s.lock_mode),
+    SELECT s.queue, min(s.n) AS first_n, array_agg(s.starts ORDER BY s.n) AS starts FROM stretch s GROUP BY s.queue),
   reaches AS MATERIALIZED (
-    SELECT h.object_key, h.lock_mode, array_agg(h.load_date ORDER BY h.n) AS starts, array_agg(h.reach ORDER BY h.n) AS ends
-      FROM heads h GROUP BY h.object_key, h.lock_mode),
+    SELECT h.queue, min(h.n) AS first_n, array_agg(h.load_date ORDER BY h.n) AS starts, array_agg(h.reach ORDER BY h.n) AS ends
+      FROM heads h GROUP BY h.queue),
   -- the first waiters within each stretch: one, where the modes of a queue are mixed several
   first_ones AS MATERIALIZED (
-    SELECT s.object_key, s.lock_mode, s.n, h.wait_start, h.lock_pid, h.blockers, h.roots
-      FROM stretch s
-      JOIN reaches e ON e.object_key = s.object_key AND e.lock_mode = s.lock_mode
-      CROSS JOIN LATERAL generate_series(width_bucket(s.starts, e.ends) + 1, width_bucket(s.starts, e.starts)) AS i (n)
-      JOIN heads h ON h.object_key = s.object_key AND h.lock_mode = s.lock_mode AND h.n = i.n
-     WHERE h.load_end_date > s.starts),
+    SELECT c.stretch, h.wait_start, h.lock_pid, h.blockers, h.roots
+      FROM (SELECT s.n AS stretch, s.starts, e.first_n - 1 + i.n AS head
+              FROM stretch s
+              JOIN reaches e ON e.queue = s.queue
+              CROSS JOIN LATERAL generate_series(width_bucket(s.starts, e.ends) + 1, width_bucket(s.starts, e.starts)) AS i (n)) c
+      JOIN heads h ON h.n = c.head
+     WHERE h.load_end_date > c.starts),
   followers AS (
-    SELECT r.*, i.n AS stretch
+    SELECT r.*, t.first_n - 1 + i.n AS stretch
       FROM r
-      JOIN steps t ON t.object_key = r.object_key AND t.lock_mode = r.lock_mode
+      JOIN steps t ON t.queue = r.queue
       CROSS JOIN LATERAL generate_series(width_bucket(r.load_date, t.starts),
         width_bucket(greatest(r.load_date, r.load_end_date - interval '1 microsecond'), t.starts)) AS i (n)
-     WHERE r.queue_position > 1)
+     WHERE r.follows)
   (SELECT DISTINCT ON (f.place, f.stretch) f.lock_activity_hk, f.session, f.wait_start, f.beside,
           greatest(f.load_date, s.starts), least(f.load_end_date, s.ends),
           CASE WHEN s.starts <= f.load_date THEN f.since ELSE s.starts END, least(f.until, s.ends), f.goes_on AND s.ends = 'infinity',
-          coalesce(o.blockers, f.blockers), coalesce(o.roots, f.roots)
+          f.is_parallel, coalesce(o.blockers, f.blockers), coalesce(o.roots, f.roots)
      FROM followers f
-     JOIN stretch s ON s.object_key = f.object_key AND s.lock_mode = f.lock_mode AND s.n = f.stretch
-     LEFT JOIN first_ones o ON o.object_key = f.object_key AND o.lock_mode = f.lock_mode AND o.n = f.stretch
-                           AND (o.wait_start, o.lock_pid) < (f.wait_start, f.lock_pid)
+     JOIN stretch s ON s.n = f.stretch
+     LEFT JOIN first_ones o ON o.stretch = f.stretch AND (o.wait_start, o.lock_pid) < (f.wait_start, f.lock_pid)
     ORDER BY f.place, f.stretch, o.wait_start DESC NULLS LAST, o.lock_pid DESC)
   UNION ALL
-  SELECT r.lock_activity_hk, r.session, r.wait_start, r.beside, r.load_date, r.load_end_date, r.since, r.until, r.goes_on, r.blockers, r.roots
-    FROM r WHERE r.queue_position IS NULL OR r.queue_position <= 1 OR r.object_key IS NULL;
+  SELECT r.lock_activity_hk, r.session, r.wait_start, r.beside, r.load_date, r.load_end_date, r.since, r.until, r.goes_on, r.is_parallel, r.blockers, r.roots
+    FROM r WHERE NOT r.follows;
 END
 $$;
 COMMENT ON FUNCTION lock_engine.wait_pieces(timestamptz, timestamptz) IS
   'Stored waits that overlap the period, whole, cut where their blockers changed: session (the leader of its lock group), what vault rows '
-  'span (valid_from, valid_until), what counts as waited (since, until; until now where it goes on), and all blockers and roots then.';
+  'span (valid_from, valid_until), what counts as waited (since, until; until now where it goes on), whether its session may wait for several things at once, and all blockers and roots then.';

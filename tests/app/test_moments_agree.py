@@ -164,6 +164,15 @@ def frozen(scene: Scene, asking: Asking) -> None:
         {node: lost[node] for node in truth.roots}
     )
     assert {n["node"]: n["kind"] for n in told if n["blocked_total"]} == kinds
+    assert {n["node"]: n["severity"] for n in told if n["is_root"]} == {
+        node: stored.value(
+            "SELECT lock_engine.severity(%s, extract(epoch FROM %s - %s)::numeric)",
+            len(truth.behind[node]),
+            at,
+            since[node],
+        )
+        for node in truth.roots
+    }
     shown = asking.page(f"/admin/monitor/time/?at={iso(at).replace('+', '%2B')}")
     assert f"{len(truth.waiters):,}" in shown
 
