@@ -169,6 +169,7 @@ BEGIN;
 \ir lock_engine/waits_itself.sql
 \ir lock_engine/waits_for_object.sql
 \ir lock_engine/wait_until.sql
+\ir lock_engine/wait_began.sql
 \ir lock_engine/waits_between.sql
 \ir lock_engine/wait_pieces.sql
 \ir lock_engine/behind_at.sql

@@ -110,21 +110,21 @@ BEGIN
   IF p_dimensions && ARRAY['relation', 'row', 'all'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to + c_seen_within AND (s.load_date < p_to OR s.wait_start < p_to)
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
@@ -137,15 +137,16 @@ BEGIN
                                                    v_starts, v_ends, v_before)
                   ELSE date_part('epoch', greatest(least(coalesce(r.ended, v_last), p_to) - greatest(b.began, p_from),
                                                    interval '0')) END AS lost,
-             date_part('epoch', least(coalesce(r.ended, v_last), p_to) - coalesce(r.wait_start, r.load_date)) AS lasted
-        FROM r
+             date_part('epoch', least(coalesce(r.ended, v_last), p_to) - coalesce(r.waits_since, r.load_date)) AS lasted
+        FROM (SELECT x.*, CASE WHEN x.wait_start_is_bound THEN lock_engine.wait_began(x.lock_activity_hk, x.wait_start) ELSE x.wait_start END
+                       AS waits_since FROM r x) r
         LEFT JOIN LATERAL (
           SELECT s.* FROM lock_monitoring.lock_activity_s s
            WHERE r.load_date >= p_from AND s.lock_activity_hk = r.lock_activity_hk AND s.load_date < r.load_date
              AND s.load_end_date = r.load_date AND NOT s.lock_granted AND s.not_seen_at IS NULL LIMIT 1) p ON true
         -- its first row counts since the wait began, which is some moments before it was seen
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN r.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(r.wait_start, r.load_date) ELSE r.load_date END
+          SELECT CASE WHEN r.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(r.waits_since, r.load_date) ELSE r.load_date END
                    AS began) b)
     SELECT d.dimension, d.name, d.table_name, d.page, d.tuple, sum(t.lost),
            (count(*) FILTER (WHERE t.begins AND (t.first OR d.other)))::integer,

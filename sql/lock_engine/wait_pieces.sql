@@ -28,21 +28,21 @@ BEGIN
   RETURN QUERY
   WITH found AS MATERIALIZED (
     SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.lock_pid, s.lock_group, s.beside, s.object_key, s.lock_mode, s.queue_position,
-           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at
+           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at, s.wait_start_is_bound
       FROM lock_monitoring.lock_activity_s s
      WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to + c_seen_within AND (s.load_date < p_to OR s.wait_start < p_to)
     UNION ALL
     SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.lock_pid, s.lock_group, s.beside, s.object_key, s.lock_mode, s.queue_position,
-           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at
+           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at, s.wait_start_is_bound
       FROM lock_monitoring.lock_activity_s s
      WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
     UNION ALL
     SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.lock_pid, s.lock_group, s.beside, s.object_key, s.lock_mode, s.queue_position,
-           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at
+           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at, s.wait_start_is_bound
       FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
     UNION ALL
     SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.lock_pid, s.lock_group, s.beside, s.object_key, s.lock_mode, s.queue_position,
-           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at
+           s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at, s.wait_start_is_bound
       FROM lock_monitoring.lock_activity_s s
      WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
        AND s.load_end_date > p_from),
@@ -50,10 +50,13 @@ BEGIN
     SELECT row_number() OVER () AS place, dense_rank() OVER (ORDER BY f.object_key, f.lock_mode) AS queue, f.lock_activity_hk,
            coalesce(f.lock_group, f.lock_pid) AS session, f.lock_pid, f.beside, coalesce(f.object_key IS NOT NULL AND f.queue_position = 1, false) AS is_first,
            coalesce(f.object_key IS NOT NULL AND f.queue_position > 1, false) AS follows, coalesce(f.wait_start, f.load_date) AS wait_start, f.load_date,
+           CASE WHEN f.wait_start_is_bound THEN lock_engine.wait_began(f.lock_activity_hk, f.wait_start) ELSE coalesce(f.wait_start, f.load_date) END AS began,
            coalesce(f.load_end_date, 'infinity') AS load_end_date, f.load_end_date IS NULL AS goes_on,
            coalesce(f.lock_group, f.lock_pid) IN (SELECT g.lock_group FROM found g WHERE g.lock_group IS NOT NULL) AS is_parallel,
            -- its first row counts since the wait began, which is some moments before it was seen
-           CASE WHEN f.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(f.wait_start, f.load_date) ELSE f.load_date END AS since,
+           CASE WHEN f.load_date < p_from OR p.lock_activity_hk IS NOT NULL THEN f.load_date
+                WHEN f.wait_start_is_bound THEN least(lock_engine.wait_began(f.lock_activity_hk, f.wait_start), f.load_date)
+                ELSE least(f.wait_start, f.load_date) END AS since,
            coalesce(lock_engine.wait_until(f.load_end_date, f.last_seen_at, f.log_end_at), v_last) AS until,
            coalesce(f.blocking_nodes, '{}') || coalesce(f.soft_blocking_nodes, '{}') AS blockers,
            coalesce(f.root_nodes, '{}') AS roots
@@ -96,7 +99,7 @@ BEGIN
       CROSS JOIN LATERAL generate_series(width_bucket(r.load_date, t.starts),
         width_bucket(greatest(r.load_date, r.load_end_date - interval '1 microsecond'), t.starts)) AS i (n)
      WHERE r.follows)
-  (SELECT DISTINCT ON (f.place, f.stretch) f.lock_activity_hk, f.session, f.wait_start, f.beside,
+  (SELECT DISTINCT ON (f.place, f.stretch) f.lock_activity_hk, f.session, f.began, f.beside,
           greatest(f.load_date, s.starts), least(f.load_end_date, s.ends),
           CASE WHEN s.starts <= f.load_date THEN f.since ELSE s.starts END, least(f.until, s.ends), f.goes_on AND s.ends = 'infinity',
           f.is_parallel, coalesce(o.blockers, f.blockers), coalesce(o.roots, f.roots)
@@ -105,7 +108,7 @@ BEGIN
      LEFT JOIN first_ones o ON o.stretch = f.stretch AND (o.wait_start, o.lock_pid) < (f.wait_start, f.lock_pid)
     ORDER BY f.place, f.stretch, o.wait_start DESC NULLS LAST, o.lock_pid DESC)
   UNION ALL
-  SELECT r.lock_activity_hk, r.session, r.wait_start, r.beside, r.load_date, r.load_end_date, r.since, r.until, r.goes_on, r.is_parallel, r.blockers, r.roots
+  SELECT r.lock_activity_hk, r.session, r.began, r.beside, r.load_date, r.load_end_date, r.since, r.until, r.goes_on, r.is_parallel, r.blockers, r.roots
     FROM r WHERE NOT r.follows;
 END
 $$;

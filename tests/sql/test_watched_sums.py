@@ -161,3 +161,23 @@ def test_the_analysis_counts_and_compares_by_watched_hours(vault: psycopg.Connec
     row = stored.one("SELECT * FROM lock_monitoring.lock_wait_analysis_s ORDER BY satellite_id DESC LIMIT 1")
     assert row["trend_direction"] is None
     assert any("were watched, 80.0 % of each are asked for" in reason for reason in row["unknown"])
+
+
+def test_a_beginning_that_the_log_proves_counts_everywhere(vault: psycopg.Connection[Any]) -> None:
+    """Before PostgreSQL 14 the vault knows the earliest moment at which a wait may have begun."""
+    vault.execute(
+        "UPDATE lock_monitoring.lock_activity_s SET wait_start = wait_start - interval '30 minutes',"
+        " wait_start_is_bound = true, log_end_at = load_end_date, waited_ms = 6300000"
+    )
+    day = (BEGAN - timedelta(hours=19), BEGAN + timedelta(hours=5))
+    for dimension in ("all", "relation", "application", "user"):
+        assert lost(vault, dimension, *day) == 105 * 60, dimension
+    waits = "SELECT sum(own_seconds) FROM lock_engine.waits_between(NULL, %s, %s)"
+    assert one(vault, waits, *day) == 105 * 60
+    episode = (
+        "SELECT sum(seconds) FROM lock_engine.behind_episodes("
+        "ARRAY(SELECT blocking_session_hk FROM lock_monitoring.blocking_session_h))"
+    )
+    assert one(vault, episode) == 105 * 60
+    half_way = "SELECT seconds FROM lock_engine.behind_at(%s)"
+    assert one(vault, half_way, BEGAN + timedelta(minutes=45)) == 60 * 60
