@@ -15,6 +15,8 @@ from psycopg.pq.abc import PGconn
 from tests.support.poll import poll
 from tests.support.stored import Row, Stored
 
+TURNS = 8
+"""So many turns of a queue are played to their end."""
 TABLES = """
 CREATE TABLE account (id integer PRIMARY KEY, balance integer NOT NULL);
 INSERT INTO account SELECT i, 0 FROM generate_series(1, 40) AS i;
@@ -306,17 +308,20 @@ class Scene:
         poll(still, 30, "that nothing moves")
 
     def end(self) -> None:
-        """Let the roots end, and those behind them that are roots then, until nobody waits; a look after each
-        turn."""
-        for _ in range(1000):
+        """Let the roots end, and those who are roots then, for some turns with looks in between; who waits
+        still then gives up."""
+        for _ in range(TURNS):
             truth = self.truth()
             if not truth.waiters:
                 break
             for node in truth.roots:
                 self.release(node)
             self.settle()
-            if self.chance.random() < 0.3 or len(self.truths) < 6:
+            if self.chance.random() < 0.5:
                 self.look()
+        for pid in self.truth().waiters:
+            self.cancel(pid)
+        self.settle()
         self.look()
 
     def close(self) -> None:
