@@ -118,7 +118,7 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         time_url=link("lockmon_time"),
         lost=words.duration(lost),
         unseen=words.duration(unseen) if unseen > watched_words.LEAST else "",
-        counted_from=_counted_from(start, versions[0].load_date),
+        counted_from=_counted_from(start, min((one.since for one in stood), default=versions[0].load_date)),
         lasted=words.duration(words.seconds_between(start, end or now)),
         most=max((row.blocked_sessions_count or 0 for row in versions), default=0),
         severity=words.worst(row.blocking_severity for row in versions),
@@ -131,10 +131,10 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     )
 
 
-def _counted_from(start: datetime, first_seen: datetime) -> datetime | None:
+def _counted_from(start: datetime, first: datetime) -> datetime | None:
     """When the time lost began to count, if that was more than a cycle after the first wait began: until then
     somebody else was ahead of the session."""
-    return first_seen if first_seen - start > timedelta(seconds=3) else None
+    return first if first - start > timedelta(seconds=3) else None
 
 
 def _title(row: BlockingSession) -> str:
