@@ -24,7 +24,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from lockmon import vault, watched
-from lockmon.calls import catalog, claims, deadlocks
+from lockmon.calls import behind, catalog, claims, deadlocks
 from lockmon.calls.catalog import PlanRow
 from lockmon.groups import VIEW_PAGES, VIEW_QUERY_TEXT
 from lockmon.logins import token_failed
@@ -33,6 +33,7 @@ from lockmon.models import BlockingSession
 from lockmon.models.api_token import ApiToken, digest
 from lockmon.standing.causes import WEB, alias_of, kind_of
 from lockmon.views import nodes, past, rescue, words
+from lockmon.views.episode import lost_seconds
 
 MOST = 1000
 TOO_MANY = "Too many wrong tokens from this address: only a right one is answered there for a while."
@@ -47,7 +48,6 @@ EPISODE_FIELDS = (
     "blocking_severity",
     "blocking_since",
     "blocked_sessions_count",
-    "blocked_seconds",
     "recommended_action",
     "ended_how",
     "ended_at",
@@ -161,7 +161,7 @@ def tree(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
         said = {"at": at, "as_of": True, "watched": False, "reason": gap.reason}
         return said | {"nodes": [], "plan": [], "lasted_through": lasted}
     blockers, waits = past.rows_at(at, alias)
-    graph = nodes.from_vault(blockers, waits, see_text)
+    graph = past.graph_of(blockers, waits, at, see_text, alias)
     said = {"at": at, "as_of": True, "watched": True, "reason": None}
     return said | drawn(graph, rescue.rows_then(graph, at, alias))
 
@@ -193,13 +193,27 @@ def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]
     for key, satellite in versions:
         latest.setdefault(key, satellite)
     wanted = list(latest.values())[: limit(request)]
+    rows = list(known.filter(satellite_id__in=wanted).order_by("-satellite_id"))
+    with vault.cursor(alias) as cursor:
+        stood = behind.behind_episodes(cursor, [str(row.blocking_session_id) for row in rows])
+    waits: dict[str, list[behind.WaitBehind]] = {}
+    for one in stood:
+        waits.setdefault(one.episode, []).append(one)
     found = [
         {"episode": str(row.blocking_session_id)}
         | {name: getattr(row, name) for name in EPISODE_FIELDS}
+        | _lost(waits.get(str(row.blocking_session_id), []))
         | {"query": row.current_query if see_text else words.hide_literals(row.current_query)}
-        for row in known.filter(satellite_id__in=wanted).order_by("-satellite_id")
+        for row in rows
     ]
     return {"since": since, "until": until, **coverage(alias, since, until), "episodes": found}
+
+
+def _lost(waits: list[behind.WaitBehind]) -> dict[str, Any]:
+    """Return what an episode's waits add up to, as its page says it."""
+    lost, unseen = lost_seconds(waits)
+    waiting = len({one.session for one in waits if one.goes_on})
+    return {"waiting": waiting, "blocked_seconds": lost, "not_watched_seconds": unseen}
 
 
 @endpoint

@@ -173,7 +173,12 @@ BEGIN;
 \ir lock_engine/waits_itself.sql
 \ir lock_engine/waits_for_object.sql
 \ir lock_engine/wait_until.sql
+\ir lock_engine/wait_began.sql
 \ir lock_engine/waits_between.sql
+\ir lock_engine/wait_pieces.sql
+\ir lock_engine/behind_at.sql
+\ir lock_engine/behind_roots.sql
+\ir lock_engine/behind_episodes.sql
 \ir lock_engine/tables/wait_rollup.sql
 \ir lock_engine/unroll_waits.sql
 \ir lock_engine/losses.sql

@@ -100,26 +100,21 @@ def shares(cursor: Cursor, what: str, start: datetime, end: datetime, limit: int
 
 
 def blockers(cursor: Cursor, start: datetime, end: datetime) -> list[Share]:
-    """Who was at the root of the waits, by application; several roots share a wait equally, also where the
-    parallel workers of one session wait behind different ones."""
+    """Who was at the root of the waits, by application: the time in which waits stood behind roots of it. A
+    wait behind several applications counts for each."""
     cursor.execute(
-        f"WITH w AS MATERIALIZED (SELECT w.* {_WAITS}),"  # noqa: S608
-        " beside AS MATERIALIZED (SELECT w.* FROM w WHERE w.own_seconds < w.seconds_in_period),"
-        " own AS (SELECT w.is_own, w.wait_start, w.wait_end, w.own_seconds,"
-        "   CASE WHEN EXISTS (SELECT 1 FROM beside) THEN ARRAY(SELECT unnest(w.root_nodes)"
-        "     UNION SELECT unnest(b.root_nodes) FROM beside b WHERE b.session = w.session"
-        "       AND b.wait_start < w.wait_end AND b.wait_end > w.wait_start)"
-        "   ELSE w.root_nodes END AS root_nodes FROM w WHERE w.is_own OR w.own_seconds > 0)"
-        " SELECT coalesce(nullif(b.application_name, ''), b.user_name, 'unknown'),"
-        " count(*) FILTER (WHERE w.is_own)::integer,"
-        " coalesce(sum(w.own_seconds / cardinality(w.root_nodes)), 0)::double precision"
-        " FROM own w CROSS JOIN LATERAL unnest(w.root_nodes) AS r(node)"
-        " LEFT JOIN LATERAL (SELECT s.application_name, s.user_name FROM lock_monitoring.blocking_session_s s"
-        "  WHERE s.node = r.node AND s.load_date <= w.wait_end"
-        "  AND coalesce(s.load_end_date, 'infinity') >= w.wait_start"
-        "  ORDER BY s.load_date DESC LIMIT 1) b ON true"
-        " WHERE cardinality(w.root_nodes) > 0 GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT %s",
-        [start, end, TOP],
+        "WITH b AS ("
+        "  SELECT coalesce(nullif(x.application_name, ''), x.user_name, 'unknown') AS name, x.*"
+        "    FROM lock_engine.behind_roots(%s, %s) AS x),"
+        " cut AS ("
+        "  SELECT b.name, b.lock_activity_hk, b.wait_start, b.beside, b.until, greatest(b.since,"
+        "    max(b.until) OVER (PARTITION BY b.name, b.session ORDER BY b.since, b.until"
+        "      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from FROM b)"
+        " SELECT c.name,"
+        "  (count(DISTINCT (c.lock_activity_hk, c.wait_start)) FILTER (WHERE c.beside IS NULL))::integer,"
+        "  coalesce(sum(lock_engine.watched_seconds(c.counts_from, c.until, g.starts, g.ends, g.seconds)), 0)"
+        " FROM cut c CROSS JOIN lock_engine.gap_steps(%s, %s) AS g GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT %s",
+        [start, end, start, end, TOP],
     )
     return [build(Share, row) for row in cursor.fetchall()]
 

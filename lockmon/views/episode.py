@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
+from django.db import connections
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from .. import watched_words
+from ..calls.behind import WaitBehind, behind_episodes
 from ..groups import VIEW_PAGES
-from ..models import BlockingSession, LockActivity, LockBlockingLink
-from ..watched import Watched
+from ..models import BlockingSession, LockActivity
 from . import words
-from .context import link, needs, page, rights
+from .context import VAULT, link, needs, page, rights
 from .figures import Mark, Slot, watched_between
 from .marks import action_marks
 from .svg import Area, area
@@ -26,6 +27,8 @@ from .svg import Area, area
 MOST_VERSIONS = 2000
 MOST_WAITS = 1000
 SHOWN_EVENTS = 120
+WAITED_ON = "waited on, behind others"
+"""How a wait ended for an episode that ended, or passed it on, before the wait did."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,19 @@ class Wait:
     outcome: str
 
 
-def lost_seconds(versions: Sequence[BlockingSession], now: datetime, seen: Watched) -> tuple[float, float]:
-    """Return the time that others lost behind the session: how many stood behind it times how long it was
-    so; and how much of that is of time that was not watched."""
+def behind(key: str, alias: str = VAULT) -> list[WaitBehind]:
+    """Return all waits that stood behind the episode, the oldest first."""
+    with connections[alias].cursor() as cursor:
+        return behind_episodes(cursor, [key])
+
+
+def lost_seconds(waits: Iterable[WaitBehind]) -> tuple[float, float]:
+    """Return the time that others lost behind the session: that of the waits, for as long as they stood
+    behind it; and how much of that is of time that was not watched."""
     lost = known = 0.0
-    for row in versions:
-        end = row.load_end_date or now
-        lost += (row.blocked_sessions_count or 0) * max(0.0, (end - row.load_date).total_seconds())
-        known += (row.blocked_sessions_count or 0) * seen.within(row.load_date, end)
+    for wait in waits:
+        lost += wait.seconds
+        known += wait.watched
     return lost, max(0.0, lost - known)
 
 
@@ -79,17 +87,18 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
                 "There is no such blocking episode: it was never stored, or it is older than the retention."
             )
             return page(request, site, "lockmon/message.html", title, status=404, text=text)
-        waits = _waits(key, versions, rights(request).query_text)
+        stood = behind(str(versions[0].blocking_session_id))
+        waits = _waits(stood, versions, rights(request).query_text)
         actions = action_marks(versions[0].session_pid, versions[0].session_start_time)
     except ValidationError:
         text = "The address names no blocking episode: follow a link from the list."
         return page(request, site, "lockmon/message.html", title, status=404, text=text)
     now = timezone.now()
     last = versions[-1]
-    start = last.blocking_since or versions[0].load_date
+    # a version tells since when those have waited who were behind it then
+    start = min(row.blocking_since or row.load_date for row in versions)
     end = last.ended_at or last.load_end_date
-    seen = watched_between(min(start, versions[0].load_date), max(end or now, last.load_end_date or now))
-    lost, unseen = lost_seconds(versions, now, seen)
+    lost, unseen = lost_seconds(stood)
     worst_wait = max(waits, key=lambda wait: wait.seconds, default=None)
     events = _events(versions, waits, actions)
     see = rights(request).query_text
@@ -109,12 +118,12 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         time_url=link("lockmon_time"),
         lost=words.duration(lost),
         unseen=words.duration(unseen) if unseen > watched_words.LEAST else "",
-        counted_from=_counted_from(start, versions[0].load_date),
+        counted_from=_counted_from(start, min((one.since for one in stood), default=versions[0].load_date)),
         lasted=words.duration(words.seconds_between(start, end or now)),
         most=max((row.blocked_sessions_count or 0 for row in versions), default=0),
         severity=words.worst(row.blocking_severity for row in versions),
         waits=sorted(waits, key=lambda wait: -wait.seconds)[:60],
-        waits_number=len(waits),
+        waits_number=max(len(waits), len(stood)) if len(stood) > MOST_WAITS else len(waits),
         worst=worst_wait,
         query=words.highlight_sql(last.current_query if see else words.hide_literals(last.current_query)),
         advice=words.visible(last.recommended_action, 800),
@@ -122,10 +131,10 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
     )
 
 
-def _counted_from(start: datetime, first_seen: datetime) -> datetime | None:
+def _counted_from(start: datetime, first: datetime) -> datetime | None:
     """When the time lost began to count, if that was more than a cycle after the first wait began: until then
     somebody else was ahead of the session."""
-    return first_seen if first_seen - start > timedelta(seconds=3) else None
+    return first if first - start > timedelta(seconds=3) else None
 
 
 def _title(row: BlockingSession) -> str:
@@ -135,20 +144,14 @@ def _title(row: BlockingSession) -> str:
     return f"How {name} (pid {row.session_pid}) held up others"
 
 
-def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wait]:
-    hubs = list(
-        LockBlockingLink.objects.filter(blocking_session_id=key).values_list("lock_activity_id", flat=True)[
-            :MOST_WAITS
-        ]
-    )
-    begun, ended = versions[0], versions[-1]
-    mine = Q(lock_activity_id__in=hubs)
-    if any(row.is_root for row in versions):
-        mine |= Q(root_nodes__contains=[begun.node if begun.node is not None else begun.session_pid])
-    during = Q(load_date__gte=begun.load_date - timedelta(seconds=1))
-    if ended.load_end_date is not None:
-        during &= Q(load_date__lt=ended.load_end_date)
-    rows = LockActivity.objects.filter(mine, during, lock_granted=False)
+def _waits(stood: Sequence[WaitBehind], versions: list[BlockingSession], see_text: bool) -> list[Wait]:
+    """Return the waits behind the session as the page shows them, each for as long as it stood behind it."""
+    mine = {one.wait: one for one in stood[:MOST_WAITS]}
+    over = versions[-1].load_end_date if versions[-1].ended_how else None
+    during = Q(load_date__gte=versions[0].load_date - timedelta(seconds=1))
+    if over is not None:
+        during &= Q(load_date__lt=over)
+    rows = LockActivity.objects.filter(during, lock_activity_id__in=list(mine), lock_granted=False)
     rows = rows.order_by("satellite_id")
     now = timezone.now()
     found: dict[str, list[LockActivity]] = {}
@@ -156,11 +159,18 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
         found.setdefault(str(row.lock_activity_id), []).append(row)
     waits: list[Wait] = []
     last_of: dict[int, int] = {}
-    for parts in sorted(found.values(), key=lambda parts: parts[-1].wait_start or parts[0].load_date):
+    for key, parts in sorted(found.items(), key=lambda item: item[1][-1].wait_start or item[1][0].load_date):
         first, last = parts[0], parts[-1]
         start = last.wait_start or first.load_date
-        end = last.counts_until()
+        end, outcome = (
+            last.counts_until(),
+            words.ENDINGS.get(last.resolution_action or "", last.resolution_action or "still waiting"),
+        )
         least, most = last.waited_seconds(now)
+        if not mine[key].goes_on and (last.resolution_action is None or end is None or end > mine[key].until):
+            # it waited on when this one blocked it no more
+            end, outcome = mine[key].until, WAITED_ON
+            least = most = words.seconds_between(start, end) or 0.0
         text = last.query_text if see_text else words.hide_literals(last.query_text)
         wait = Wait(
             pid=last.lock_group or last.lock_pid,
@@ -172,9 +182,7 @@ def _waits(key: str, versions: list[BlockingSession], see_text: bool) -> list[Wa
             waited=words.clock(least) if last.not_seen_at is None else words.span(least, most),
             what=f"{last.lock_mode} on {words.one_line(last.object_name, 100) or 'an unknown object'}",
             query=words.one_line(text),
-            outcome=words.ENDINGS.get(
-                last.resolution_action or "", last.resolution_action or "still waiting"
-            ),
+            outcome=outcome,
         )
         place = last_of.get(wait.pid)
         # a wait that stood beside another one of its session

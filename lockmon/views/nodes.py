@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from ..calls.behind import Behind
 from ..models import BlockingSession, LockActivity
 from . import words
 from .session_links import session_query
@@ -238,7 +239,6 @@ def _of_blocker(row: BlockingSession, see_text: bool) -> Node:
         blocking_since=row.blocking_since,
         blocked_seconds=None if row.blocked_seconds is None else float(row.blocked_seconds),
         severity=row.blocking_severity,
-        severity_score=getattr(row, "severity_score", None),
         kind=row.kind,
         recommended_action=row.recommended_action,
         locks_held=row.total_locks_held,
@@ -298,13 +298,17 @@ def _first(soft: Sequence[int] | None, hard: Sequence[int] | None) -> int | None
 
 
 def from_vault(
-    blockers: Iterable[BlockingSession], waiters: Iterable[LockActivity], see_text: bool
+    blockers: Iterable[BlockingSession],
+    waiters: Iterable[LockActivity],
+    see_text: bool,
+    behind: Mapping[int, Behind],
 ) -> list[Node]:
-    """Return the nodes that a set of satellite rows open at one moment describe."""
+    """Return the nodes that a set of satellite rows open at one moment describe; ``behind`` is what stood
+    behind each blocker at that very moment, out of the waits: a stored row has it as of its own last step."""
     waiters = _behind_their_heads(waiters)
     by_node = {}
     for row in blockers:
-        node = _of_blocker(row, see_text)
+        node = _as_of(_of_blocker(row, see_text), behind)
         by_node[node.node] = node
     for leader, group in _lock_groups(waiters).items():
         blocker = by_node.get(leader)
@@ -321,6 +325,21 @@ def from_vault(
         ):
             by_node[key] = _replace_parent(node, parent.parent)
     return list(by_node.values())
+
+
+def _as_of(node: Node, behind: Mapping[int, Behind]) -> Node:
+    found = behind.get(node.node)
+    if found is None:
+        # nobody is stored behind it: what they have lost is not known
+        return replace(node, blocked_seconds=None)
+    return replace(
+        node,
+        blocked_total=found.waiting,
+        blocking_since=found.since,
+        blocked_seconds=found.seconds,
+        severity=found.severity,
+        severity_score=found.severity_score,
+    )
 
 
 def _lock_groups(waiters: Iterable[LockActivity]) -> dict[int, list[LockActivity]]:

@@ -8,24 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections
-from django.db.models import (
-    DateTimeField,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    FloatField,
-    Func,
-    Max,
-    QuerySet,
-    Value,
-)
-from django.db.models.functions import Cast, Extract
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from .. import watched
+from ..calls.behind import behind_at
 from ..calls.watched import UnwatchedSpan
 from ..models import BlockingSession, DeadlockEvent, LockActivity
-from ..models.fields import NumericField
 from ..watched import BEFORE, STILL
 from ..watched_words import gap as gap_in_words
 from . import nodes, rescue, tree, words
@@ -60,35 +49,35 @@ def _open_at(rows: QuerySet[Any], at: datetime) -> QuerySet[Any]:
     return rows.filter(satellite_id__in=alive(rows, at))
 
 
-def _score_at(at: datetime) -> Func:
-    """The order of blockers of a moment, as lock_engine.severity_score() has it."""
-    longest = ExpressionWrapper(Value(at, DateTimeField()) - F("blocking_since"), DurationField())
-    return Func(
-        F("blocking_severity"),
-        F("blocked_sessions_count"),
-        Cast(Extract(longest, "epoch"), NumericField()),
-        F("blocked_seconds"),
-        function="lock_engine.severity_score",
-        output_field=FloatField(),
-    )
-
-
 def rows_at(at: datetime, alias: str = VAULT) -> tuple[list[BlockingSession], list[LockActivity]]:
     """Return the rows of blockers and of waits that were the present ones at a moment."""
     blockers = list(
-        _open_at(BlockingSession.objects.using(alias), at)
-        .annotate(severity_score=_score_at(at))
-        .order_by("satellite_id")[:MOST_WAITERS]
+        _open_at(BlockingSession.objects.using(alias), at).order_by("satellite_id")[:MOST_WAITERS]
     )
     waits = _open_at(LockActivity.objects.using(alias).filter(lock_granted=False), at)
     return blockers, list(waits.order_by("satellite_id")[:MOST_WAITERS])
+
+
+def graph_of(
+    blockers: list[BlockingSession],
+    waits: list[LockActivity],
+    at: datetime,
+    see_text: bool,
+    alias: str = VAULT,
+) -> list[nodes.Node]:
+    """Return the graph that the rows of a moment describe."""
+    if not blockers:
+        return nodes.from_vault(blockers, waits, see_text, {})
+    with connections[alias].cursor() as cursor:
+        behind = behind_at(cursor, at)
+    return nodes.from_vault(blockers, waits, see_text, behind)
 
 
 def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
     """Return the tree as the monitor knew it at a moment, with the nearest changes before and after."""
     gap = unwatched_at(at, alias)
     blockers, waits = rows_at(at, alias) if gap is None else ([], [])
-    graph = nodes.from_vault(blockers, waits, see_text)
+    graph = graph_of(blockers, waits, at, see_text, alias)
     return Then(
         watched=gap is None,
         lasted=tuple(lasted_through(gap, at, alias)) if gap is not None else (),

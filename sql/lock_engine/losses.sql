@@ -27,20 +27,20 @@ BEGIN
   IF p_dimensions && ARRAY['application', 'user', 'query', 'tenant', 'database'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name::text, s.user_name::text, s.query_fingerprint, s.database_name::text
         FROM lock_monitoring.blocking_session_s s WHERE s.is_root AND s.load_date >= p_from AND s.load_date < p_to
       UNION ALL
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name, s.user_name, s.query_fingerprint, s.database_name
         FROM lock_monitoring.blocking_session_s s
        WHERE s.is_root AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name, s.user_name, s.query_fingerprint, s.database_name
         FROM lock_monitoring.blocking_session_s s WHERE s.is_root AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
-      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since, s.blocked_sessions_count,
+      SELECT s.blocking_session_hk, s.load_date, s.load_end_date, s.blocking_since,
              s.application_name, s.user_name, s.query_fingerprint, s.database_name
         FROM lock_monitoring.blocking_session_s s
        WHERE s.is_root AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
@@ -49,11 +49,6 @@ BEGIN
       SELECT r.*, r.load_date >= p_from AS begins, p.blocking_session_hk IS NULL AS first,
              p.application_name AS was_application, p.user_name AS was_user, p.query_fingerprint AS was_query,
              p.database_name AS was_database,
-             CASE WHEN v_gaps
-                  THEN lock_engine.watched_seconds(greatest(r.load_date, p_from), least(coalesce(r.load_end_date, v_last), p_to),
-                                                   v_starts, v_ends, v_before)
-                  ELSE date_part('epoch', greatest(least(coalesce(r.load_end_date, v_last), p_to) - greatest(r.load_date, p_from),
-                                                   interval '0')) END * coalesce(r.blocked_sessions_count, 0) AS lost,
              date_part('epoch', least(coalesce(r.load_end_date, v_last), p_to) - coalesce(r.blocking_since, r.load_date)) AS lasted,
              CASE WHEN 'tenant' = ANY (p_dimensions) THEN
                (SELECT encode(h.tenant_hk, 'hex') FROM lock_monitoring.blocking_session_h h
@@ -62,36 +57,74 @@ BEGIN
         LEFT JOIN LATERAL (
           SELECT s.* FROM lock_monitoring.blocking_session_s s
            WHERE r.load_date >= p_from AND s.blocking_session_hk = r.blocking_session_hk AND s.load_date < r.load_date
-             AND s.load_end_date = r.load_date AND s.is_root LIMIT 1) p ON true)
-    SELECT d.dimension, d.name, NULL::text, NULL::integer, NULL::integer, sum(t.lost),
-           (count(*) FILTER (WHERE t.begins AND (t.first OR d.name IS DISTINCT FROM d.was)))::integer,
-           (count(*) FILTER (WHERE NOT t.begins))::integer, max(t.lasted)
-      FROM t CROSS JOIN LATERAL (VALUES
-        ('application', t.application_name, t.was_application::text), ('user', t.user_name, t.was_user::text),
-        ('query', t.query_fingerprint, t.was_query), ('database', t.database_name, t.was_database::text),
-        ('tenant', t.tenant, t.tenant)) AS d (dimension, name, was)
-     WHERE d.dimension = ANY (p_dimensions)
-     GROUP BY d.dimension, d.name;
+             AND s.load_end_date = r.load_date AND s.is_root LIMIT 1) p ON true),
+    e AS (
+      SELECT d.dimension, d.name, (count(*) FILTER (WHERE t.begins AND (t.first OR d.name IS DISTINCT FROM d.was)))::integer AS begun,
+             (count(*) FILTER (WHERE NOT t.begins))::integer AS under_way, max(t.lasted) AS longest
+        FROM t CROSS JOIN LATERAL (VALUES
+          ('application', t.application_name, t.was_application::text), ('user', t.user_name, t.was_user::text),
+          ('query', t.query_fingerprint, t.was_query), ('database', t.database_name, t.was_database::text),
+          ('tenant', t.tenant, t.tenant)) AS d (dimension, name, was)
+       WHERE d.dimension = ANY (p_dimensions)
+       GROUP BY d.dimension, d.name),
+    -- the time is that of the waits
+    w AS MATERIALIZED (SELECT b.* FROM lock_engine.behind_roots(p_from, p_to) b),
+    a AS (
+      SELECT w.application_name, w.user_name, w.query_fingerprint, w.database_name, w.blocking_session_hk,
+             sum(CASE WHEN v_gaps THEN lock_engine.watched_seconds(w.since, w.until, v_starts, v_ends, v_before)
+                      ELSE date_part('epoch', w.until - w.since) END) AS lost
+        FROM w WHERE w.is_alone
+       GROUP BY w.application_name, w.user_name, w.query_fingerprint, w.database_name, w.blocking_session_hk),
+    -- what a session waits for at once behind roots of one name counts once
+    cut AS (
+      SELECT d.dimension, d.name, w.until,
+             greatest(w.since, max(w.until) OVER (PARTITION BY d.dimension, d.name, w.session ORDER BY w.since, w.until
+                                                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from
+        FROM w
+        LEFT JOIN lock_monitoring.blocking_session_h h ON 'tenant' = ANY (p_dimensions) AND h.blocking_session_hk = w.blocking_session_hk
+        CROSS JOIN LATERAL (VALUES
+          ('application', w.application_name), ('user', w.user_name), ('query', w.query_fingerprint), ('database', w.database_name),
+          ('tenant', encode(h.tenant_hk, 'hex'))) AS d (dimension, name)
+       WHERE NOT w.is_alone AND d.dimension = ANY (p_dimensions)),
+    l AS (
+      SELECT d.dimension, d.name, a.lost
+        FROM a
+        LEFT JOIN lock_monitoring.blocking_session_h h ON 'tenant' = ANY (p_dimensions) AND h.blocking_session_hk = a.blocking_session_hk
+        CROSS JOIN LATERAL (VALUES
+          ('application', a.application_name), ('user', a.user_name), ('query', a.query_fingerprint), ('database', a.database_name),
+          ('tenant', encode(h.tenant_hk, 'hex'))) AS d (dimension, name)
+       WHERE d.dimension = ANY (p_dimensions)
+      UNION ALL
+      SELECT c.dimension, c.name,
+             CASE WHEN v_gaps THEN lock_engine.watched_seconds(c.counts_from, c.until, v_starts, v_ends, v_before)
+                  ELSE date_part('epoch', greatest(c.until - c.counts_from, interval '0')) END
+        FROM cut c)
+    SELECT x.dimension, x.name, NULL::text, NULL::integer, NULL::integer, sum(x.lost), sum(x.begun)::integer, sum(x.under_way)::integer,
+           max(x.longest)
+      FROM (SELECT e.dimension, e.name, 0::double precision AS lost, e.begun, e.under_way, e.longest FROM e
+            UNION ALL
+            SELECT l.dimension, l.name, l.lost, 0, 0, NULL FROM l) x
+     GROUP BY x.dimension, x.name;
   END IF;
 
   IF p_dimensions && ARRAY['relation', 'row', 'all'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to + c_seen_within AND (s.load_date < p_to OR s.wait_start < p_to)
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
-      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.schema_name, s.table_name, s.row_page, s.row_tuple,
+      SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
              s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
@@ -104,15 +137,16 @@ BEGIN
                                                    v_starts, v_ends, v_before)
                   ELSE date_part('epoch', greatest(least(coalesce(r.ended, v_last), p_to) - greatest(b.began, p_from),
                                                    interval '0')) END AS lost,
-             date_part('epoch', least(coalesce(r.ended, v_last), p_to) - coalesce(r.wait_start, r.load_date)) AS lasted
-        FROM r
+             date_part('epoch', least(coalesce(r.ended, v_last), p_to) - coalesce(r.waits_since, r.load_date)) AS lasted
+        FROM (SELECT x.*, CASE WHEN x.wait_start_is_bound THEN lock_engine.wait_began(x.lock_activity_hk, x.wait_start) ELSE x.wait_start END
+                       AS waits_since FROM r x) r
         LEFT JOIN LATERAL (
           SELECT s.* FROM lock_monitoring.lock_activity_s s
            WHERE r.load_date >= p_from AND s.lock_activity_hk = r.lock_activity_hk AND s.load_date < r.load_date
              AND s.load_end_date = r.load_date AND NOT s.lock_granted AND s.not_seen_at IS NULL LIMIT 1) p ON true
         -- its first row counts since the wait began, which is some moments before it was seen
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN r.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(r.wait_start, r.load_date) ELSE r.load_date END
+          SELECT CASE WHEN r.load_date >= p_from AND p.lock_activity_hk IS NULL THEN least(r.waits_since, r.load_date) ELSE r.load_date END
                    AS began) b)
     SELECT d.dimension, d.name, d.table_name, d.page, d.tuple, sum(t.lost),
            (count(*) FILTER (WHERE t.begins AND (t.first OR d.other)))::integer,
@@ -151,6 +185,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_engine.losses(text[], timestamptz, timestamptz) IS
-  'Watched seconds lost within the period (of the roots: times how many stood behind), episodes or waits begun in it and under way at its '
+  'Watched seconds lost within the period (by attributes of the roots: of the waits behind them), episodes or waits begun in it and under way at its '
   'beginning, and the longest, by dimension (see lock_engine.wait_rollup). For length: waits ended, by bucket under 0.1, 1, 5, '
   '30, 60, 300 s and above.';

@@ -35,7 +35,7 @@ BEGIN
   WITH
   b AS MATERIALIZED (
     SELECT g.*, date_part('epoch', p_now - g.blocking_since) AS seconds_so_far,
-           hashtextextended(concat_ws('|', g.node, g.backend_start, g.blocked_total, g.blocked_directly, g.is_root, g.kind,
+           hashtextextended(concat_ws('|', g.node, g.backend_start, g.blocked_total, g.blocked_directly, g.blocking_since, g.is_root, g.kind,
              g.severity, g.state, g.query, g.xact_start, g.locks_held, g.exclusive_locks_held, g.hard_blockers,
              g.soft_blockers, g.roots, g.wait_start, g.backend_xid), 0) AS print
       FROM unnest(p_blockers) g WHERE g.node <> ALL (p_apart)),

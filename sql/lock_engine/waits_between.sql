@@ -55,7 +55,9 @@ AS $$
                FILTER (WHERE lock_engine.waits_for_object(s.beside)) AS object_until
         FROM lock_monitoring.lock_activity_s s
         JOIN lock_monitoring.lock_activity_h h ON h.lock_activity_hk = s.lock_activity_hk
-       WHERE NOT s.lock_granted AND s.wait_start IS NOT NULL AND s.load_date < p_end
+       WHERE NOT s.lock_granted AND s.wait_start IS NOT NULL
+         -- while somebody watches a wait is seen so soon after it began, as in lock_engine.losses
+         AND s.load_date < p_end + interval '10 seconds' AND (s.load_date < p_end OR s.wait_start < p_end)
          AND (s.load_end_date IS NULL OR s.load_end_date > p_start)
          AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk)
          -- seen first in the moment in which waitstart was not set yet, then with it: that is one wait

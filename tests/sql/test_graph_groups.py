@@ -273,7 +273,7 @@ def test_the_pages_show_one_waiter_with_two_waits_now_and_in_the_past(
     names = [column.name for column in rows.description or ()]
     waits = [SimpleNamespace(**dict(zip(names, row, strict=True)), pk=row[0]) for row in rows.fetchall()]
     assert len(waits) == 3, "one row a wait"
-    past = {node.node: node for node in from_vault([], waits, True)}  # type: ignore[arg-type]
+    past = {node.node: node for node in from_vault([], waits, True, {})}  # type: ignore[arg-type]
     assert len(past) == 2, "one node a waiter"
     (stored,) = [node for pid, node in past.items() if pid != other.pid]
     for node in (live[query.pid], stored):
@@ -292,4 +292,4 @@ def test_the_pages_show_one_waiter_with_two_waits_now_and_in_the_past(
             waits[0].query_start,
             waits[0].query_start,
         )
-    assert len(from_vault([], waits, True)) == 3  # type: ignore[arg-type]
+    assert len(from_vault([], waits, True, {})) == 3  # type: ignore[arg-type]

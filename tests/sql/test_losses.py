@@ -75,10 +75,25 @@ def fill(connection: psycopg.Connection[Any]) -> None:
                     " load_end_date, hash_diff, session_pid, application_name, user_name, database_name,"
                     " current_query, query_fingerprint, blocked_sessions_count, is_root, blocking_since,"
                     " record_source, node)"
-                    " VALUES (%s, %s, %s, '', 1, %s, %s, 'd', %s, %s, %s, %s, %s, 'test', 1)",
+                    " VALUES (%s, %s, %s, '', %s, %s, %s, 'd', %s, %s, %s, %s, %s, 'test', %s)",
                     [
-                        hub, begin, end, names[version], f"user{number % 5}", f"query {number % 7}",
+                        hub, begin, end, 1000 + number, names[version], f"user{number % 5}",
+                        f"query {number % 7}",
                         f"print{number % 7}", behind[version], number % 4 > 0, versions[0][0],
+                        1000 + number,
+                    ],
+                )  # fmt: skip
+                # those behind it; whom one waits for that is no root is not told here
+                cursor.execute(
+                    "INSERT INTO lock_monitoring.lock_activity_s (lock_activity_hk, load_date, load_end_date,"
+                    " hash_diff, lock_type, lock_mode, lock_pid, lock_granted, wait_start, root_nodes,"
+                    " record_source)"
+                    " SELECT sha256(int4send(g)), %s, %s, '', 'advisory', 'ExclusiveLock', g, false, %s, %s,"
+                    " 'test' FROM generate_series(%s::integer, %s::integer) AS g",
+                    [
+                        begin, end, begin, [1000 + number] if number % 4 > 0 else [],
+                        10_000 + number * 100 + version * 10 + 1,
+                        10_000 + number * 100 + version * 10 + behind[version],
                     ],
                 )  # fmt: skip
                 cursor.execute(

@@ -152,10 +152,12 @@ def past_episode(
     connection.execute(
         "INSERT INTO lock_monitoring.lock_activity_s (lock_activity_hk, load_date, load_end_date, hash_diff,"
         " lock_type, lock_mode, lock_pid, lock_granted, wait_start, wait_start_is_bound, object_key,"
-        " blocking_nodes, soft_blocking_nodes, run_head, queue_position, record_source)"
+        " blocking_nodes, soft_blocking_nodes, root_nodes, run_head, queue_position, resolution_action,"
+        " record_source)"
         " SELECT int4send(%(n)s) || int4send(w), b.load_date, b.load_end_date, '\\x00', 'relation', %(mode)s,"
         " 10 * %(n)s + w, false, b.load_date + w * interval '1 millisecond', false, 'relation:' || %(n)s,"
-        f" %(blockers)s::bigint[], '{{}}', 10 * %(n)s + 1, w, 'test'{waiter}",
+        " %(blockers)s::bigint[], '{}', %(blockers)s::bigint[], 10 * %(n)s + 1, w, 'granted', 'test'"
+        f"{waiter}",
         values,
     )
     connection.execute(

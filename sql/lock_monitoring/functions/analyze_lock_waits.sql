@@ -74,12 +74,20 @@ BEGIN
             UNION ALL SELECT s.gone, -1 FROM seen s WHERE s.gone < v_end) d
      GROUP BY d.at),
   episode AS MATERIALIZED (
-    SELECT s.blocking_session_hk, min(s.user_name) AS user_name, max(s.blocked_seconds) AS seconds, bool_or(s.is_root) AS root
+    SELECT s.blocking_session_hk
       FROM lock_monitoring.blocking_session_s s
       JOIN lock_monitoring.blocking_session_h h ON h.blocking_session_hk = s.blocking_session_hk
      WHERE s.load_date < v_end AND (s.load_end_date IS NULL OR s.load_end_date > v_start)
        AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk)
      GROUP BY s.blocking_session_hk),
+  -- what each session waited for at once behind roots of one user counts once
+  behind AS (
+    SELECT b.user_name, b.until,
+           greatest(b.since, max(b.until) OVER (PARTITION BY b.user_name, b.session ORDER BY b.since, b.until
+                                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from
+      FROM lock_engine.behind_roots(v_start, v_end) b
+      LEFT JOIN lock_monitoring.blocking_session_h h ON h.blocking_session_hk = b.blocking_session_hk
+     WHERE b.user_name IS NOT NULL AND (p_tenant_hk IS NULL OR h.tenant_hk = p_tenant_hk)),
   -- seconds in which at least one session waited: islands of overlapping waits
   islands AS (
     SELECT min(i.s) AS s, max(i.e) AS e
@@ -110,8 +118,9 @@ BEGIN
          coalesce((SELECT sum(w.own_seconds) FROM w), 0) AS blocked_seconds,
          (SELECT w.relation_name FROM w WHERE w.relation_name IS NOT NULL
            GROUP BY 1 ORDER BY sum(w.object_seconds) DESC, 1 LIMIT 1) AS table_name,
-         (SELECT e.user_name FROM episode e WHERE e.root AND e.user_name IS NOT NULL
-           GROUP BY 1 ORDER BY sum(e.seconds) DESC, 1 LIMIT 1) AS blocking_user,
+         (SELECT b.user_name FROM behind b
+           GROUP BY 1 ORDER BY sum(lock_engine.watched_seconds(b.counts_from, least(b.until, v_now), v_starts, v_ends, v_before)) DESC, 1
+           LIMIT 1) AS blocking_user,
          (SELECT w.user_name FROM w WHERE w.user_name IS NOT NULL
            GROUP BY 1 ORDER BY sum(w.own_seconds) DESC, 1 LIMIT 1) AS blocked_user,
          coalesce((SELECT max(s.held) FROM steps s), 0)::integer AS peak,

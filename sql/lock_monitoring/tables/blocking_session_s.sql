@@ -72,7 +72,7 @@ COMMENT ON COLUMN lock_monitoring.blocking_session_s.kind IS
 COMMENT ON COLUMN lock_monitoring.blocking_session_s.blocking_since IS
     'The earliest wait behind it: how long others have waited, not how old its query is.';
 COMMENT ON COLUMN lock_monitoring.blocking_session_s.blocked_seconds IS
-    'Seconds that sessions behind it have waited so far, summed.';
+    'Seconds that sessions behind it had waited when this row was written, summed. What an episode has cost: lock_engine.behind_episodes().';
 COMMENT ON COLUMN lock_monitoring.blocking_session_s.ended_how IS
     'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';
 COMMENT ON COLUMN lock_monitoring.blocking_session_s.ended_by IS

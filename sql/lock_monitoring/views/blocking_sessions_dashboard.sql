@@ -1,15 +1,12 @@
--- Ages and severities are computed at reading time, so they are right between two cycles too.
+-- Ages, severities and what those behind have waited are computed at reading time, so they are right between two cycles too.
 CREATE OR REPLACE VIEW lock_monitoring.blocking_sessions_dashboard AS
 WITH live AS (
   SELECT s.*,
-         t.live_seconds, t.live_blocked_seconds,
+         t.live_seconds, b.seconds::numeric AS live_blocked_seconds,
          lock_engine.blocker_severity(s.blocked_sessions_count, t.live_seconds, coalesce(s.is_root, true)) AS live_severity
     FROM lock_monitoring.blocking_session_s s
-    CROSS JOIN LATERAL (
-      SELECT extract(epoch FROM clock_timestamp() - s.blocking_since)::numeric AS live_seconds,
-             s.blocked_seconds + s.blocked_sessions_count * extract(epoch FROM clock_timestamp() - s.load_date)::numeric
-               AS live_blocked_seconds
-      OFFSET 0) t
+    LEFT JOIN lock_engine.behind_at() b ON b.node = s.node
+    CROSS JOIN LATERAL (SELECT extract(epoch FROM clock_timestamp() - s.blocking_since)::numeric AS live_seconds OFFSET 0) t
    WHERE s.load_end_date IS NULL
      AND ((SELECT c.checked_at FROM lock_engine.cycle_state c) > clock_timestamp() - interval '15 seconds'
           OR (s.node < 0 AND EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p WHERE lock_catalog.readable(p.gid) = s.prepared_gid))
