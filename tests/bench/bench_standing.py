@@ -179,9 +179,9 @@ def place() -> Iterator[Place]:
         yield made
 
 
-def disk_full(folder: Path | None) -> Trouble:
+def disk_full(server: Server, folder: Path | None) -> Trouble:
     """A server's disk without a byte left; nothing is done where it has no small one."""
-    return outage.disk_full(folder) if folder is not None else contextlib.nullcontext()
+    return outage.disk_full(server, folder) if folder is not None else contextlib.nullcontext()
 
 
 STATES: dict[str, tuple[Callable[[Place], Trouble], bool]] = {
@@ -195,8 +195,8 @@ STATES: dict[str, tuple[Callable[[Place], Trouble], bool]] = {
     "web: read only": (lambda there: outage.read_only(there.web), False),
     "web: full": (lambda there: outage.full(there.web, APP_LOGIN), False),
     "web: 30 s late": (lambda there: outage.delayed(there.web_line), True),
-    "watched: disk full": (lambda there: disk_full(there.watched_disk), False),
-    "web: disk full": (lambda there: disk_full(there.web_disk), False),
+    "watched: disk full": (lambda there: disk_full(there.watched, there.watched_disk), False),
+    "web: disk full": (lambda there: disk_full(there.web, there.web_disk), False),
 }
 """How to bring it about, and whether the pages ask by the lines then."""
 

@@ -95,8 +95,11 @@ def small_disk(megabytes: int) -> Iterator[Path | None]:
 
 
 @contextlib.contextmanager
-def disk_full(folder: Path) -> Iterator[None]:
-    """No byte is left below that folder, which is a file system of its own."""
+def disk_full(server: Server, folder: Path) -> Iterator[None]:
+    """No byte is left below that folder, which is a file system of its own and the server's.
+
+    A server that cannot write its WAL ends itself, and cannot start; at the end it is started, if so.
+    """
     filler = folder / "filler"
     try:
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -105,6 +108,8 @@ def disk_full(folder: Path) -> Iterator[None]:
         yield
     finally:
         filler.unlink()
+        if not server.cluster.alive():
+            server.cluster.start()
 
 
 @dataclass
