@@ -19,6 +19,7 @@ BEGIN;
 \ir prerequisites/remember_text.sql
 \ir prerequisites/remember_endings.sql
 \ir prerequisites/remember_severity.sql
+\ir prerequisites/remember_sums.sql
 \ir prerequisites/drop_outdated.sql
 
 \echo 'One Vault lock monitor, step 8: settings'
@@ -444,6 +445,7 @@ BEGIN;
 \ir prerequisites/readable_rows.sql
 \ir prerequisites/proven_endings.sql
 \ir prerequisites/settled_severity.sql
+\ir prerequisites/settled_sums.sql
 \ir prerequisites/system_tenant.sql
 \ir prerequisites/read_tenants.sql
 \ir prerequisites/restore_site_grants.sql

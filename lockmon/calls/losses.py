@@ -45,6 +45,16 @@ def losses_between(
     return select_all(cursor, Loss, source, [list(dimensions), since, until, limit])
 
 
+def counted_until(cursor: Cursor) -> datetime | None:
+    """Hours before this moment were added up by a release that reckoned otherwise what is lost behind a root;
+    None where there is none of them."""
+    cursor.execute(
+        "SELECT s.counted_until FROM lock_engine.wait_rollup_state s WHERE s.counted_until > s.rolled_from"
+    )
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
 def waiting_by_hour(cursor: Cursor, since: datetime, until: datetime) -> list[HourOfWaiting]:
     """Seconds of waiting within each hour of a period."""
     return select_all(cursor, HourOfWaiting, "lock_engine.waiting_by_hour(%s, %s)", [since, until])

@@ -316,6 +316,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
     analyses, trend = _analyses(since)
     with connections[VAULT].cursor() as cursor:
         patterns, not_compared = _patterns(cursor)
+        counted = losses.counted_until(cursor)
     keep = {"period": name} if name else {"since": since.isoformat(), "until": until.isoformat()}
     return page(
         request,
@@ -333,6 +334,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         trouble=trouble,
         not_watched=seen,
         loss=loss,
+        counted_until=counted if counted is not None and since < counted else None,
         relations=relations,
         rows=rows,
         columns=_columns(distribution),

@@ -14,7 +14,7 @@ BEGIN
   PERFORM 1 FROM lock_engine.wait_rollup_state s WHERE s.rolled_until > v_hour FOR UPDATE SKIP LOCKED;
   IF FOUND THEN
     DELETE FROM lock_engine.wait_rollup r WHERE r.hour >= v_hour;
-    UPDATE lock_engine.wait_rollup_state s SET rolled_until = greatest(v_hour, s.rolled_from);
+    UPDATE lock_engine.wait_rollup_state s SET rolled_until = greatest(v_hour, s.rolled_from), counted_until = CASE WHEN s.counted_until IS NOT NULL THEN least(s.counted_until, v_hour) END;
   END IF;
 END
 $$;

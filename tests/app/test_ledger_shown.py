@@ -67,6 +67,22 @@ def test_patterns_over_time(ledger: str, vault_db: str) -> None:
     assert f"/admin/monitor/deadlock/{ledger}/" in listed
 
 
+def test_hours_that_an_earlier_release_added_up_are_named(ledger: str, vault_db: str) -> None:
+    client = browser("viewer")
+    page = "/admin/monitor/insight/?period=week"
+    assert "earlier release" not in client.get(page).content.decode()
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO lock_engine.wait_rollup_state (rolled_from, rolled_until, counted_until)"
+            " SELECT h - interval '9 days', h, h - interval '1 day'"
+            " FROM (SELECT date_trunc('hour', now(), 'UTC') AS h) x"
+            " ON CONFLICT (state_id) DO UPDATE SET rolled_from = EXCLUDED.rolled_from,"
+            " counted_until = EXCLUDED.counted_until"
+        )
+    assert "are as an earlier release recorded them" in client.get(page).content.decode()
+    assert "earlier release" not in client.get("/admin/monitor/insight/?period=hour").content.decode()
+
+
 def test_a_week_that_nobody_watched_is_not_compared(ledger: str) -> None:
     client = browser("viewer")
     insight = client.get("/admin/monitor/insight/").content.decode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,28 @@ def test_a_living_site_becomes_this_release(
     after = rows(living, known)
     lost = {table: before[table] - after[table] for table in before if before[table] - after[table]}
     assert {table: list(found)[:3] for table, found in lost.items() if table not in PUT_RIGHT} == {}
+
+
+def test_sums_of_hours_stay_as_recorded_and_it_is_known_until_when(
+    server: Server, site: str, connect: Connect
+) -> None:
+    living = connect(site)
+    before = living.execute(
+        "SELECT rolled_until, rolled_until > rolled_from FROM lock_engine.wait_rollup_state"
+    )
+    until, some = before.fetchone() or (None, None)
+    assert some
+    update(server, site)
+    known = "SELECT counted_until FROM lock_engine.wait_rollup_state"
+    assert living.execute(known).fetchone() == (until,)
+    # what is added up anew is of this release
+    assert until is not None
+    earlier = until - timedelta(hours=2)
+    living.execute("SELECT lock_engine.unroll_waits(%s)", [earlier])
+    living.execute("SELECT lock_engine.roll_up_waits('1 minute')")
+    assert living.execute(known).fetchone() == (earlier,)
+    assert not install(site, again=True).changed
+    assert living.execute(known).fetchone() == (earlier,)
 
 
 @pytest.mark.parametrize("again", [False, True])

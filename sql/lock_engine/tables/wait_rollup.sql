@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS lock_engine.wait_rollup_state (
     rolled_from  timestamptz NOT NULL,
     rolled_until timestamptz NOT NULL
 );
+ALTER TABLE lock_engine.wait_rollup_state ADD COLUMN IF NOT EXISTS counted_until timestamptz;
+COMMENT ON COLUMN lock_engine.wait_rollup_state.counted_until IS
+    'Hours before it were added up by a release that reckoned what is lost behind a root as sessions times cycles. NULL: none.';
 COMMENT ON TABLE lock_engine.wait_rollup_state IS 'The whole hours that lock_engine.wait_rollup holds, one row.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON lock_engine.wait_rollup, lock_engine.wait_rollup_state TO lock_vault_owner;
 GRANT SELECT ON lock_engine.wait_rollup, lock_engine.wait_rollup_state TO lock_monitoring_role;
