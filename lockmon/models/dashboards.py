@@ -68,6 +68,7 @@ class BlockingSessionsDashboard(VaultModel):
     prepared_gid = models.TextField()
     satellite_id = models.BigIntegerField()
     blocking_session_key = models.TextField()
+    severity_score = NumericField(null=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("blocking_sessions_dashboard")

@@ -180,6 +180,9 @@ def test_the_api_answers_no_question_but_its_own(viewer: Client, vault: str, num
         found = json.loads(came.content)
         for name in ("at", "until", "watched", "watched_share", "not_watched"):
             found.pop(name, None)
+        for episode in found.get("episodes", ()):
+            # grow while it goes on
+            del episode["blocked_seconds"], episode["not_watched_seconds"]
         return came.status_code, found
 
     span = {"since": since.isoformat(), "until": until.isoformat()}
