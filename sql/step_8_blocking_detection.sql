@@ -75,6 +75,7 @@ BEGIN;
 \ir lock_catalog/freeing.sql
 \ir lock_catalog/simulate.sql
 \ir lock_catalog/freed_by.sql
+\ir lock_catalog/worth_stopping.sql
 \ir lock_catalog/in_words.sql
 
 \echo 'One Vault lock monitor, step 8: writing the vault'

@@ -116,7 +116,7 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         not_watched=watched_words.sentence(watched_between(start, end or now)),
         picture=_picture(versions, start, end or now, actions, now),
         time_url=link("lockmon_time"),
-        lost=words.duration(lost),
+        lost=words.duration(lost) if stood else "",
         unseen=words.duration(unseen) if unseen > watched_words.LEAST else "",
         counted_from=_counted_from(start, min((one.since for one in stood), default=versions[0].load_date)),
         lasted=words.duration(words.seconds_between(start, end or now)),

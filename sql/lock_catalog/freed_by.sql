@@ -10,11 +10,14 @@ AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
+  WITH f AS MATERIALIZED (SELECT x.nodes, x.needs FROM lock_catalog.freeing(p_graph, cardinality(p_nodes)) AS x)
   SELECT b.node, count(DISTINCT w.node)::integer, array_agg(DISTINCT w.node)
-    FROM lock_catalog.freeing(p_graph, cardinality(p_nodes)) AS f
+    FROM f
    CROSS JOIN LATERAL unnest(f.needs) AS b(node)
    CROSS JOIN LATERAL unnest(f.nodes) AS w(node)
    WHERE f.needs <@ p_nodes AND w.node <> ALL (p_nodes)
+     -- who waits for several things at once goes on when all of them are there
+     AND NOT EXISTS (SELECT FROM f AS o WHERE w.node = ANY (o.nodes) AND (o.needs <@ p_nodes) IS NOT TRUE)
    GROUP BY b.node;
 END
 $$;

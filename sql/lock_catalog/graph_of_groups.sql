@@ -380,7 +380,7 @@ BEGIN
          CASE WHEN NOT d.waits THEN '{}' /*groups*/WHEN aw.node IS NOT NULL THEN coalesce(ar.roots, '{}')/*alone */ ELSE coalesce(cr.roots, '{}') END,
          coalesce(d.directly, 0), coalesce(d.total, 0), d.since, d.seconds,
          CASE WHEN d.total IS NOT NULL THEN
-           lock_engine.blocker_severity(d.total, extract(epoch FROM v_now - d.since)::numeric, NOT d.waits) END, d.kind,
+           lock_engine.blocker_severity(d.total, extract(epoch FROM v_now - d.since)::numeric, NOT d.waits OR d.in_deadlock) END, d.kind,
          CASE WHEN d.total IS NOT NULL THEN
            lock_engine.recommended_action(d.kind, d.pid, d.prepared_gid, d.backend_xid IS NOT NULL, d.query,
                                           d.lock_mode || ' on ' || d.object_name) END,

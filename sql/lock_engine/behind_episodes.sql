@@ -16,14 +16,20 @@ AS $$
 DECLARE
   v_from timestamptz;
   v_to timestamptz;
+  v_nodes bigint[];
 BEGIN
   SELECT min(s.load_date), max(coalesce(s.load_end_date, clock_timestamp())) INTO v_from, v_to
     FROM lock_monitoring.blocking_session_s s WHERE s.blocking_session_hk = ANY (p_episodes);
   IF v_from IS NULL THEN
     RETURN;
   END IF;
+  -- behind a blocker that waits itself stands who has its roots
+  v_nodes := ARRAY(
+    SELECT DISTINCT u.node FROM lock_monitoring.blocking_session_s s
+     CROSS JOIN LATERAL unnest(coalesce(s.root_nodes, '{}') || coalesce(s.node, s.session_pid::bigint)) u (node)
+     WHERE s.blocking_session_hk = ANY (p_episodes) AND u.node IS NOT NULL);
   RETURN QUERY
-  WITH RECURSIVE piece AS MATERIALIZED (SELECT row_number() OVER () AS place, p.* FROM lock_engine.wait_pieces(v_from, v_to) p),
+  WITH RECURSIVE piece AS MATERIALIZED (SELECT row_number() OVER () AS place, p.* FROM lock_engine.wait_pieces(v_from, v_to, v_nodes) p),
   gaps AS MATERIALIZED (
     SELECT g.* FROM lock_engine.gap_steps(least(v_from, (SELECT min(p.since) FROM piece p)), v_to) g),
   edge AS MATERIALIZED (

@@ -24,7 +24,10 @@ BEGIN
   told AS (
     SELECT r.*, CASE WHEN r.bare ~ '^[\s(]*with\M' THEN NULL
                      WHEN NOT r.of_row OR r.verb IN ('insert', 'update', 'delete', 'merge', 'copy')
-                       OR r.bare ~ '\mfor\s+(?:no\s+key\s+update|update|key\s+share|share)\M' AND r.verb IN ('select', 'table', 'values')
+                       OR r.bare ~ '\mfor\s+(?:no\s+key\s+update|update|key\s+share|share)\M' AND r.verb = 'select'
+                            -- the first FROM is the statement's own only where it is the only one, outside parentheses, and names one table
+                            AND r.bare ~ '^[\s(]*select\M[^()]*?\mfrom\M' AND r.bare !~ '\mfrom\M.*\mfrom\M'
+                            AND r.bare !~ '\mfor\s+(?:no\s+key\s+update|update|key\s+share|share)\s+of\M'
                        THEN lock_engine.statement_table(r.query) END AS written,
            -- before a row is waited for its own lock is taken, which tells how it is wanted
            coalesce(r.e ->> 'row_mode',

@@ -19,6 +19,8 @@ DECLARE
   v_unlinked timestamptz;
   v_failing boolean := EXISTS (SELECT 1 FROM lock_engine.part_state p WHERE p.failures_in_a_row > 0);
   v_again boolean := false;
+  v_ring boolean := false;
+  v_looked boolean := false;
   v_message text;
   v_detail text;
   v_schema text;
@@ -84,24 +86,31 @@ BEGIN
     END;
   END IF;
   -- a ring that this cycle has seen: at a site without a loop nobody else remembers it until the counter has moved
-  IF p_seen IS NULL AND v_locks.waiting > 0 AND EXISTS (SELECT FROM unnest(v_locks.blockers::lock_catalog.graph[]) b WHERE b.in_deadlock) THEN
+  IF p_seen IS NULL AND v_locks.waiting > 0 THEN
+    v_ring := EXISTS (SELECT FROM unnest(v_locks.blockers::lock_catalog.graph[]) b WHERE b.in_deadlock);
+  END IF;
+  IF v_ring THEN
     BEGIN
       PERFORM lock_engine.look_for_deadlocks();
+      v_looked := true;
     EXCEPTION
       WHEN lock_not_available THEN
         -- a loop's look is remembering it
-        NULL;
+        v_looked := true;
       WHEN OTHERS THEN
         IF lock_engine.ends_all(SQLSTATE) THEN
           RAISE;
         END IF;
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_schema = SCHEMA_NAME, v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME;
-        PERFORM lock_engine.part_failed('seen deadlocks', SQLSTATE,
+        PERFORM lock_engine.part_failed('looks for deadlocks', SQLSTATE,
                                         lock_engine.failure_in_words(SQLSTATE, SQLERRM, v_detail, v_schema, v_table, v_constraint));
     END;
   END IF;
   IF v_failing THEN
     PERFORM lock_engine.part_ok(x.part) FROM unnest(ARRAY['locks', 'episodes', 'links']) x (part) WHERE x.part <> ALL (v_failed);
+    IF v_looked OR NOT v_ring THEN
+      PERFORM lock_engine.part_ok('looks for deadlocks');
+    END IF;
   END IF;
 
   locks := v_locks.locks;

@@ -12,7 +12,8 @@ DECLARE
      -- the first condition finds them by the index
      WHERE k.relname = ANY (ARRAY[p_name, substr(p_name, strpos(p_name, '.') + 1), regexp_replace(p_name, '^.*\.', '')]::name[])
        AND k.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_(toast|temp)'
-       AND (k.relname = p_name OR strpos(p_name, '.') > 0 AND n.nspname || '.' || k.relname = p_name));
+       AND (k.relname = p_name AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+            OR strpos(p_name, '.') > 0 AND n.nspname || '.' || k.relname = p_name));
 BEGIN
   -- a view over one table is that table
   FOR i IN 1 .. 8 LOOP

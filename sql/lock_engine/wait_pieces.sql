@@ -3,9 +3,11 @@
 -- (lock_engine.behind_roots, behind_episodes), asks here.
 -- Of a queue of like waiters only the first one's row tells when their blockers change (lock_engine.store_locks), so a follower has
 -- those of the first waiter ahead of it at each moment, and its own where none is stored.
+-- p_nodes: only of the queues in which somebody had one of these as blocker or root at some time. The first of a queue is rewritten when its roots
+-- change, so that all that stood behind a root, or behind a blocker with that root, are in one of them.
 -- valid_from and valid_until: while vault rows said so, from look to look. since and until: what of it counts as waited, from the wait's
 -- beginning to lock_engine.wait_until; not after since where no second of it does.
-CREATE OR REPLACE FUNCTION lock_engine.wait_pieces(p_from timestamptz, p_to timestamptz)
+CREATE OR REPLACE FUNCTION lock_engine.wait_pieces(p_from timestamptz, p_to timestamptz, p_nodes bigint[] DEFAULT NULL)
 RETURNS TABLE (lock_activity_hk bytea, session integer, wait_start timestamptz, beside text, valid_from timestamptz, valid_until timestamptz,
                since timestamptz, until timestamptz, goes_on boolean, is_parallel boolean, blockers bigint[], roots bigint[])
 LANGUAGE plpgsql
@@ -26,7 +28,7 @@ DECLARE
   v_last timestamptz := lock_engine.seen_until(p_to);
 BEGIN
   RETURN QUERY
-  WITH found AS MATERIALIZED (
+  WITH whole AS MATERIALIZED (
     SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.lock_pid, s.lock_group, s.beside, s.object_key, s.lock_mode, s.queue_position,
            s.blocking_nodes, s.soft_blocking_nodes, s.root_nodes, s.last_seen_at, s.log_end_at, s.wait_start_is_bound
       FROM lock_monitoring.lock_activity_s s
@@ -46,21 +48,30 @@ BEGIN
       FROM lock_monitoring.lock_activity_s s
      WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
        AND s.load_end_date > p_from),
+  queue AS MATERIALIZED (
+    SELECT DISTINCT w.object_key FROM whole w
+     WHERE p_nodes IS NOT NULL AND (w.blocking_nodes && p_nodes OR w.soft_blocking_nodes && p_nodes OR w.root_nodes && p_nodes)),
+  found AS MATERIALIZED (
+    SELECT w.* FROM whole w
+     WHERE p_nodes IS NULL OR w.object_key IN (SELECT q.object_key FROM queue q)
+        OR (w.object_key IS NULL AND (w.blocking_nodes && p_nodes OR w.soft_blocking_nodes && p_nodes OR w.root_nodes && p_nodes))),
   r AS MATERIALIZED (
     SELECT row_number() OVER () AS place, dense_rank() OVER (ORDER BY f.object_key, f.lock_mode) AS queue, f.lock_activity_hk,
            coalesce(f.lock_group, f.lock_pid) AS session, f.lock_pid, f.beside, coalesce(f.object_key IS NOT NULL AND f.queue_position = 1, false) AS is_first,
            coalesce(f.object_key IS NOT NULL AND f.queue_position > 1, false) AS follows, coalesce(f.wait_start, f.load_date) AS wait_start, f.load_date,
-           CASE WHEN f.wait_start_is_bound THEN lock_engine.wait_began(f.lock_activity_hk, f.wait_start) ELSE coalesce(f.wait_start, f.load_date) END AS began,
+           b.began,
            coalesce(f.load_end_date, 'infinity') AS load_end_date, f.load_end_date IS NULL AS goes_on,
            coalesce(f.lock_group, f.lock_pid) IN (SELECT g.lock_group FROM found g WHERE g.lock_group IS NOT NULL) AS is_parallel,
            -- its first row counts since the wait began, which is some moments before it was seen
            CASE WHEN f.load_date < p_from OR p.lock_activity_hk IS NOT NULL THEN f.load_date
-                WHEN f.wait_start_is_bound THEN least(lock_engine.wait_began(f.lock_activity_hk, f.wait_start), f.load_date)
-                ELSE least(f.wait_start, f.load_date) END AS since,
+                ELSE least(b.began, f.load_date) END AS since,
            coalesce(lock_engine.wait_until(f.load_end_date, f.last_seen_at, f.log_end_at), v_last) AS until,
            coalesce(f.blocking_nodes, '{}') || coalesce(f.soft_blocking_nodes, '{}') AS blockers,
            coalesce(f.root_nodes, '{}') AS roots
       FROM found f
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN f.wait_start_is_bound THEN lock_engine.wait_began(f.lock_activity_hk, f.wait_start) ELSE coalesce(f.wait_start, f.load_date) END
+          AS began OFFSET 0) b
       LEFT JOIN LATERAL (
         SELECT s.lock_activity_hk FROM lock_monitoring.lock_activity_s s
          WHERE f.load_date >= p_from AND s.lock_activity_hk = f.lock_activity_hk AND s.load_date < f.load_date
@@ -112,6 +123,6 @@ BEGIN
     FROM r WHERE NOT r.follows;
 END
 $$;
-COMMENT ON FUNCTION lock_engine.wait_pieces(timestamptz, timestamptz) IS
+COMMENT ON FUNCTION lock_engine.wait_pieces(timestamptz, timestamptz, bigint[]) IS
   'Stored waits that overlap the period, whole, cut where their blockers changed: session (the leader of its lock group), what vault rows '
   'span (valid_from, valid_until), what counts as waited (since, until; until now where it goes on), whether its session may wait for several things at once, and all blockers and roots then.';

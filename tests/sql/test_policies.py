@@ -449,3 +449,51 @@ def test_time_windows(door: Door, window: dict[str, Any], at: str, inside: bool)
         "SELECT lock_admin.in_window(%s::jsonb, %s::timestamptz) AS inside", json.dumps([window]), at
     )
     assert row["inside"] is inside
+
+
+def test_a_policy_stops_nobody_in_vain(scene: str, door: Door, session: OpenSession) -> None:
+    """Of two holders one is beyond what a policy may do, or its limit: the other is left alone, too."""
+    share = "LOCK TABLE app.accounts IN SHARE MODE"
+    runs = session(scene, user=doors.ORDINARY, application_name="runs")
+    runs.run(share)
+    runs.start("SELECT pg_sleep(600)")
+    idle = session(scene, user=doors.ORDINARY, application_name="idle")
+    idle.run(share)
+    waiter = session(scene, user=doors.ORDINARY)
+    waiter.start("LOCK TABLE app.accounts IN EXCLUSIVE MODE")
+    waiter.wait_blocked()
+    arm(door, name="cancels", action="cancel", max_per_run=5)
+    assert "free nobody" in until(door, "spared", runs.pid)["message"]
+    assert mode(door, "off", name="cancels")["accepted"]
+    arm(door, name="one", max_per_run=1)
+    assert until(door, "spared", runs.pid)["message"] == "limit of this run"
+    assert {row["decision"] for row in run(door)} <= {"spared"}
+    assert all(doors.alive(scene)(one.pid) for one in (runs, idle))
+
+
+def test_the_back_test_looks_again_when_another_holder_has_gone(scene: str, door: Door) -> None:
+    with psycopg.connect(scene, autocommit=True) as connection:
+        doors.past_episode(connection, 1, "app_rw", 600, others=(999,))
+        # from a minute on nobody else was in the way
+        connection.execute(
+            """
+            WITH ended AS (
+              UPDATE lock_monitoring.lock_activity_s
+                 SET load_end_date = load_date + interval '60 s', resolution_action = NULL
+               WHERE root_nodes @> '{999}' RETURNING *)
+            INSERT INTO lock_monitoring.lock_activity_s (
+              lock_activity_hk, load_date, load_end_date, hash_diff, lock_type, lock_mode, lock_pid,
+              lock_granted, wait_start, wait_start_is_bound, object_key, blocking_nodes, soft_blocking_nodes,
+              root_nodes, run_head, queue_position, record_source)
+            SELECT e.lock_activity_hk, b.load_date + interval '60 s', b.load_end_date, '\\x01', e.lock_type,
+                   e.lock_mode, e.lock_pid, false, e.wait_start, false, e.object_key, '{1}', '{}', '{1}',
+                   e.run_head, e.queue_position, 'test'
+              FROM ended AS e, lock_monitoring.blocking_session_s AS b
+             WHERE b.blocking_session_hk = int4send(1)
+            """
+        )
+    save(door, min_blocked_seconds=10, min_severity="LOW")
+    number = door.one("SELECT lock_admin.backtest_policy('idle') AS n")["n"]
+    row = door.one("SELECT * FROM lock_admin.policy_backtest WHERE backtest_id = %s", number)
+    assert (row["stops"], row["freed_at_once"], row["frees_nobody"]) == (1, 4, 0)
+    assert float(row["saved_seconds"]) == pytest.approx(4 * 540, abs=3)

@@ -91,22 +91,37 @@ BEGIN
                m.kind, m.is_root, m.blocked_sessions_count,
                round(extract(epoch FROM m.at - m.blocking_since)::numeric, 3)) IS NULL
        ORDER BY m.blocking_session_hk, m.at)
-    SELECT f.*, e.episode_end, e.ended_how AS how
+    SELECT f.*, e.episode_end, e.ended_how AS how, k.moment, k.again
       FROM first_match AS f
       CROSS JOIN LATERAL (
         SELECT max(s.ended) AS episode_end,
                (array_agg(s.ended_how ORDER BY s.load_date DESC))[1] AS ended_how
           FROM s WHERE s.blocking_session_hk = f.blocking_session_hk) AS e
-     ORDER BY f.at, f.node
+      -- once more whenever its waits changed: who was in the way with it may have gone
+      CROSS JOIN LATERAL (
+        SELECT f.at AS moment, false AS again
+        UNION ALL
+        SELECT c.moment, true
+          FROM (SELECT DISTINCT s.load_date AS moment
+                  FROM lock_monitoring.lock_blocking_l AS l
+                  JOIN lock_monitoring.lock_activity_s AS s ON s.lock_activity_hk = l.lock_activity_hk
+                 WHERE l.blocking_session_hk = f.blocking_session_hk AND NOT s.lock_granted AND s.load_date > f.at AND s.load_date < e.episode_end
+                 ORDER BY 1 LIMIT 100) AS c) AS k
+     ORDER BY k.moment, k.again, f.node
   LOOP
-    v_matches := v_matches + 1;
+    CONTINUE WHEN v_stop.again AND NOT EXISTS (
+      SELECT FROM jsonb_array_elements(v_matched) AS m
+       WHERE m ->> 'stopped' IS NULL AND m ->> 'episode' = encode(v_stop.blocking_session_hk, 'hex'));
     v_matched := (SELECT coalesce(jsonb_agg(m ORDER BY m ->> 'at', m ->> 'node'), '[]') FROM jsonb_array_elements(v_matched) AS m
-                   WHERE (m ->> 'ended')::timestamptz > v_stop.at);
-    v_matched := v_matched || jsonb_build_object(
-      'at', v_stop.at, 'episode', encode(v_stop.blocking_session_hk, 'hex'), 'node', v_stop.node, 'pid', v_stop.session_pid,
-      'user_name', v_stop.user_name, 'application_name', v_stop.application_name, 'kind', v_stop.kind,
-      'severity', v_stop.blocking_severity, 'blocked', v_stop.blocked_sessions_count, 'ended', v_stop.episode_end,
-      'ended_how', v_stop.how, 'query', left(v_stop.current_query, 200));
+                   WHERE (m ->> 'ended')::timestamptz > v_stop.moment);
+    IF NOT v_stop.again THEN
+      v_matches := v_matches + 1;
+      v_matched := v_matched || jsonb_build_object(
+        'at', v_stop.moment, 'episode', encode(v_stop.blocking_session_hk, 'hex'), 'node', v_stop.node, 'pid', v_stop.session_pid,
+        'user_name', v_stop.user_name, 'application_name', v_stop.application_name, 'kind', v_stop.kind,
+        'severity', v_stop.blocking_severity, 'blocked', v_stop.blocked_sessions_count, 'ended', v_stop.episode_end,
+        'ended_how', v_stop.how, 'query', left(v_stop.current_query, 200));
+    END IF;
     v_nodes := ARRAY(SELECT (m ->> 'node')::bigint FROM jsonb_array_elements(v_matched) AS m);
     -- this one, and those that another one was in the way with
     FOR v_one IN
@@ -115,19 +130,19 @@ BEGIN
         FROM jsonb_array_elements(v_matched) WITH ORDINALITY AS m(value, place)
        WHERE m.value ->> 'stopped' IS NULL
     LOOP
-      v_behind := lock_admin.past_waits(v_one.episode, v_stop.at);
+      v_behind := lock_admin.past_waits(v_one.episode, v_stop.moment);
       SELECT count(*)::integer AS found, max(f.frees) AS frees, coalesce(sum(t.saved), 0) AS saved,
              coalesce(sum(t.waits), 0)::integer AS waits, (array_agg(t.keys))[1] AS keys
         INTO v_effect
         FROM lock_catalog.freed_by(v_behind, v_nodes) AS f
         CROSS JOIN LATERAL (
           SELECT count(*) AS waits, jsonb_object_agg(w.key, true) AS keys,
-                 sum(lock_engine.watched_seconds(v_stop.at, least(u.until, v_to), v_starts, v_ends, v_before))::numeric AS saved
+                 sum(lock_engine.watched_seconds(v_stop.moment, least(u.until, v_to), v_starts, v_ends, v_before))::numeric AS saved
             FROM (SELECT DISTINCT s.lock_activity_hk, s.wait_start, concat(encode(s.lock_activity_hk, 'hex'), ' ', s.wait_start) AS key
                     FROM lock_monitoring.lock_blocking_l AS l
                     JOIN lock_monitoring.lock_activity_s AS s ON s.lock_activity_hk = l.lock_activity_hk
-                   WHERE l.blocking_session_hk = v_one.episode AND NOT s.lock_granted AND s.load_date <= v_stop.at
-                     AND coalesce(s.load_end_date, 'infinity') > v_stop.at AND lock_engine.waits_itself(s.beside)
+                   WHERE l.blocking_session_hk = v_one.episode AND NOT s.lock_granted AND s.load_date <= v_stop.moment
+                     AND coalesce(s.load_end_date, 'infinity') > v_stop.moment AND lock_engine.waits_itself(s.beside)
                      AND coalesce(s.lock_group, s.lock_pid) = ANY (f.freed)) AS w
            CROSS JOIN LATERAL (
              SELECT max(coalesce(lock_engine.wait_until(x.load_end_date, x.last_seen_at, x.log_end_at), v_seen)) AS until
@@ -137,26 +152,26 @@ BEGIN
            WHERE NOT v_counted ? w.key) AS t
        WHERE f.node = v_one.node;
       CONTINUE WHEN v_effect.found = 0 AND v_behind <> '{}';
-      v_held := (SELECT count(*) FROM unnest(v_times) AS x(at) WHERE x.at > v_stop.at - interval '1 hour') >= v_rules.max_per_hour;
+      v_held := (SELECT count(*) FROM unnest(v_times) AS x(at) WHERE x.at > v_stop.moment - interval '1 hour') >= v_rules.max_per_hour;
       IF v_held THEN
         v_held_back := v_held_back + 1;
       ELSE
-        v_times := v_times || v_stop.at;
+        v_times := v_times || v_stop.moment;
         v_stops := v_stops + 1;
         v_freed := v_freed + v_effect.waits;
         v_counted := v_counted || coalesce(v_effect.keys, '{}');
         v_saved := v_saved + v_effect.saved;
         v_unknown := v_unknown + (v_behind = '{}')::integer;
-        IF v_one.ended - v_stop.at <= interval '5 seconds' THEN
+        IF v_one.ended - v_stop.moment <= interval '5 seconds' THEN
           v_soon := v_soon + 1;
         END IF;
       END IF;
       v_matched := jsonb_set(v_matched, ARRAY[v_one.place::text, 'stopped'], 'true');
       IF jsonb_array_length(v_results) < 500 THEN
         v_results := v_results || jsonb_build_array((v_one.facts - 'node') || jsonb_build_object(
-          'at', v_stop.at, 'held_back', v_held, 'frees', v_effect.frees,
+          'at', v_stop.moment, 'held_back', v_held, 'frees', v_effect.frees,
           'saved_seconds', CASE WHEN v_behind <> '{}' THEN round(v_effect.saved, 1) END,
-          'ended_soon_anyway', v_one.ended - v_stop.at <= interval '5 seconds'));
+          'ended_soon_anyway', v_one.ended - v_stop.moment <= interval '5 seconds'));
       END IF;
     END LOOP;
   END LOOP;

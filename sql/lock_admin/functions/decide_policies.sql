@@ -26,7 +26,13 @@ BEGIN
              b.kind, b.user_name, b.application_name, b.database_name, b.is_superuser, b.backend_type, b.query,
              lock_admin.refusal_message(lock_admin.refusal_code(b.pid, b.user_name, b.is_superuser, b.backend_type, NULL, b.query,
                b.application_name, b.database_name, true), b.pid) AS refused,
-             (SELECT k.cancel FROM lock_engine.blocker_kinds() AS k WHERE k.kind = b.kind) AS cancel,
+             -- cancelling helps where a statement runs and can be stopped; after the grace period the session goes
+             CASE WHEN p.action = 'terminate' THEN 'terminate'
+                  WHEN (SELECT k.cancel FROM lock_engine.blocker_kinds() AS k WHERE k.kind = b.kind) <> 'no' AND b.state = 'active' AND c.at IS NULL
+                    THEN 'cancel'
+                  WHEN p.action = 'cancel' THEN 'nothing'
+                  WHEN c.at > v_now - make_interval(secs => p.grace_seconds::double precision) THEN 'grace'
+                  ELSE 'terminate' END AS action,
              h.policy_bk, m.mode, m.load_date AS mode_since, p AS rules, p.policy_hk,
              lock_admin.policy_spares(p, v_now, b.user_name, b.application_name, b.database_name,
                CASE WHEN p.tenant_patterns <> '{}' THEN
@@ -36,35 +42,49 @@ BEGIN
         FROM b CROSS JOIN lock_admin.policy_mode_s AS m
         JOIN lock_admin.policy_s AS p ON p.policy_hk = m.policy_hk AND p.load_end_date IS NULL AND p.version = m.version
         JOIN lock_admin.policy_h AS h ON h.policy_hk = m.policy_hk
+        CROSS JOIN LATERAL (
+          SELECT max(a.logged_at) AS at FROM lock_admin.action_log AS a
+           WHERE a.step = 'signal' AND a.action = 'cancel' AND a.policy_hk = m.policy_hk AND a.target_pid = b.pid
+             AND a.target_backend_start = b.backend_start AND a.logged_at > v_now - interval '1 hour') AS c
        WHERE m.load_end_date IS NULL AND m.mode <> 'off'),
+    scored AS MATERIALIZED (
+      SELECT x.*, lock_engine.severity_score(x.severity, x.blocked_total, x.seconds, x.blocked_seconds) AS score FROM matched AS x),
+    -- what each policy may stop in this run, the worst first
+    may AS (
+      SELECT x.policy_hk, array_agg(x.node ORDER BY x.score DESC NULLS LAST, x.node) FILTER (WHERE x.action <> 'grace') AS nodes,
+             array_agg(x.node) FILTER (WHERE x.action = 'grace') AS leaving,
+             CASE WHEN l.hour_left > 0 THEN least(l.max_per_run, l.hour_left) ELSE l.max_per_run END AS most,
+             l.hour_left < l.max_per_run AS hourly
+        FROM scored AS x
+        CROSS JOIN LATERAL (
+          SELECT (x.rules).max_per_run, (x.rules).max_per_hour - CASE WHEN x.mode = 'armed' THEN lock_admin.signals_in_last_hour(x.policy_hk) ELSE 0 END
+                   AS hour_left OFFSET 0) AS l
+       WHERE x.spared IS NULL AND x.refused IS NULL AND x.action <> 'nothing'
+       GROUP BY x.policy_hk, l.hour_left, l.max_per_run),
+    graph AS MATERIALIZED (SELECT ARRAY(SELECT g::lock_catalog.graph FROM g) AS nodes),
     effect AS (
-      SELECT t.policy_hk, f.node, f.frees
-        FROM (SELECT x.policy_hk, array_agg(x.node) AS nodes FROM matched AS x WHERE x.spared IS NULL AND x.refused IS NULL GROUP BY x.policy_hk) AS t
-       CROSS JOIN LATERAL lock_catalog.freed_by(ARRAY(SELECT g::lock_catalog.graph FROM g), t.nodes) AS f)
-    SELECT x.*, e.frees
-      FROM matched AS x LEFT JOIN effect AS e ON e.policy_hk = x.policy_hk AND e.node = x.node
-     ORDER BY x.mode, lock_engine.severity_score(x.severity, x.blocked_total, x.seconds, x.blocked_seconds) DESC NULLS LAST, x.policy_bk, x.node
+      SELECT m.policy_hk, f.node, f.frees
+        FROM may AS m CROSS JOIN graph AS w CROSS JOIN LATERAL lock_catalog.worth_stopping(w.nodes, m.nodes, m.leaving, m.most) AS f),
+    without_limits AS (
+      SELECT m.policy_hk, f.node FROM may AS m CROSS JOIN graph AS w CROSS JOIN LATERAL lock_catalog.freed_by(w.nodes, m.nodes || m.leaving) AS f)
+    SELECT x.*, e.frees, n.node IS NOT NULL AS limited, m.hourly
+      FROM scored AS x
+      LEFT JOIN may AS m ON m.policy_hk = x.policy_hk
+      LEFT JOIN effect AS e ON e.policy_hk = x.policy_hk AND e.node = x.node
+      LEFT JOIN without_limits AS n ON n.policy_hk = x.policy_hk AND n.node = x.node
+     ORDER BY x.mode, x.score DESC NULLS LAST, x.policy_bk, x.node
   LOOP
     CONTINUE WHEN v_match.spared IS NOT NULL AND v_match.spared NOT IN ('protected user', 'protected application', 'maintenance window',
       'a kind that only a person stops');
     v_rules := v_match.rules;
-    -- cancelling helps where a statement runs and can be stopped; after the grace period the session goes
-    SELECT CASE
-             WHEN v_rules.action = 'terminate' THEN 'terminate'
-             WHEN v_match.cancel <> 'no' AND v_match.state = 'active' AND c.at IS NULL THEN 'cancel'
-             WHEN v_rules.action = 'cancel' THEN 'nothing'
-             WHEN c.at > v_now - make_interval(secs => v_rules.grace_seconds::double precision) THEN 'grace'
-             ELSE 'terminate' END
-      INTO v_action
-      FROM (SELECT max(a.logged_at) AS at FROM lock_admin.action_log AS a
-             WHERE a.step = 'signal' AND a.action = 'cancel' AND a.policy_hk = v_match.policy_hk
-               AND a.target_pid = v_match.pid AND a.target_backend_start = v_match.backend_start
-               AND a.logged_at > v_now - interval '1 hour') AS c;
+    v_action := v_match.action;
     CONTINUE WHEN v_action = 'grace';
     v_spared := coalesce(v_match.spared, v_match.refused,
-      -- chosen by effect: whom it frees with what else this policy stops
-      CASE WHEN v_match.frees IS NULL THEN 'its end would free nobody: those behind it wait for others, too' END,
       CASE WHEN v_action = 'nothing' THEN 'it only cancels statements, and this session runs none or was cancelled already' END,
+      -- chosen by effect: whom it frees with what else this policy stops in this run
+      CASE WHEN v_match.frees IS NULL AND NOT v_match.limited THEN 'its end would free nobody: those behind it wait for others, too' END,
+      CASE WHEN v_match.frees IS NULL AND v_match.hourly THEN format('limit of %s in an hour', v_rules.max_per_hour)
+           WHEN v_match.frees IS NULL THEN 'limit of this run' END,
       CASE WHEN coalesce((v_filed ->> v_match.policy_bk)::integer, 0) >= v_rules.max_per_run THEN 'limit of this run' END);
 
     IF v_spared IS NULL AND v_match.mode = 'armed' THEN
