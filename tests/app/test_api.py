@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from django.contrib.auth.models import Group, User
@@ -18,6 +19,7 @@ from lockmon.groups import ADMINS, READERS
 from lockmon.models import ApiToken
 from tests.conftest import OpenSession
 from tests.support.loops import rows
+from tests.support.people import browser
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "vault"])
 
@@ -149,3 +151,16 @@ def test_bad_questions_get_one_sentence(vault_db: str, path: str, code: int, wor
     status, value = get(path, token(READERS))
     assert status == code
     assert words in value["error"]
+
+
+def test_lost_time_that_is_not_stored_is_unknown(vault_db: str, blocked: int) -> None:
+    """Not 0: no wait behind the episode is there."""
+    with psycopg.connect(vault_db, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE lock_monitoring.lock_activity_s SET blocking_nodes = '{}', root_nodes = '{}'"
+        )
+    _, found = get("/api/episodes", token(READERS))
+    (one,) = found["episodes"]
+    assert [one[name] for name in ("waiting", "blocked_seconds", "not_watched_seconds")] == [None] * 3
+    page = browser("viewer").get(f"/admin/monitor/episode/{one['episode']}/").content.decode()
+    assert "no wait behind it is stored" in page

@@ -145,6 +145,26 @@ def test_a_ring_that_only_a_cycle_saw_is_remembered(
     assert event["deadlock_victim_pid"] == made[0].victim
 
 
+def test_a_look_for_rings_that_fails_shows(monitor: psycopg.Connection[Any], arena: Arena) -> None:
+    """The call that collects afterwards does not take that failure back; a cycle without a ring does."""
+    monitor.execute(BLIND)
+    thread = threading.Thread(target=lambda: arena.deadlock(2, "row", 3, random.Random(7)))
+    thread.start()
+    seen = "SELECT EXISTS (SELECT FROM lock_catalog.waits_for() WHERE in_deadlock)"
+    poll(lambda: (monitor.execute(seen).fetchone() or [False])[0], 20, "a living ring")
+    monitor.execute("ALTER TABLE lock_engine.deadlock_observation ADD CHECK (looks > 5)")
+    monitor.execute("SELECT * FROM lock_monitoring.capture_lock_activity()")
+    state = (
+        "SELECT failures_in_a_row > 0, last_error FROM lock_engine.part_state"
+        " WHERE part = 'looks for deadlocks'"
+    )
+    found = monitor.execute(state).fetchone()
+    thread.join()
+    assert found is not None and found[0] and "deadlock_observation" in found[1]
+    monitor.execute("SELECT * FROM lock_monitoring.capture_lock_activity()")
+    assert (monitor.execute(state).fetchone() or [True])[0] is False
+
+
 def test_what_ended_in_a_gap_is_not_settled(monitor: psycopg.Connection[Any], arena: Arena) -> None:
     """The counter has risen, but nobody watched between the last sight of the ring and the next look."""
     monitor.execute(BLIND)

@@ -58,6 +58,25 @@ def test_the_advice_follows_from_the_ring(vault_db: str, change: dict[str, Any],
         assert expected in said(connection, ring(change, change))
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT EXISTS (SELECT 1 FROM parent WHERE parent.id = r.id) FROM runs r WHERE id = 1 FOR UPDATE",
+        "SELECT extract(epoch FROM n) FROM runs WHERE id = 1 FOR UPDATE",
+        "SELECT 1 FROM parent p JOIN runs r USING (id) FOR UPDATE OF r",
+        "SELECT 1 FROM parent WHERE id IN (SELECT id FROM runs) FOR UPDATE",
+    ],
+)
+def test_a_table_within_a_select_is_not_taken_for_the_one_that_it_locks(
+    here: psycopg.Connection[Any], query: str
+) -> None:
+    database = {"database": str(here.execute("SELECT current_database()").fetchone()[0])}  # type: ignore[index]
+    text = said(here, ring({"query": query} | database, {"query": query} | database))
+    assert "cannot be concluded" in text and "parent" not in text
+    plain = {"query": "SELECT 1 FROM runs WHERE id = 1 FOR UPDATE"} | database
+    assert "public.runs" in said(here, ring(plain, plain))
+
+
 def test_rows_that_are_known_to_differ_were_taken_in_different_orders(vault_db: str) -> None:
     """Sorting them was advised where each had locked the same row more weakly before, too."""
     one = {"query": "UPDATE runs SET n = 1", "page": 0, "row_mode": "FOR NO KEY UPDATE"}
