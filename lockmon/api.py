@@ -211,11 +211,8 @@ def episodes(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]
 
 def _lost(waits: list[behind.WaitBehind]) -> dict[str, Any]:
     """Return what an episode's waits add up to, as its page says it."""
-    if not waits:
-        # no wait behind it is stored: how long others have waited is not known
-        return {"waiting": None, "blocked_seconds": None, "not_watched_seconds": None}
     lost, unseen = lost_seconds(waits)
-    waiting = len({one.session for one in waits if one.goes_on})
+    waiting = None if lost is None else len({one.session for one in waits if one.goes_on})
     return {"waiting": waiting, "blocked_seconds": lost, "not_watched_seconds": unseen}
 
 

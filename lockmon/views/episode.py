@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,9 +62,12 @@ def behind(key: str, alias: str = VAULT) -> list[WaitBehind]:
         return behind_episodes(cursor, [key])
 
 
-def lost_seconds(waits: Iterable[WaitBehind]) -> tuple[float, float]:
+def lost_seconds(waits: Sequence[WaitBehind]) -> tuple[float | None, float | None]:
     """Return the time that others lost behind the session: that of the waits, for as long as they stood
-    behind it; and how much of that is of time that was not watched."""
+    behind it; and how much of that is of time that was not watched. None where no wait behind it is stored:
+    then it is not known."""
+    if not waits:
+        return None, None
     lost = known = 0.0
     for wait in waits:
         lost += wait.seconds
@@ -116,8 +119,8 @@ def episode(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
         not_watched=watched_words.sentence(watched_between(start, end or now)),
         picture=_picture(versions, start, end or now, actions, now),
         time_url=link("lockmon_time"),
-        lost=words.duration(lost) if stood else "",
-        unseen=words.duration(unseen) if unseen > watched_words.LEAST else "",
+        lost="" if lost is None else words.duration(lost),
+        unseen=words.duration(unseen) if (unseen or 0) > watched_words.LEAST else "",
         counted_from=_counted_from(start, min((one.since for one in stood), default=versions[0].load_date)),
         lasted=words.duration(words.seconds_between(start, end or now)),
         most=max((row.blocked_sessions_count or 0 for row in versions), default=0),

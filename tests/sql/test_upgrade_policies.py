@@ -24,9 +24,7 @@ def test_an_armed_policy_whose_times_change_is_a_dry_run_from_the_update_on(
     for name, windows in (("night", night), ("zoned", zoned)):
         rules = '{"action": "cancel", "min_blocked_seconds": 60, "user_patterns": ["app_*"], '
         rules += f'"time_windows": {windows}}}'
-        living.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, rules])
-        living.execute("SELECT lock_admin.backtest_policy(%s)", [name])
-        arm(second, name)
+        make_and_arm(living, second, name, rules)
     assert install(site).changed
     found = dict(living.execute(MODES).fetchall())
     assert {name: mode for name, (mode, _reason) in found.items()} == {
@@ -101,9 +99,7 @@ def test_an_armed_policy_that_would_stop_others_is_a_dry_run_from_the_update_on(
         "both": '{"action": "cancel_then_terminate", ',
         "any": '{"action": "cancel", ',
     }.items():
-        living.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, rules + more])
-        living.execute("SELECT lock_admin.backtest_policy(%s)", [name])
-        arm(second, name)
+        make_and_arm(living, second, name, rules + more)
     assert install(site).changed
     found = dict(living.execute(MODES).fetchall())
     assert [found[name][0] for name in ("ddl", "both", "any")] == ["dry_run", "dry_run", "armed"]
@@ -127,9 +123,7 @@ def test_an_armed_policy_for_critical_ones_is_a_dry_run_from_the_update_on(
         "high": '"min_severity": "HIGH", "min_blocked_seconds": 1',
     }.items():
         whole = f'{{"action": "cancel", "user_patterns": ["app_*"], {rules}}}'
-        living.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, whole])
-        living.execute("SELECT lock_admin.backtest_policy(%s)", [name])
-        arm(second, name)
+        make_and_arm(living, second, name, whole)
     assert install(site).changed
     found = dict(living.execute(MODES).fetchall())
     modes = [found[name][0] for name in ("critical", "medium at once", "medium", "high")]
@@ -187,6 +181,15 @@ MODES = (
     "SELECT h.policy_bk, ARRAY[m.mode, m.reason] FROM lock_admin.policy_h AS h"
     " JOIN lock_admin.policy_mode_s AS m USING (policy_hk) WHERE m.load_end_date IS NULL"
 )
+
+
+def make_and_arm(
+    editor: psycopg.Connection[Any], second: psycopg.Connection[Any], name: str, rules: str
+) -> None:
+    """Save a policy, back-test it, and arm it as the second person."""
+    editor.execute("SELECT lock_admin.save_policy(%s, %s, 'ann')", [name, rules])
+    editor.execute("SELECT lock_admin.backtest_policy(%s)", [name])
+    arm(second, name)
 
 
 def arm(living: psycopg.Connection[Any], name: str) -> None:
