@@ -73,11 +73,9 @@ def holds(facts: SessionFacts) -> str:
     locks = "1 lock" if facts.locks_held == 1 else f"{facts.locks_held:,} locks"
     if facts.kind == "waits_for_standby":
         written = "what it has written is committed and stays"
-    elif facts.backend_xid is not None and facts.prediction.waits_for:
-        # a strong lock on a relation takes a transaction id before anything is written
-        written = f"what transaction {facts.backend_xid} has written, if anything, will be rolled back"
     elif facts.backend_xid is not None:
-        written = f"it has written (transaction {facts.backend_xid}), which will be rolled back"
+        # a lock on a row and a strong one on a relation take a transaction id, too
+        written = f"what transaction {facts.backend_xid} has written, if anything, will be rolled back"
     else:
         written = "it has written nothing"
     return f"{locks}, {facts.exclusive_locks_held:,} exclusive; {written}"

@@ -137,7 +137,7 @@ def details(node: WaitNode, now: datetime) -> Table:
     table.add_row("Doing", what(node, now))
     for number, wait in enumerate(waits(node)):
         table.add_row("" if number else "Waits", wait)
-    wrote = "it has written" if node.backend_xid else "nothing written yet"
+    wrote = "it may have written" if node.backend_xid else "nothing written yet"
     table.add_row(
         "Holds", f"{node.locks_held or 0} locks, {node.exclusive_locks_held or 0} exclusive; {wrote}"
     )

@@ -64,11 +64,9 @@ def facts(node: Node, depth: int) -> str:
         found.append(
             f"holds {words.some(node.locks_held, 'lock')}, {words.count(node.exclusive_locks_held)} exclusive"
         )
-    if node.backend_xid is not None and node.is_waiting:
-        # a strong lock on a relation takes a transaction id before anything is written
-        found.append(f"in transaction {node.backend_xid}")
-    elif node.backend_xid is not None:
-        found.append(f"has written (transaction {node.backend_xid})")
+    if node.backend_xid is not None:
+        # a lock on a row and a strong one on a relation take a transaction id, too
+        found.append(f"may have written (transaction {node.backend_xid})")
     elif node.pid:
         found.append("has written nothing yet")
     return "; ".join(found) + ". " if found else ""

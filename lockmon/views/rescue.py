@@ -34,6 +34,7 @@ _KEPT = (
     "in_deadlock",
     "lock_type",
     "lock_mode",
+    "tuple",
     "hard_blockers",
     "soft_blockers",
     "run_head",

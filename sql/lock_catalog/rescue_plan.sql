@@ -4,8 +4,9 @@
 -- Each move is the best stop, or the best two, of those tried: more sessions freed at once, then less lost, then fewer stops, then
 -- the lower pid. After it the graph without them is looked at again, p_moves times.
 --   * Tried are all that somebody stands right behind: roots, queued DDL, heads of queues. Two together: of the 30 with most behind.
---   * Cancelled is what runs or waits. Terminated is whom a cancel does not make let go (lock_engine.blocker_kinds), and who holds an
---     advisory lock that others want: it may be the session's, which outlives a cancel.
+--   * Cancelled is what runs or waits. Terminated is whom a cancel does not make let go (lock_engine.blocker_kinds), who holds an
+--     advisory lock that others want: it may be the session's, which outlives a cancel, and who holds anything that others want and
+--     has begun its transaction before its statement: its client may have a savepoint, and what was locked before that outlives a cancel.
 --   * Lost is nothing (it is idle and has written nothing, or waits before it has begun), a statement, or a transaction by its seconds. When a
 --     transaction first wrote PostgreSQL does not tell, so they count from its beginning.
 --   * A prepared transaction, a kind of session that is never stopped (lock_catalog.never_stopped) and one of which it is not known
@@ -42,10 +43,14 @@ BEGIN
     SELECT u.user_name, u.user_name = ANY (p_own_logins) AS is_own,
            lock_admin.name_matches(u.user_name, p_protected_users) AS is_protected
       FROM (SELECT DISTINCT b.user_name FROM blocker AS b) AS u),
-  advisory AS (SELECT DISTINCT u.node FROM waits AS w CROSS JOIN LATERAL unnest(w.hard) AS u(node) WHERE w.lock_type = 'advisory'),
+  -- what a statement holds only until it ends does not count
+  holds AS (
+    SELECT u.node, bool_or(w.lock_type = 'advisory') AS advisory
+      FROM waits AS w CROSS JOIN LATERAL unnest(w.hard) AS u(node)
+     WHERE w.lock_type NOT IN ('tuple', 'spectoken') GROUP BY u.node),
   -- everybody who holds somebody up, what to do about it, what that loses, or why nothing is to be done
   judged AS MATERIALIZED (
-    SELECT g.*, a.node IS NOT NULL AS advisory,
+    SELECT g.*, coalesce(a.advisory, false) AS advisory, s.possible AS savepoint,
            CASE WHEN g.node < 0 THEN 'prepared_transaction'
                 WHEN g.in_deadlock THEN 'ring'
                 WHEN g.pid = p_own_pid THEN 'own_session'
@@ -53,8 +58,7 @@ BEGIN
                   lock_catalog.never_stopped(g.pid, g.user_name, g.is_superuser, g.backend_type, NULL, g.query, u.is_own, u.is_protected),
                   CASE WHEN g.kind = 'waits_for_standby' THEN g.kind
                        WHEN k.kind IS NULL OR k.terminate IS NULL OR k.terminate <> 'yes' THEN 'kind' END) END AS spared,
-           CASE WHEN a.node IS NULL AND k.cancel <> 'no' AND (g.is_waiting OR g.state IN ('active', 'fastpath function call'))
-                THEN 'cancel' ELSE 'terminate' END AS action,
+           CASE WHEN r.runs AND NOT coalesce(a.advisory, false) AND NOT s.possible THEN 'cancel' ELSE 'terminate' END AS action,
            CASE -- idle without a transaction id; or waits before it has begun: it holds nothing but its own two ids, as a strong lock on
                 -- a relation takes a transaction id before anything is written
                 WHEN CASE WHEN g.is_waiting
@@ -66,7 +70,10 @@ BEGIN
       FROM blocker AS g
       LEFT JOIN lock_engine.blocker_kinds() AS k ON k.kind = g.kind
       LEFT JOIN users AS u ON u.user_name = g.user_name
-      LEFT JOIN advisory AS a ON a.node = g.node),
+      LEFT JOIN holds AS a ON a.node = g.node
+     CROSS JOIN LATERAL (
+       SELECT coalesce(k.cancel <> 'no' AND (g.is_waiting OR g.state IN ('active', 'fastpath function call')), false) AS runs) AS r
+     CROSS JOIN LATERAL (SELECT r.runs AND a.node IS NOT NULL AND coalesce(g.xact_start < g.query_start, false) AS possible) AS s),
   member AS MATERIALIZED (
     SELECT w.id, w.own, w.waiters, u.node FROM waits AS w CROSS JOIN LATERAL unnest(w.needs) AS u(node)),
   candidate AS MATERIALIZED (
@@ -129,7 +136,8 @@ BEGIN
   -- until which step each class of waiters is held up: until the last of its blockers has been stopped or goes on itself
   class AS MATERIALIZED (
     SELECT row_number() OVER ()::integer AS id, c.*, c.hard || c.soft AS blockers
-      FROM (SELECT w.run_head, w.hard, w.soft, w.lock_type, sum(w.waiters)::integer AS members, bool_or(w.is_bound) AS bound
+      FROM (SELECT w.run_head, w.hard, w.soft, w.lock_type, sum(w.waiters)::integer AS members, bool_or(w.is_bound) AS bound,
+                   bool_or(w.inserts) AND sum(w.waiters) > 1 AS of_keys
               FROM waits AS w GROUP BY w.run_head, w.hard, w.soft, w.lock_type) AS c),
   blocks AS MATERIALIZED (
     SELECT DISTINCT c.id, CASE WHEN NOT w.in_deadlock THEN up.id END AS up, coalesce(s.step, 1000) AS until
@@ -153,7 +161,7 @@ BEGIN
      CROSS JOIN LATERAL generate_series(l.begins[h.id], l.begins[h.id + 1] - 1) AS p(place)),
   goes_on AS MATERIALIZED (SELECT h.id, max(h.until) AS step FROM held AS h GROUP BY h.id),
   going AS MATERIALIZED (
-    SELECT o.step, sum(c.members)::integer - coalesce(sum(x.stopped)::integer, 0) AS waiters
+    SELECT o.step, sum(c.members)::integer - coalesce(sum(x.stopped)::integer, 0) AS waiters, bool_or(c.lock_type = 'advisory') AS advisory
       FROM class AS c
       LEFT JOIN goes_on AS o ON o.id = c.id
       -- who has been stopped by then does not go on; who is stopped later would have
@@ -164,7 +172,7 @@ BEGIN
      GROUP BY o.step),
   row_heads AS (SELECT DISTINCT b.node FROM class AS c CROSS JOIN LATERAL unnest(c.blockers) AS b(node) WHERE c.lock_type = 'tuple'),
   touched AS (
-    SELECT s.step, bool_or(c.bound) AS bound, bool_or(r.node IS NOT NULL) AS of_row
+    SELECT s.step, bool_or(c.bound) AS bound, bool_or(r.node IS NOT NULL) AS of_row, bool_or(c.of_keys) AS of_keys
       FROM class AS c CROSS JOIN LATERAL unnest(c.blockers) AS b(node) JOIN stop AS s ON s.node = b.node
       LEFT JOIN row_heads AS r ON r.node = c.run_head GROUP BY s.step),
   named AS MATERIALIZED (
@@ -174,8 +182,11 @@ BEGIN
       FROM judged AS j
      WHERE j.spared IS NOT NULL OR EXISTS (SELECT FROM stop AS s WHERE s.node = j.node)),
   told AS (
-    SELECT s.step, n.action, n.node, n.pid, n.backend_start, n.who, s.frees, s.together, p_past AND t.bound AS at_least, t.of_row,
-           greatest(coalesce(o.waiters, 0) - s.frees, 0) AS follow, n.advisory,
+    SELECT s.step, n.action, n.node, n.pid, n.backend_start, n.who, s.frees, s.together, (p_past AND t.bound) OR coalesce(t.of_keys, false) AS at_least, t.of_row, t.of_keys,
+           greatest(coalesce(o.waiters, 0) - s.frees, 0) AS follow,
+           CASE WHEN o.advisory THEN 'commits or unlocks' ELSE 'commits' END AS how,
+           CASE WHEN n.advisory THEN ' (terminated, as an advisory lock may outlive a cancel)'
+                WHEN n.savepoint THEN ' (terminated: a cancel makes it let go only if its client has no savepoint)' ELSE '' END AS why,
            CASE n.loss
              WHEN 0 THEN CASE n.action WHEN 'cancel' THEN 'nothing' ELSE 'nothing but its connection' END
              WHEN 1 THEN 'its statement of ' || coalesce(lock_catalog.in_words(p_at - n.query_start), 'unknown length')
@@ -196,10 +207,11 @@ BEGIN
                CASE WHEN t.frees = 0 THEN format('frees nobody by itself, %s at once with the next step', t.together)
                     ELSE format('frees %s%s', CASE WHEN t.at_least THEN 'at least ' ELSE '' END,
                            CASE WHEN t.frees = 1 THEN '1' ELSE t.frees || ' at once' END) END,
-               CASE WHEN t.follow = 0 THEN '' WHEN t.follow = 1 THEN ', the next one follows as it commits'
-                    ELSE format(', the next %s follow as each commits', t.follow) END,
-               CASE WHEN t.of_row AND t.frees = 1 AND t.follow > 0 THEN ' (one row: no stop frees more)' ELSE '' END,
-               t.loses, CASE WHEN t.advisory THEN ' (terminated, as an advisory lock may outlive a cancel)' ELSE '' END)
+               CASE WHEN t.follow = 0 THEN '' WHEN t.follow = 1 THEN ', the next one follows as it ' || t.how
+                    ELSE format(', the next %s follow as each %s', t.follow, t.how) END,
+               CASE WHEN t.of_row AND t.frees = 1 AND t.follow > 0 THEN ' (one row: no stop frees more)'
+                    WHEN t.of_keys AND t.follow > 0 THEN ' (they insert, it may be the same key)' ELSE '' END,
+               t.loses, t.why)
         FROM told AS t
       UNION ALL
       SELECT 2, s.place, NULL, 'leave', s.node, s.pid, s.backend_start, s.who, NULL, NULL, false, NULL,

@@ -16,7 +16,9 @@ BEGIN
   WITH RECURSIVE
   g AS MATERIALIZED (
     SELECT x.node, x.hard_blockers || x.soft_blockers AS blockers, x.run_position AS place,
-           CASE WHEN x.run_conflicts_itself THEN x.run_head END AS run
+           -- those who insert may want the same key (lock_catalog.freeing): a run of their own
+           CASE WHEN x.run_conflicts_itself THEN x.run_head
+                WHEN x.lock_type = 'transactionid' AND x.tuple IS NULL THEN -x.run_head END AS run
       FROM unnest(p_graph) AS x WHERE x.is_waiting),
   run AS MATERIALIZED (
     SELECT g.node, first_value(g.node) OVER (PARTITION BY g.run ORDER BY (g.node = ANY (p_nodes)), g.place) AS first_left

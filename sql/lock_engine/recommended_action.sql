@@ -1,4 +1,6 @@
 -- What to do about a blocker, by what it is. The words are the same in pages, messages and logs.
+-- p_has_written: it has a transaction id. So has one that has locked rows or a table, or was about to write, and PostgreSQL does not
+-- show which; without one it has written nothing.
 CREATE OR REPLACE FUNCTION lock_engine.recommended_action(
   p_kind text, p_pid integer, p_prepared_gid text, p_has_written boolean, p_query text, p_waits_for text)
 RETURNS text
@@ -8,7 +10,7 @@ PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_loss text := CASE WHEN p_has_written THEN ' and rolls back what it has written' ELSE ', which has written nothing' END;
+  v_loss text := CASE WHEN p_has_written THEN ' and rolls back what it has written, if anything' ELSE ', which has written nothing' END;
 BEGIN
   RETURN CASE p_kind
     WHEN 'idle_in_transaction' THEN format(

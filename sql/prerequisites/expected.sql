@@ -59,7 +59,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_catalog.described_object(oid,oid,oid,integer)', ARRAY['p_database oid, p_classid oid, p_objid oid, p_objsubid integer', 'text']),
 ('function', 'lock_catalog.digest(interval,boolean,integer[])', ARRAY['p_min_age interval, p_everything boolean, p_own_pids integer[], OUT digest numeric, OUT waiting integer, OUT locks integer', 'record']),
 ('function', 'lock_catalog.freed_by(lock_catalog.graph[],bigint[])', ARRAY['p_graph lock_catalog.graph[], p_nodes bigint[]', 'TABLE(node bigint, frees integer, freed bigint[])']),
-('function', 'lock_catalog.freeing(lock_catalog.graph[],integer)', ARRAY['p_graph lock_catalog.graph[], p_most integer', 'TABLE(run_head bigint, hard bigint[], soft bigint[], lock_type text, own bigint, nodes bigint[], waiters integer, is_bound boolean, needs bigint[])']),
+('function', 'lock_catalog.freeing(lock_catalog.graph[],integer)', ARRAY['p_graph lock_catalog.graph[], p_most integer', 'TABLE(run_head bigint, hard bigint[], soft bigint[], lock_type text, own bigint, nodes bigint[], waiters integer, is_bound boolean, needs bigint[], inserts boolean)']),
 ('function', 'lock_catalog.graph_of(integer[],lock_catalog.sessions[],lock_catalog.locks[])', ARRAY['p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[]', 'SETOF lock_catalog.graph']),
 ('function', 'lock_catalog.graph_of_groups(integer[],lock_catalog.sessions[],lock_catalog.locks[])', ARRAY['p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[]', 'SETOF lock_catalog.graph']),
 ('function', 'lock_catalog.in_words(interval)', ARRAY['p_length interval', 'text']),

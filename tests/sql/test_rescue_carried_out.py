@@ -2,110 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any
-
 import psycopg
 import pytest
 
 from tests.conftest import Connect, OpenSession
 from tests.support import doors
-from tests.support.doors import ORDINARY, Door
+from tests.support.doors import ORDINARY
 from tests.support.poll import poll
+from tests.support.rescue import PLAN, Scene
 from tests.support.servers import Server
-from tests.support.sessions import Session
-
-PLAN = "SELECT * FROM lock_admin.rescue_plan()"
-BLOCKED = """
-SELECT a.pid FROM pg_stat_activity AS a
- WHERE a.usename = %s AND a.datname = current_database() AND cardinality(pg_blocking_pids(a.pid)) > 0
-"""
-
-
-class Scene:
-    """A database with the vault, somebody who keeps the door, and sessions by their pids."""
-
-    def __init__(self, dsn: str, opens: OpenSession, connect: Connect) -> None:
-        self.dsn = dsn
-        self.opens = opens
-        self.door = Door(connect(dsn, user=doors.KEEPER))
-        self.look = connect(dsn)
-        self.sessions: dict[int, Session] = {}
-
-    def open(self, *statements: str, name: str = "app") -> Session:
-        """A session idle in a transaction that has run these."""
-        one = self.opens(self.dsn, user=ORDINARY, application_name=name)
-        self.sessions[one.pid] = one
-        for statement in statements:
-            one.run(statement)
-        return one
-
-    def wait(self, statement: str, *before: str, name: str = "api") -> Session:
-        """A session that waits with this statement."""
-        one = self.open(*before, name=name)
-        one.start(statement)
-        return one.wait_blocked()
-
-    def blocked(self) -> set[int]:
-        """Whoever waits for somebody, by pg_blocking_pids()."""
-        return {pid for (pid,) in self.look.execute(BLOCKED, (ORDINARY,)).fetchall()}
-
-    def plan(self) -> list[dict[str, Any]]:
-        """The plan's steps now."""
-        return [one for one in self.door.all(PLAN) if one["step"]]
-
-    def carry_out(self) -> list[tuple[str, int, int, int]]:
-        """Follow the plan; at each step the judge says whom it freed, and the next plan begins with the next
-        step. Returns action, pid, freed at once and following of each."""
-        steps = self.plan()
-        done = []
-        for number, step in enumerate(steps):
-            before = self.blocked()
-            outcome = self.door.stop(step["action"], step["pid"])
-            assert outcome.get("outcome") in ("cancelled", "terminated"), outcome
-            freed = self.freed(before, step)
-            assert freed == step["frees_at_once"], (step["text"], freed)
-            done.append((step["action"], step["pid"], freed, step["follow"]))
-            following = self.plan()
-            if number + 1 < len(steps):
-                assert following[0]["pid"] == steps[number + 1]["pid"], (step["text"], following)
-        return done
-
-    def freed(self, before: set[int], step: dict[str, Any]) -> int:
-        """How many of those before wait no more, once that has come to rest."""
-
-        def at_rest() -> int | None:
-            # those that got what they waited for go on at once; so does whoever waits for the next lock
-            first, second = self.blocked(), self.blocked()
-            settled = first == second and len(before - first - {step["pid"]}) >= step["frees_at_once"]
-            return len(before - first - {step["pid"]}) if settled else None
-
-        found = poll(lambda: (at_rest(),) if at_rest() is not None else None, 10, step["text"])
-        return found[0] or 0
-
-    def let_through(self) -> int:
-        """Let each that has got its lock commit, until nobody gets any further; how many went on by that."""
-        waiting = self.blocked()
-        went_on = 0
-        while True:
-            for one in self.sessions.values():
-                if not one.busy:
-                    # who was terminated learns of it now
-                    with contextlib.suppress(psycopg.OperationalError):
-                        one.connection.rollback()
-            left = waiting - self._after(waiting)
-            if not left:
-                return went_on
-            went_on += len(left)
-            waiting -= left
-
-    def _after(self, waiting: set[int]) -> set[int]:
-        def done_waiting() -> tuple[set[int]] | None:
-            now = self.blocked()
-            idle = all(not self.sessions[pid].busy for pid in waiting - now)
-            return (now & waiting,) if idle and now == self.blocked() else None
-
-        return poll(done_waiting, 10, "those who were let through have run")[0]
 
 
 @pytest.fixture
@@ -191,7 +96,7 @@ def test_a_chain_is_broken_where_least_is_lost(scene: Scene) -> None:
     last = scene.wait(update(3))
     assert scene.blocked() >= {young.pid, last.pid}
     (action, pid, freed, follow), *_ = scene.carry_out()
-    assert (action, pid, freed, follow) == ("cancel", young.pid, 1, 0)
+    assert (action, pid, freed, follow) == ("terminate", young.pid, 1, 0)
 
 
 def test_of_like_locks_that_conflict_with_each_other_one_is_granted(scene: Scene) -> None:
@@ -220,13 +125,37 @@ def test_a_sessions_advisory_lock_takes_a_termination(scene: Scene) -> None:
     assert scene.carry_out() == [("terminate", root.pid, 2, 0)]
 
 
-def test_a_running_statement_is_cancelled(scene: Scene) -> None:
+@pytest.mark.parametrize(("alone", "action"), [(True, "cancel"), (False, "terminate")])
+def test_a_running_statement_is_cancelled_if_it_is_alone(scene: Scene, alone: bool, action: str) -> None:
+    """In a transaction that began before it there may be a savepoint, which keeps what was locked."""
     root = scene.open()
+    root.connection.autocommit = alone
     root.start("SELECT count(*), pg_sleep(60) FROM app.ledger")
     held = "SELECT 1 FROM pg_locks WHERE pid = %s AND relation = 'app.ledger'::regclass"
     poll(lambda: scene.look.execute(held, (root.pid,)).fetchone(), 10, "it runs")
     scene.wait("LOCK TABLE app.ledger IN ACCESS EXCLUSIVE MODE")
-    assert scene.carry_out() == [("cancel", root.pid, 1, 0)]
+    (text,) = [one["text"] for one in scene.plan()]
+    assert text.endswith("only if its client has no savepoint).") == (not alone)
+    assert scene.carry_out() == [(action, root.pid, 1, 0)]
+
+
+@pytest.mark.parametrize("keys", [(30, 30, 30), (31, 32, 33)])
+def test_those_who_insert_may_want_one_key_or_several(scene: Scene, keys: tuple[int, ...]) -> None:
+    """PostgreSQL shows of neither which: of those who want the same, one goes on."""
+    root = scene.open(*(f"INSERT INTO app.ledger (id) VALUES ({key})" for key in set(keys)))
+    before = [scene.wait(f"INSERT INTO app.ledger (id) VALUES ({key})") for key in keys]
+    (step,) = scene.plan()
+    assert (
+        "frees at least 1, the next 2 follow as each commits (they insert, it may be the same key);"
+        in (step["text"])
+    )
+    waiting = scene.blocked()
+    scene.door.stop("terminate", root.pid)
+    wanted = len(set(keys))
+    poll(lambda: len(waiting - scene.blocked()) == wanted, 10, "those have gone on")
+    for one in before:
+        one.close()
+    assert poll(lambda: scene.blocked() == set())
 
 
 def test_roots_that_nobody_stops_are_named_and_what_helps_is_still_said(

@@ -72,7 +72,16 @@ LOSSES: dict[str, tuple[dict[str, Any], str, str]] = {
         "terminate",
         "nothing but its connection",
     ),
-    "runs and only reads": (row(1, **RUNS, backend_xid=None), "cancel", "its statement of 1 min 30 s"),
+    "runs and only reads": (
+        row(1, **(RUNS | {"xact_start": AT - timedelta(seconds=90)}), backend_xid=None),
+        "cancel",
+        "its statement of 1 min 30 s",
+    ),
+    "runs and only reads, in a transaction of several": (
+        row(1, **RUNS, xact_start=AT - timedelta(hours=1), backend_xid=None),
+        "terminate",
+        "its statement of 1 min 30 s",
+    ),
     "runs, a transaction of one statement": (
         row(1, **(RUNS | {"xact_start": AT - timedelta(seconds=90)})),
         "cancel",
@@ -80,7 +89,7 @@ LOSSES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "runs, in a transaction of several": (
         row(1, **(RUNS | {"xact_start": AT - timedelta(hours=3, minutes=4)})),
-        "cancel",
+        "terminate",
         "its transaction, 3 h 4 min at most (since it began)",
     ),
     "its client does not read what it sends": (

@@ -124,7 +124,7 @@ def by_chance(chance: random.Random, waiters: int) -> Graph:
     while left > 0:
         able = [one["node"] for one in rows if chance.random() < 0.5] or [rows[0]["node"]]
         size = min(left, chance.choice((1, 1, 2, 3, 5, 8, 13, chance.randint(1, max(1, left)))))
-        make = chance.choice((_row_queue, _row_queue, _relation_queue, _relation_queue, _chain))
+        make = chance.choice((_row_queue, _row_queue, _relation_queue, _relation_queue, _chain, _key_queue))
         made = make(chance, numbers, able, size)
         rows += made
         left -= len(made)
@@ -184,6 +184,29 @@ def _row_queue(
         )
         for place, node in enumerate(nodes[1:], 1)
     ]  # fmt: skip
+
+
+def _key_queue(
+    chance: random.Random, numbers: Iterable[int], able: list[int], size: int
+) -> list[dict[str, Any]]:
+    """Those who wait for one transaction: some for rows of it, some to insert keys that it has inserted."""
+    nodes = list(itertools.islice(numbers, size))
+    holder = chance.choice(able)
+    made = []
+    for place, node in enumerate(nodes, 1):
+        row_wanted = chance.choice((None, None, place))
+        made.append(
+            _wait(
+                chance, node, [holder], [], lock_type="transactionid", run_head=nodes[0], run_position=place,
+                tuple=row_wanted,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _inserts(one: dict[str, Any]) -> bool:
+    """Whether it waits for a transaction and not for a row of it."""
+    return one["lock_type"] == "transactionid" and one.get("tuple") is None
 
 
 def _chain(chance: random.Random, numbers: Iterable[int], able: list[int], size: int) -> list[dict[str, Any]]:
@@ -275,6 +298,16 @@ class Brute:
                 and other["run_head"] == one["run_head"]
                 and other["run_position"] < one["run_position"]
             }
+        if _inserts(one):
+            # which key it wants is not known: those before it may want the same
+            found |= {
+                other["node"]
+                for other in self.nodes.values()
+                if other["is_waiting"]
+                and _inserts(other)
+                and other["run_head"] == one["run_head"]
+                and other["run_position"] < one["run_position"]
+            }
         return found - {one["node"]}
 
     def _spared(self, one: dict[str, Any]) -> bool:
@@ -318,7 +351,13 @@ class Brute:
             other["is_waiting"] and other["lock_type"] == "advisory" and node in other["hard_blockers"]
             for other in self.nodes.values()
         )
-        cancelled = one["state"] == "active" and one["kind"] != "client_not_reading" and not advisory
+        kept = one["xact_start"] < one["query_start"] and any(
+            other["is_waiting"] and other["lock_type"] != "tuple" and node in other["hard_blockers"]
+            for other in self.nodes.values()
+        )
+        cancelled = (
+            one["state"] == "active" and one["kind"] != "client_not_reading" and not advisory and not kept
+        )
         return "cancel" if cancelled else "terminate"
 
     def _plan(self) -> None:

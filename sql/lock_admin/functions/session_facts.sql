@@ -67,8 +67,7 @@ BEGIN
       'It is committing right now; wait a moment. Whether the commit succeeds cannot be foretold.');
   ELSIF v_session.backend_xid IS NOT NULL THEN
     v_warnings := v_warnings || jsonb_build_object('code', 'written', 'text', format(
-      CASE WHEN v_session.wait_event_type = 'Lock' THEN 'Ending its transaction (%s, open since %s) rolls back what it has written, if anything.'
-           ELSE 'It has written (transaction %s, open since %s): ending its transaction rolls that back.' END,
+      'Ending its transaction (%s, open since %s) rolls back what it has written, if anything.',
       v_session.backend_xid, to_char(v_session.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')));
   END IF;
   IF v_kind IN ('client_not_reading', 'client_not_sending') THEN
