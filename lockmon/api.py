@@ -42,6 +42,7 @@ EPISODE_FIELDS = (
     "session_start_time",
     "user_name",
     "application_name",
+    "tenant_claim",
     "database_name",
     "client_addr",
     "kind",

@@ -19,6 +19,7 @@ BEGIN;
 \ir prerequisites/remember_text.sql
 \ir prerequisites/remember_endings.sql
 \ir prerequisites/remember_severity.sql
+\ir prerequisites/remember_claims.sql
 \ir prerequisites/remember_sums.sql
 \ir prerequisites/drop_outdated.sql
 
@@ -27,6 +28,7 @@ BEGIN;
 \ir lock_engine/require_watcher.sql
 \ir lock_admin/tables/setting.sql
 \ir lock_admin/tables/setting_history.sql
+\ir lock_engine/claim_pattern.sql
 \ir lock_admin/functions/setting_fault.sql
 \ir lock_admin/functions/record_setting_change.sql
 \ir lock_admin/functions/setting.sql
@@ -126,6 +128,9 @@ BEGIN;
 \ir lock_engine/ask_due.sql
 \ir lock_engine/ask_site.sql
 \ir lock_engine/claimed_tenant.sql
+\ir lock_engine/claim_patterns.sql
+\ir lock_engine/claim_by_pattern.sql
+\ir lock_engine/session_claim.sql
 \ir lock_engine/tenant_of.sql
 \ir lock_engine/tenant_names.sql
 \ir lock_engine/key_names.sql
@@ -446,6 +451,7 @@ BEGIN;
 \ir prerequisites/readable_rows.sql
 \ir prerequisites/proven_endings.sql
 \ir prerequisites/settled_severity.sql
+\ir prerequisites/settled_claims.sql
 \ir prerequisites/settled_sums.sql
 \ir prerequisites/system_tenant.sql
 \ir prerequisites/read_tenants.sql

@@ -43,6 +43,7 @@ class BlockingSessionAdmin(TextAware):
         filters.text_filter("user", "user_name"),
         filters.text_filter("application", "application_name"),
         filters.text_filter("database", "database_name"),
+        filters.text_filter("claimed tenant", "tenant_claim"),
         filters.TenantFilter,
         filters.EpisodeVersionFilter,
     )
@@ -63,6 +64,7 @@ class BlockingSessionAdmin(TextAware):
                 "session_start_time",
                 "user_name",
                 "application_name",
+                "tenant_claim",
                 "client_addr",
                 "database_name",
                 "session_state",
@@ -92,7 +94,17 @@ class BlockingSessionAdmin(TextAware):
         ("What", {"fields": ("severity", "what", "behind", "lasted", "outcome", "story", "advice")}),
         (
             "Who",
-            {"fields": ("pid", "user", "application", "client_addr", "database_name", "session_start_time")},
+            {
+                "fields": (
+                    "pid",
+                    "user",
+                    "application",
+                    "tenant",
+                    "client_addr",
+                    "database_name",
+                    "session_start_time",
+                )
+            },
         ),
         ("Locks", {"fields": ("total_locks_held", "exclusive_locks_held", "backend_xid", "waits_for")}),
         (
@@ -123,6 +135,10 @@ class BlockingSessionAdmin(TextAware):
         if row.prepared_gid:
             return f"prepared '{words.one_line(row.prepared_gid, 40)}'"
         return session_link(row.session_pid, row.session_start_time)
+
+    @admin.display(description="tenant as claimed")
+    def tenant(self, row: BlockingSession) -> str:
+        return words.one_line(row.tenant_claim, 60) or "none claimed"
 
     @admin.display(description="what it was")
     def what(self, row: BlockingSession) -> str:

@@ -172,7 +172,7 @@ def text_filter(title_: str, *fields_: str) -> type[TextFilter]:
 
     class Typed(TextFilter):
         title = title_
-        parameter = title_
+        parameter = title_.replace(" ", "_")
         fields = fields_
 
     return Typed

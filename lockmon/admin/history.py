@@ -47,6 +47,7 @@ class LockActivityAdmin(TextAware):
         filters.text_filter("user", "user_name"),
         filters.text_filter("application", "application_name"),
         filters.text_filter("database", "database_name"),
+        filters.text_filter("claimed tenant", "tenant_claim"),
         filters.TenantFilter,
         filters.VersionFilter,
     )
@@ -143,7 +144,11 @@ class LockActivityAdmin(TextAware):
 
     @admin.display(description="tenant as claimed")
     def tenant(self, row: LockActivity) -> str:
-        return words.one_line(words.tenant_claim(row.application_name), 60) or "none claimed"
+        return words.one_line(row.tenant_claim, 60) or (
+            "none claimed"
+            if not row.lock_granted or row.blocking_count
+            else "not kept of a lock that nobody waits for"
+        )
 
     @admin.display(description="mode", ordering="lock_mode")
     def mode(self, row: LockActivity) -> str:

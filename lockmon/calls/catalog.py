@@ -82,6 +82,8 @@ class WaitNode:
     """Each wait of a lock group that waits for several things at once, as JSON; else None."""
     severity_score: Decimal | None = None
     """The order of blockers, the worst first (lock_engine.severity_score); None if it blocks nobody."""
+    tenant_claim: str | None = None
+    """The tenant that it says it works for (lock_engine.session_claim)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ _SCORE = """
 CASE WHEN w.blocked_total > 0 THEN
   lock_engine.severity_score(w.severity, w.blocked_total,
     extract(epoch FROM clock_timestamp() - w.blocking_since)::numeric, w.blocked_seconds) END
-  AS severity_score"""
+  AS severity_score,
+lock_engine.session_claim((SELECT lock_engine.claim_patterns()), w.application_name, w.user_name,
+  w.database_name, CASE WHEN w.is_waiting THEN w.schema_name END) AS tenant_claim"""
 
 
 def waits_for(cursor: Cursor) -> list[WaitNode]:

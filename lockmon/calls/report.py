@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from .base import Cursor, build
+from .losses import losses_between
 
 TOP = 5
 
@@ -97,6 +98,15 @@ def shares(cursor: Cursor, what: str, start: datetime, end: datetime, limit: int
         [*given, limit],
     )
     return [build(Share, row) for row in cursor.fetchall()]
+
+
+def claimants(cursor: Cursor, start: datetime, end: datetime) -> list[Share]:
+    """Whose work waited, by the tenant that it claimed (lock_engine.session_claim); empty where nobody claims
+    one. The name of those without a claim is empty."""
+    found = losses_between(cursor, ["claim"], start, end, TOP)
+    if all(one.name is None for one in found):
+        return []
+    return [Share(one.name or "", one.episodes, one.seconds) for one in found]
 
 
 def blockers(cursor: Cursor, start: datetime, end: datetime) -> list[Share]:

@@ -102,6 +102,7 @@ class LockActivity(VaultModel):
     not_seen_at = models.DateTimeField(null=True, blank=True)
     log_end_at = models.DateTimeField(null=True, blank=True)
     waited_ms = NumericField(null=True, blank=True)
+    tenant_claim = models.TextField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("lock_activity_s")

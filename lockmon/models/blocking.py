@@ -85,6 +85,7 @@ class BlockingSession(VaultModel):
     fingerprint = models.BigIntegerField(null=True, blank=True)
     refresh_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.DateTimeField(null=True, blank=True)
+    tenant_claim = models.TextField(null=True, blank=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("blocking_session_s")

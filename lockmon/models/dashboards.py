@@ -69,6 +69,7 @@ class BlockingSessionsDashboard(VaultModel):
     satellite_id = models.BigIntegerField()
     blocking_session_key = models.TextField()
     severity_score = NumericField(null=True)
+    tenant_claim = models.TextField(null=True)
 
     class Meta(VaultModel.Meta):
         db_table = vault_table("blocking_sessions_dashboard")

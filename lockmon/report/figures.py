@@ -34,6 +34,7 @@ class Report:
     days: tuple[calls.Share, ...]
     relations: tuple[calls.Share, ...]
     sufferers: tuple[calls.Share, ...]
+    claimants: tuple[calls.Share, ...]
     blockers: tuple[calls.Share, ...]
     patterns: tuple[calls.Pattern, ...]
     actions: tuple[calls.Counted, ...]
@@ -75,6 +76,7 @@ def gather(alias: str, period: str, end: datetime | None = None) -> Report:
             days=tuple(calls.shares(cursor, "day", start, end, 40)),
             relations=relations,
             sufferers=tuple(calls.shares(cursor, "sufferer", start, end)),
+            claimants=tuple(calls.claimants(cursor, start, end)),
             blockers=blockers,
             patterns=patterns,
             actions=tuple(calls.actions(cursor, start, end)),

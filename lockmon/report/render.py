@@ -75,6 +75,15 @@ def _pace(report: Report) -> str:
     )
 
 
+def _claimed(report: Report) -> list[Section]:
+    """Whose work waited, where sessions claim a tenant."""
+    rows = [
+        (one_line(one.name, 60) or "none claimed", *cells)
+        for one, (_, *cells) in zip(report.claimants, _shares(report.claimants), strict=True)
+    ]
+    return [("Whose work waited, as claimed", ("Tenant", "Waits", "Time"), rows)] if rows else []
+
+
 def sections(report: Report) -> list[Section]:
     """Return the report's tables; empty ones say so in words, see ``rows``."""
     own = report.watched
@@ -82,6 +91,7 @@ def sections(report: Report) -> list[Section]:
         ("What was waited for", ("Relation", "Waits", "Time"), _shares(report.relations)),
         ("Who blocked", ("Application", "Waits", "Time"), _shares(report.blockers)),
         ("Who suffered", ("Application", "Waits", "Time"), _shares(report.sufferers)),
+        *_claimed(report),
         ("By day", ("Day", "Waits", "Time", "Watched"), _days(report)),
         (
             "Deadlocks by pattern",

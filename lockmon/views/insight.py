@@ -39,6 +39,9 @@ ROOT_VIEWS = {
     "tenant": "tenant of the root",
     "database": "database",
 }
+CLAIM = "claim"
+"""Of those who wait, not of the root: see lock_engine.wait_rollup."""
+VIEWS = {**ROOT_VIEWS, CLAIM: "tenant that the waiting sessions claim"}
 BUCKETS = ("under 0.1 s", "0.1 to 1 s", "1 to 5 s", "5 to 30 s", "30 to 60 s", "1 to 5 min", "over 5 min")
 """As lock_engine.losses numbers them, from 0."""
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -135,14 +138,17 @@ def _roots(by: str, rows: list[Loss], since: datetime, until: datetime, see: boo
     found = []
     for row in rows:
         filters = {by: row.name} if by in ("application", "user", "database", "tenant") and row.name else {}
+        url = _history("blockingsession", since, until, root="yes", **filters)
+        if by == CLAIM:
+            url = _history("lockactivity", since, until, granted="no", claimed_tenant=row.name)
         found.append(
             {
-                "name": names.get(row.name or "", row.name),
+                "name": (row.name or "none claimed") if by == CLAIM else names.get(row.name or "", row.name),
                 "seconds": row.seconds,
                 "share": row.seconds / total,
                 "episodes": row.episodes,
                 "longest": row.longest,
-                "url": _history("blockingsession", since, until, root="yes", **filters),
+                "url": url,
             }
         )
     return found
@@ -304,7 +310,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
     trend."""
     name, since, until, trouble = _period(request)
     by = request.GET.get("by", "application")
-    by = by if by in ROOT_VIEWS else "application"
+    by = by if by in VIEWS else "application"
     see = rights(request).query_text
     lost = _lost(by, since, until)
     loss = LossTable(_roots(by, lost.get(by, []), since, until, see))
@@ -327,7 +333,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
         periods=[
             (key, text, f"?{urlencode({'by': by, 'period': key})}") for key, text in PERIOD_NAMES.items()
         ],
-        views=[(key, text, f"?{urlencode({**keep, 'by': key})}") for key, text in ROOT_VIEWS.items()],
+        views=[(key, text, f"?{urlencode({**keep, 'by': key})}") for key, text in VIEWS.items()],
         by=by,
         since=since,
         until=until,

@@ -56,8 +56,8 @@ def facts(node: Node, depth: int) -> str:
         found.append(f"from {node.client}")
     if node.backend_start:
         found.append(f"connected {timezone.localtime(node.backend_start):%H:%M:%S}")
-    if node.tenant:
-        found.append(f"tenant {words.one_line(node.tenant, 60)} (as the session claims)")
+    if node.tenant_claim:
+        found.append(f"tenant {words.one_line(node.tenant_claim, 60)} (as the session claims)")
     if node.database_name:
         found.append(f"database {words.one_line(node.database_name, 60)}")
     if node.locks_held:

@@ -74,6 +74,7 @@ class Node:
     blocked_seconds: float | None = None
     severity: str | None = None
     severity_score: float | None = None
+    tenant_claim: str | None = None
     kind: str | None = None
     recommended_action: str | None = None
     locks_held: int | None = None
@@ -97,11 +98,6 @@ class Node:
     def client(self) -> str:
         """Where it connects from, as far as known."""
         return self.client_addr or ("local socket" if self.backend_type == "client backend" else "")
-
-    @property
-    def tenant(self) -> str | None:
-        """The tenant that the session claims in its application name."""
-        return words.tenant_claim(self.application_name)
 
     @property
     def label(self) -> str:
@@ -162,6 +158,7 @@ _SAME = [
     "recommended_action",
     "locks_held",
     "exclusive_locks_held",
+    "tenant_claim",
 ]
 
 
@@ -243,6 +240,7 @@ def _of_blocker(row: BlockingSession, see_text: bool) -> Node:
         recommended_action=row.recommended_action,
         locks_held=row.total_locks_held,
         exclusive_locks_held=row.exclusive_locks_held,
+        tenant_claim=row.tenant_claim,
         episode=str(row.blocking_session_id),
         extra={"ended_how": row.ended_how, "ended_at": row.ended_at},
     )
@@ -262,6 +260,7 @@ def _of_waiter(row: LockActivity, blocker: Node | None, see_text: bool) -> Node:
         user_name=row.user_name,
         database_name=row.database_name,
         application_name=row.application_name,
+        tenant_claim=row.tenant_claim,
         client_addr=row.client_addr,
         state=row.session_state,
         xact_start=row.transaction_start,

@@ -303,13 +303,6 @@ def worst(severities: Iterable[str | None]) -> str | None:
     return max(known, key=RANK.__getitem__) if known else None
 
 
-def tenant_claim(application_name: str | None) -> str | None:
-    """Return the tenant that a session's application name claims (``tenant=<tenant_bk>``), None without a
-    claim: the rule of lock_engine.claimed_tenant(), over the ASCII that PostgreSQL makes of these names."""
-    match = re.search(r"(?:^|[\s;,|])tenant=([^\s;,|]+)", application_name or "", re.ASCII)
-    return match.group(1) if match else None
-
-
 def article(kind: str | None) -> str:
     """Return what a blocker is, in words."""
     return KINDS.get(kind or "", kind or "unknown")

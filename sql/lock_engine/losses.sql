@@ -107,25 +107,25 @@ BEGIN
      GROUP BY x.dimension, x.name;
   END IF;
 
-  IF p_dimensions && ARRAY['relation', 'row', 'all'] THEN
+  IF p_dimensions && ARRAY['relation', 'row', 'all', 'claim'] THEN
     RETURN QUERY
     WITH r AS MATERIALIZED (
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name::text, s.table_name::text, s.row_page, s.row_tuple,
-             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+             s.tenant_claim, s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date >= p_from AND s.load_date < p_to + c_seen_within AND (s.load_date < p_to OR s.wait_start < p_to)
       UNION ALL
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
-             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+             s.tenant_claim, s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date > p_from - c_day AND s.load_date < p_from AND s.load_end_date > p_from
       UNION ALL
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
-             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+             s.tenant_claim, s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date < p_from AND s.load_end_date IS NULL
       UNION ALL
       SELECT s.lock_activity_hk, s.load_date, s.load_end_date, s.wait_start, s.wait_start_is_bound, s.schema_name, s.table_name, s.row_page, s.row_tuple,
-             s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
+             s.tenant_claim, s.beside, lock_engine.wait_until(s.load_end_date, s.last_seen_at, s.log_end_at) AS ended
         FROM lock_monitoring.lock_activity_s s
        WHERE NOT s.lock_granted AND s.load_date <= p_from - c_day AND s.load_end_date - s.load_date > interval '1 day'
          AND s.load_end_date > p_from),
@@ -153,6 +153,7 @@ BEGIN
            (count(*) FILTER (WHERE t.load_date < p_from))::integer, max(t.lasted)
       FROM t CROSS JOIN LATERAL (VALUES
         ('all', NULL::text, NULL::text, NULL::integer, NULL::integer, false, lock_engine.waits_itself(t.beside)),
+        ('claim', t.tenant_claim, NULL, NULL, NULL, false, lock_engine.waits_itself(t.beside)),
         ('relation', t.schema_name, t.table_name, NULL, NULL, t.was_relation IS DISTINCT FROM ROW(t.schema_name, t.table_name),
          lock_engine.waits_for_object(t.beside)),
         ('row', t.schema_name, t.table_name, t.row_page, t.row_tuple,

@@ -38,7 +38,7 @@ BEGIN
         AND clock_timestamp() - v_began < p_budget LOOP
     INSERT INTO lock_engine.wait_rollup (hour, dimension, name, table_name, row_page, row_tuple, seconds, begun, longest)
     SELECT v_from, l.dimension, l.name, l.table_name, l.row_page, l.row_tuple, l.seconds, l.begun, l.longest
-      FROM lock_engine.losses(ARRAY['application', 'user', 'query', 'tenant', 'database', 'relation', 'row', 'all', 'length'],
+      FROM lock_engine.losses(ARRAY['application', 'user', 'query', 'tenant', 'database', 'relation', 'row', 'all', 'claim', 'length'],
                               v_from, v_from + interval '1 hour') l
      WHERE l.seconds > 0 OR l.begun > 0
     UNION ALL

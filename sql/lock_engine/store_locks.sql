@@ -37,6 +37,7 @@ DECLARE
   v_step_intervals interval[] := ARRAY(SELECT make_interval(secs => x.s) FROM unnest(v_steps) WITH ORDINALITY AS x (s, n) ORDER BY x.n);
   v_own_logins text[] := ARRAY(SELECT e.login FROM (SELECT lock_admin.setting('monitor.own_logins') AS logins) o,
     jsonb_array_elements_text(CASE jsonb_typeof(o.logins) WHEN 'array' THEN o.logins ELSE '[]' END) e (login));
+  v_claims text[] := lock_engine.claim_patterns();
   v_first_refresh timestamptz := p_now + interval '1 minute';
   v_old timestamptz := p_now - p_min_age;
   -- sessions are read before locks: what a wait is stored with may be of the statement before it, but of none that began later than this
@@ -327,7 +328,7 @@ BEGIN
       lock_priority, lock_impact_score, record_source, backend_start, wait_start, wait_start_is_bound,
       held_since_at_least, blocking_nodes, soft_blocking_nodes, root_nodes, run_head, queue_position, database_oid,
       relation_oid, row_page, row_tuple, object_key, object_name, session_state, transaction_start, query_truncated,
-      query_id, query_fingerprint, fingerprint, refresh_at, lock_group, beside)
+      query_id, query_fingerprint, fingerprint, refresh_at, lock_group, beside, tenant_claim)
     SELECT t.hk, greatest(p_now, t.replaces + interval '1 microsecond'), NULL, int8send(t.print) || int4send(t.step),
            t.lock_type, t.lock_mode, coalesce(c.name, g.object_name::varchar(200)), c.kind,
            coalesce(s.stored_database, t.prepared_in), c.nspname, c.table_name, c.index_name,
@@ -346,7 +347,8 @@ BEGIN
            t.rel_database, t.rel_oid, coalesce(g.page, t.page), coalesce(g.tuple, t.tuple), t.object_key, g.object_name,
            s.state, s.xact_start, s.query_truncated, s.query_id, CASE WHEN t.matters THEN x.fingerprint END, t.print,
            t.next_refresh, CASE WHEN s.node <> s.pid THEN s.node END,
-           CASE WHEN NOT t.granted THEN coalesce(g.beside, CASE WHEN t.was_beside IS NOT NULL THEN 'was' END) END
+           CASE WHEN NOT t.granted THEN coalesce(g.beside, CASE WHEN t.was_beside IS NOT NULL THEN 'was' END) END,
+           CASE WHEN t.matters THEN lock_engine.session_claim(v_claims, s.stored_application, s.stored_user, s.stored_database, c.nspname) END
       FROM timed t
       LEFT JOIN s ON s.pid = t.pid
       LEFT JOIN w g ON g.node = CASE WHEN NOT t.granted THEN s.node END AND coalesce(g.process, t.pid) = t.pid

@@ -21,6 +21,7 @@ AS $$
 DECLARE
   v_steps double precision[] := lock_engine.duration_steps();
   v_restarted timestamptz := pg_postmaster_start_time();
+  v_claims text[];
 BEGIN
   -- the usual case, without the price of the statement below
   IF coalesce(cardinality(p_blockers), 0) = 0
@@ -32,6 +33,7 @@ BEGIN
     RETURN;
   END IF;
 
+  v_claims := lock_engine.claim_patterns();
   WITH
   b AS MATERIALIZED (
     SELECT g.*, date_part('epoch', p_now - g.blocking_since) AS seconds_so_far,
@@ -117,7 +119,8 @@ BEGIN
       blocking_severity, blocking_impact_score, auto_kill_eligible, kill_threshold_seconds, escalation_level, last_activity,
       connection_count_from_client, is_superuser, backend_type, record_source, node, is_root, kind, recommended_action,
       blocking_since, blocked_seconds, directly_blocked_count, hard_blockers, soft_blockers, root_nodes, wait_start,
-      waits_for, prepared_gid, backend_xid, query_truncated, query_id, query_fingerprint, fingerprint, refresh_at)
+      waits_for, prepared_gid, backend_xid, query_truncated, query_id, query_fingerprint, fingerprint, refresh_at,
+      tenant_claim)
     SELECT f.hk, greatest(p_now, f.replaces + interval '1 microsecond'), NULL,
            sha256(int8send(f.print) || int4send(width_bucket(greatest(f.seconds_so_far, 0), v_steps))),
            f.pid, f.backend_start, left(f.user_name, 100), left(f.database_name, 100), left(f.application_name, 200),
@@ -135,7 +138,8 @@ BEGIN
                   THEN (SELECT string_agg(concat(m.wait ->> 'lock_mode', ' on ', m.wait ->> 'object_name'), '; ' ORDER BY m.n)
                           FROM jsonb_array_elements(f.waits) WITH ORDINALITY m (wait, n))
                 WHEN f.is_waiting THEN f.lock_mode || ' on ' || f.object_name END, f.prepared_gid, f.backend_xid,
-           f.query_truncated, f.query_id, lock_engine.query_fingerprint(f.query), f.print, f.next_refresh
+           f.query_truncated, f.query_id, lock_engine.query_fingerprint(f.query), f.print, f.next_refresh,
+           lock_engine.session_claim(v_claims, f.application_name, f.user_name, f.database_name, NULL)
       FROM fresh f LEFT JOIN clients c ON c.client_addr IS NOT DISTINCT FROM f.client_addr
      WHERE (SELECT count(*) FROM ended) >= 0
     RETURNING 1)

@@ -123,6 +123,7 @@ def test_every_function_pins_its_search_path(dba: psycopg.Connection[Any]) -> No
         "lock_catalog.never_stopped",
         "lock_engine.claimed_tenant",
         "lock_engine.clean_up",
+        "lock_engine.session_claim",
         "lock_engine.unplaced_since",
         "lock_engine.wait_until",
         "lock_engine.waits_for_object",

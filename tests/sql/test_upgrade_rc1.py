@@ -143,6 +143,29 @@ def test_a_living_site_becomes_this_release(
     assert {table: list(found)[:3] for table, found in lost.items() if table not in PUT_RIGHT} == {}
 
 
+def test_recorded_rows_get_the_tenant_that_they_claim(server: Server, site: str, connect: Connect) -> None:
+    """From the application name, where others wait or the session does; once."""
+    living = connect(site)
+    tables = ("lock_monitoring.lock_activity_s", "lock_monitoring.blocking_session_s")
+    living.execute("SET session_replication_role = replica")
+    for table in tables:
+        living.execute(
+            f"UPDATE {table} SET application_name = 'job tenant=acme' WHERE user_name <> 'postgres'"
+        )
+    update(server, site)
+    for table in tables:
+        matters = "(NOT lock_granted OR blocking_count > 0)" if "activity" in table else "true"
+        wrong = living.execute(
+            f"SELECT count(*) FROM {table} WHERE tenant_claim IS DISTINCT FROM"
+            f" CASE WHEN {matters} THEN lock_engine.claimed_tenant(application_name) END"
+        ).fetchone()
+        some = living.execute(f"SELECT count(*) > 3 FROM {table} WHERE tenant_claim = 'acme'").fetchone()
+        assert (wrong, some) == ((0,), (True,)), table
+    living.execute(f"UPDATE {tables[0]} SET tenant_claim = 'another' WHERE tenant_claim = 'acme'")
+    install(site, again=True)
+    assert living.execute(f"SELECT count(*) FROM {tables[0]} WHERE tenant_claim = 'acme'").fetchone() == (0,)
+
+
 def test_sums_of_hours_stay_as_recorded_and_it_is_known_until_when(
     server: Server, site: str, connect: Connect
 ) -> None:

@@ -41,6 +41,12 @@ BEGIN
         RETURN CASE WHEN jsonb_typeof(p_value) IS DISTINCT FROM 'array'
                       OR EXISTS (SELECT 1 FROM jsonb_array_elements(p_value) e WHERE jsonb_typeof(e) <> 'string')
                     THEN 'is a list of names, such as ["postgres"]' END;
+    ELSIF p_name = 'tenants.claims' THEN
+        RETURN CASE WHEN jsonb_typeof(p_value) IS DISTINCT FROM 'array' OR jsonb_array_length(p_value) > 20
+                      OR EXISTS (SELECT 1 FROM jsonb_array_elements(p_value) e
+                                  WHERE jsonb_typeof(e) <> 'string' OR lock_engine.claim_pattern(e #>> '{}') IS NULL)
+                    THEN 'is a list of at most 20 such as ["user: app_{tenant}", "application: {tenant}-*", "database: {tenant}", "schema: t_{tenant}"]: '
+                         'each has {tenant} once, and * for any text twice at most' END;
     ELSIF p_name = 'door.protected_applications' THEN
         RETURN CASE WHEN jsonb_typeof(p_value) IS DISTINCT FROM 'array'
                       OR EXISTS (SELECT 1 FROM jsonb_array_elements(p_value) e

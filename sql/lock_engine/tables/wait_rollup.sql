@@ -17,7 +17,7 @@ CREATE INDEX IF NOT EXISTS wait_rollup_hour ON lock_engine.wait_rollup (hour);
 COMMENT ON TABLE lock_engine.wait_rollup IS 'Time lost by waiting, an hour each: by attributes of the root, by relation, by row, in all.';
 COMMENT ON COLUMN lock_engine.wait_rollup.dimension IS
     'application, user, query, tenant, database (of the root blocker; name is its value); relation, row (name is the schema); '
-    'all; length (name is the number of the bucket, begun how many waits ended); watched (seconds of the hour in which somebody watched).';
+    'all; claim (the tenant that whoever waited claimed, NULL: none); length (name is the number of the bucket, begun how many waits ended); watched (seconds of the hour in which somebody watched).';
 COMMENT ON COLUMN lock_engine.wait_rollup.seconds IS 'Seconds lost within the hour.';
 COMMENT ON COLUMN lock_engine.wait_rollup.begun IS 'Episodes or waits that began within the hour.';
 COMMENT ON COLUMN lock_engine.wait_rollup.longest IS 'Seconds the longest of them had lasted by the end of the hour.';

@@ -56,7 +56,8 @@ CALL pg_temp.add_columns('lock_monitoring.blocking_session_s', ARRAY[
     'ended_at timestamp with time zone',
     'fingerprint bigint',
     'refresh_at timestamp with time zone',
-    'ended_by timestamp with time zone'
+    'ended_by timestamp with time zone',
+    'tenant_claim text'
 ]);
 
 COMMENT ON TABLE lock_monitoring.blocking_session_s IS
@@ -77,3 +78,5 @@ COMMENT ON COLUMN lock_monitoring.blocking_session_s.ended_how IS
     'How it ended: granted, released, cancelled, terminated, session gone, server restarted, unknown.';
 COMMENT ON COLUMN lock_monitoring.blocking_session_s.ended_by IS
     'Where nobody saw the end: the first look afterwards, or the restart of the server. It ended between ended_at (last sight) and this.';
+COMMENT ON COLUMN lock_monitoring.blocking_session_s.tenant_claim IS
+    'The tenant that the session claimed to work for (lock_engine.session_claim), NULL without a claim. A claim, not a proof.';

@@ -68,7 +68,8 @@ CALL pg_temp.add_columns('lock_monitoring.lock_activity_s', ARRAY[
     'last_seen_at timestamp with time zone',
     'not_seen_at timestamp with time zone',
     'log_end_at timestamp with time zone',
-    'waited_ms numeric'
+    'waited_ms numeric',
+    'tenant_claim text'
 ]);
 
 COMMENT ON TABLE lock_monitoring.lock_activity_s IS
@@ -119,3 +120,5 @@ COMMENT ON COLUMN lock_monitoring.lock_activity_s.log_end_at IS
     'Of a wait that has ended: when exactly, as the server log proves; NULL where no record of it is known.';
 COMMENT ON COLUMN lock_monitoring.lock_activity_s.waited_ms IS
     'Milliseconds that it waited, as the server log proves.';
+COMMENT ON COLUMN lock_monitoring.lock_activity_s.tenant_claim IS
+    'The tenant that the session claimed to work for (lock_engine.session_claim), NULL without a claim; of a granted lock only while others wait for it. A claim, not a proof.';

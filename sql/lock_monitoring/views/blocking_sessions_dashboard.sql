@@ -42,7 +42,8 @@ SELECT l.session_pid,
        l.prepared_gid,
        l.satellite_id,
        encode(l.blocking_session_hk, 'hex') AS blocking_session_key,
-       lock_engine.severity_score(l.live_severity, l.blocked_sessions_count, l.live_seconds, l.live_blocked_seconds) AS severity_score
+       lock_engine.severity_score(l.live_severity, l.blocked_sessions_count, l.live_seconds, l.live_blocked_seconds) AS severity_score,
+       l.tenant_claim
   FROM live l
  ORDER BY l.is_root DESC, severity_score DESC NULLS LAST, l.node;
 COMMENT ON VIEW lock_monitoring.blocking_sessions_dashboard IS
