@@ -32,9 +32,10 @@ AS $$
   SELECT f.node, f.waiting, f.since, f.seconds, f.severity,
          lock_engine.severity_score(f.severity, f.waiting, f.longest, f.seconds::numeric)::double precision
     FROM (
-      SELECT x.*, lock_engine.blocker_severity(x.waiting, x.longest, NOT EXISTS (SELECT FROM member m WHERE m.session = x.node)) AS severity
+      SELECT x.*, lock_engine.blocker_severity(x.waiting, x.longest, x.in_ring OR NOT EXISTS (SELECT FROM member m WHERE m.session = x.node)) AS severity
         FROM (
-          SELECT b.node, count(*)::integer AS waiting, min(b.wait_start) AS since,
+          -- a member of a ring waits behind itself
+          SELECT b.node, bool_or(b.session = b.node) AS in_ring, count(*)::integer AS waiting, min(b.wait_start) AS since,
                  sum(date_part('epoch', greatest(b.until - b.wait_start, interval '0'))) AS seconds,
                  extract(epoch FROM (SELECT m.at FROM moment m) - min(b.wait_start))::numeric AS longest
             FROM behind b GROUP BY b.node) x

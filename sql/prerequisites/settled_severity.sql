@@ -11,14 +11,14 @@ BEGIN
     END IF;
     CREATE TEMPORARY TABLE lockmon_severity ON COMMIT DROP AS
         SELECT o.home, o.place, CASE o.blocking_severity WHEN 'LOW' THEN 'MEDIUM' ELSE 'HIGH' END AS severity
-        FROM (SELECT s.tableoid AS home, s.ctid AS place, s.blocking_severity, s.blocked_sessions_count, s.is_root
+        FROM (SELECT s.tableoid AS home, s.ctid AS place, s.blocking_severity, s.blocked_sessions_count, s.is_root, s.node, s.root_nodes
               FROM lock_monitoring.blocking_session_s AS s
               UNION ALL
               -- of a partitioned site it is no child of the table
-              SELECT a.tableoid, a.ctid, a.blocking_severity, a.blocked_sessions_count, a.is_root
+              SELECT a.tableoid, a.ctid, a.blocking_severity, a.blocked_sessions_count, a.is_root, a.node, a.root_nodes
               FROM ONLY lock_engine.aside_blocking_session_s AS a
               WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = 'lock_engine.aside_blocking_session_s'::regclass)) AS o
-        WHERE (o.blocking_severity = 'CRITICAL' AND (o.blocked_sessions_count < 3 OR NOT o.is_root))
+        WHERE (o.blocking_severity = 'CRITICAL' AND (o.blocked_sessions_count < 3 OR NOT (o.is_root OR coalesce(o.node = ANY (o.root_nodes), false))))
            OR (o.blocking_severity = 'LOW' AND o.blocked_sessions_count >= 10);
     FOR v_table IN SELECT DISTINCT r.home::regclass AS relation FROM pg_temp.lockmon_severity AS r ORDER BY 1 LOOP
         SELECT t.aside, t.back INTO v_triggers FROM lock_engine.triggers_aside(v_table.relation) AS t;

@@ -136,3 +136,40 @@ def test_every_place_counts_one_incident_once(vault_db: str, stored: Stored, ses
     assert sorted(row["blocking_severity"] for row in kept) == ["CRITICAL", "HIGH"]
     with stored.connection.cursor() as cursor:
         assert metrics.roots(cursor) == [(("CRITICAL",), 1.0)]
+
+
+def test_a_ring_is_its_own_root_in_the_dashboard_and_the_past(
+    vault_db: str, stored: Stored, session: OpenSession
+) -> None:
+    """Its members may be CRITICAL; whoever merely waits in a queue is HIGH at most."""
+    scenes.make_tables(vault_db)
+    wanted = "UPDATE app.accounts SET balance = 0 WHERE id = %s"
+    one, other, middle = (session(vault_db) for _ in range(3))
+    for number, member in enumerate((one, other, middle), 1):
+        member.run("SET deadlock_timeout = '10min'")
+        member.run(wanted, [number])
+    one.start(wanted, [2])
+    one.wait_blocked()
+    other.start(wanted, [1])
+    other.wait_blocked()
+    middle.start(wanted, [1])
+    middle.wait_blocked()
+    for _ in range(3):
+        last = session(vault_db)
+        last.start(wanted, [3])
+        last.wait_blocked()
+    stored.rows("SELECT * FROM lock_monitoring.run_lock_monitoring()")
+    for table, column in (("lock_activity_s", "wait_start"), ("blocking_session_s", "blocking_since")):
+        stored.connection.execute(
+            f"UPDATE lock_monitoring.{table} SET {column} = {column} - interval '10 minutes'"
+        )
+    shown = stored.rows(
+        "SELECT session_pid, blocking_severity FROM lock_monitoring.blocking_sessions_dashboard"
+    )
+    severity = {row["session_pid"]: row["blocking_severity"] for row in shown}
+    ring = {one.pid: "CRITICAL", other.pid: "CRITICAL", middle.pid: "HIGH"}
+    assert {pid: severity[pid] for pid in ring} == ring
+    for at in ("NULL", "(SELECT max(load_date) FROM lock_monitoring.lock_activity_s)"):
+        then = stored.rows(f"SELECT node, severity FROM lock_engine.behind_at({at})")
+        found = {row["node"]: row["severity"] for row in then}
+        assert {pid: found[pid] for pid in ring} == ring, at

@@ -141,32 +141,36 @@ def test_recorded_severities_are_put_right_and_the_alerts_say_so(
     living = connect(site)
     living.execute(
         """
-        WITH five AS (SELECT satellite_id, row_number() OVER (ORDER BY satellite_id) AS n
-                        FROM lock_monitoring.blocking_session_s ORDER BY satellite_id LIMIT 5)
+        WITH few AS (SELECT satellite_id, row_number() OVER (ORDER BY satellite_id) AS n
+                        FROM lock_monitoring.blocking_session_s ORDER BY satellite_id LIMIT 6)
         UPDATE lock_monitoring.blocking_session_s AS s
            SET blocking_severity = r.severity, blocked_sessions_count = r.blocked, is_root = r.is_root,
+               node = 77, root_nodes = ARRAY[r.root],
                blocking_duration_seconds = r.seconds, hash_diff = sha256(r.severity::bytea || int4send(r.n))
-          FROM five JOIN (VALUES (1, 'CRITICAL', 2, true, 400), (2, 'CRITICAL', 300, true, 400),
-                                 (3, 'CRITICAL', 30, false, 20), (4, 'LOW', 89, true, 1),
-                                 (5, 'LOW', 2, true, 1))
-                         AS r (n, severity, blocked, is_root, seconds) USING (n)
-         WHERE s.satellite_id = five.satellite_id
+          FROM few JOIN (VALUES (1, 'CRITICAL', 2, true, 400, 77), (2, 'CRITICAL', 300, true, 400, 77),
+                                 (3, 'CRITICAL', 30, false, 20, 78), (4, 'LOW', 89, true, 1, 77),
+                                 (5, 'LOW', 2, true, 1, 77), (6, 'CRITICAL', 30, false, 20, 77))
+                         AS r (n, severity, blocked, is_root, seconds, root) USING (n)
+         WHERE s.satellite_id = few.satellite_id
         """
     )
     question = (
         "SELECT satellite_id, blocking_severity, escalation_level FROM lock_monitoring.blocking_session_s"
-        " ORDER BY satellite_id LIMIT 5"
+        " ORDER BY satellite_id LIMIT 6"
     )
     before = living.execute(question).fetchall()
-    assert len(before) == 5
+    assert len(before) == 6
     assert install(site).changed
     after = living.execute(question).fetchall()
     assert [row[0] for row in after] == [row[0] for row in before]
-    assert [row[1] for row in after] == ["HIGH", "CRITICAL", "HIGH", "MEDIUM", "LOW"]
+    assert [row[1] for row in after] == ["HIGH", "CRITICAL", "HIGH", "MEDIUM", "LOW", "CRITICAL"], (
+        "the last is in a ring, its own root"
+    )
     assert [after[place][2] for place in (0, 2, 3)] == [2, 2, 1]
     wrong = living.execute(
         "SELECT count(*) FROM lock_monitoring.blocking_session_s"
-        " WHERE (blocking_severity = 'CRITICAL' AND (blocked_sessions_count < 3 OR NOT is_root))"
+        " WHERE (blocking_severity = 'CRITICAL' AND (blocked_sessions_count < 3"
+        " OR NOT is_root AND node <> ALL (root_nodes)))"
         " OR (blocking_severity = 'LOW' AND blocked_sessions_count >= 10)"
     ).fetchone()
     assert wrong == (0,)

@@ -3,7 +3,7 @@ CREATE OR REPLACE VIEW lock_monitoring.blocking_sessions_dashboard AS
 WITH live AS (
   SELECT s.*,
          t.live_seconds, b.seconds::numeric AS live_blocked_seconds,
-         lock_engine.blocker_severity(s.blocked_sessions_count, t.live_seconds, coalesce(s.is_root, true)) AS live_severity
+         lock_engine.blocker_severity(s.blocked_sessions_count, t.live_seconds, coalesce(s.is_root, true) OR coalesce(s.node = ANY (s.root_nodes), false)) AS live_severity
     FROM lock_monitoring.blocking_session_s s
     LEFT JOIN lock_engine.behind_at() b ON b.node = s.node
     CROSS JOIN LATERAL (SELECT extract(epoch FROM clock_timestamp() - s.blocking_since)::numeric AS live_seconds OFFSET 0) t
