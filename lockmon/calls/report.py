@@ -3,13 +3,14 @@ period."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 from .base import Cursor, build
-from .losses import losses_between
+from .losses import DAY, losses_between
 
 TOP = 5
 
@@ -109,24 +110,56 @@ def claimants(cursor: Cursor, start: datetime, end: datetime) -> list[Share]:
     return [Share(one.name or "", one.episodes, one.seconds) for one in found]
 
 
-def blockers(cursor: Cursor, start: datetime, end: datetime) -> list[Share]:
+_BEHIND = """
+WITH b AS MATERIALIZED (
+  SELECT coalesce(nullif(x.application_name, ''), x.user_name, 'unknown') AS name, x.*,
+         encode(x.lock_activity_hk, 'hex') || '@' || extract(epoch FROM x.wait_start) AS wait
+    FROM lock_engine.behind_roots(%(since)s, %(until)s) AS x),
+cut AS (
+  SELECT b.name, b.wait, b.beside, b.until, greatest(b.since,
+           max(b.until) OVER (PARTITION BY b.name, b.session ORDER BY b.since, b.until
+                              ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from
+    FROM b),
+before AS (SELECT * FROM unnest(%(names)s::text[], %(waits)s::text[]) AS u (name, wait))
+SELECT c.name,
+       (count(DISTINCT c.wait) FILTER (WHERE c.beside IS NULL AND p.wait IS NULL))::integer,
+       coalesce(sum(lock_engine.watched_seconds(c.counts_from, c.until, g.starts, g.ends, g.seconds)), 0),
+       coalesce(array_agg(DISTINCT c.wait) FILTER (WHERE c.until >= %(until)s), '{}')
+  FROM cut AS c LEFT JOIN before AS p ON p.name = c.name AND p.wait = c.wait
+ CROSS JOIN lock_engine.gap_steps(%(since)s, %(until)s) AS g
+ GROUP BY 1"""
+
+
+def blockers(cursor: Cursor, start: datetime, end: datetime, step: timedelta = DAY) -> list[Share]:
     """Who was at the root of the waits, by application: the time in which waits stood behind roots of it. A
-    wait behind several applications counts for each."""
-    cursor.execute(
-        "WITH b AS ("
-        "  SELECT coalesce(nullif(x.application_name, ''), x.user_name, 'unknown') AS name, x.*"
-        "    FROM lock_engine.behind_roots(%s, %s) AS x),"
-        " cut AS ("
-        "  SELECT b.name, b.lock_activity_hk, b.wait_start, b.beside, b.until, greatest(b.since,"
-        "    max(b.until) OVER (PARTITION BY b.name, b.session ORDER BY b.since, b.until"
-        "      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS counts_from FROM b)"
-        " SELECT c.name,"
-        "  (count(DISTINCT (c.lock_activity_hk, c.wait_start)) FILTER (WHERE c.beside IS NULL))::integer,"
-        "  coalesce(sum(lock_engine.watched_seconds(c.counts_from, c.until, g.starts, g.ends, g.seconds)), 0)"
-        " FROM cut c CROSS JOIN lock_engine.gap_steps(%s, %s) AS g GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT %s",
-        [start, end, start, end, TOP],
-    )
-    return [build(Share, row) for row in cursor.fetchall()]
+    wait behind several applications counts for each.
+
+    Asked for a ``step`` at a time, so that no statement grows with the period; a wait that goes on from one
+    into the next is one.
+    """
+    waits: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    going_on: list[tuple[str, str]] = []
+    since = start
+    while since < end:
+        until = min(since + step, end)
+        cursor.execute(
+            _BEHIND,
+            {
+                "since": since,
+                "until": until,
+                "names": [name for name, _ in going_on],
+                "waits": [wait for _, wait in going_on],
+            },
+        )
+        going_on = []
+        for name, number, lost, further in cursor.fetchall():
+            waits[name] += number
+            seconds[name] += lost
+            going_on += [(name, wait) for wait in further]
+        since = until
+    worst = sorted(seconds, key=lambda name: (-seconds[name], name))[:TOP]
+    return [Share(name, waits[name], seconds[name]) for name in worst]
 
 
 def patterns(cursor: Cursor, start: datetime, end: datetime) -> list[Pattern]:

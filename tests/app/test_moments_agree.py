@@ -237,6 +237,14 @@ def sums(scene: Scene, asking: Asking, until: datetime) -> None:
             for one in report.blockers(cursor, since, until)
             if one.name.startswith("root") and one.waited
         }
+        # asked for piece by piece it is the same, and no wait counts twice
+        lately = until - timedelta(seconds=40)
+        at_once = report.blockers(cursor, lately, until)
+        pieces = report.blockers(cursor, lately, until, timedelta(seconds=2.3))
+        assert {one.name: one.waits for one in pieces} == {one.name: one.waits for one in at_once}
+        assert {one.name: one.waited for one in pieces} == pytest.approx(
+            {one.name: one.waited for one in at_once}, abs=0.001
+        )
         report.TOP = top
         (everything,) = losses.losses_between(cursor, ["all"], since, until)
         totals = report.totals(cursor, since, until)
