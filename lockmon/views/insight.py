@@ -138,9 +138,10 @@ def _roots(by: str, rows: list[Loss], since: datetime, until: datetime, see: boo
     found = []
     for row in rows:
         filters = {by: row.name} if by in ("application", "user", "database", "tenant") and row.name else {}
-        url = _history("blockingsession", since, until, root="yes", **filters)
+        url: str | None = _history("blockingsession", since, until, root="yes", **filters)
         if by == CLAIM:
-            url = _history("lockactivity", since, until, granted="no", claimed_tenant=row.name)
+            # the history has no filter for "none"
+            url = row.name and _history("lockactivity", since, until, granted="no", claimed_tenant=row.name)
         found.append(
             {
                 "name": (row.name or "none claimed") if by == CLAIM else names.get(row.name or "", row.name),
@@ -313,7 +314,7 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
     by = by if by in VIEWS else "application"
     see = rights(request).query_text
     lost = _lost(by, since, until)
-    loss = LossTable(_roots(by, lost.get(by, []), since, until, see))
+    loss = (ContentionTable if by == CLAIM else LossTable)(_roots(by, lost.get(by, []), since, until, see))
     relations = ContentionTable(_contended(lost.get("relation", []), since, until))
     rows = ContentionTable(_contended(lost.get("row", []), since, until))
     distribution = _distribution(lost.get("length", []))

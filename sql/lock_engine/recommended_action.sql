@@ -78,7 +78,8 @@ BEGIN
     WHEN 'unknown' THEN format(
       'What session %s does is not shown (track_activities is off for it, or this login may not see it): find out before anything else.', p_pid)
     WHEN 'waiting' THEN format('Session %s waits itself: resolve the root blocker that it waits for.', p_pid)
-    ELSE format('Session %s is working: wait for it, or cancel its statement if it is not worth the wait.', p_pid)
+    ELSE format('Session %s is working: wait for it, or cancel its statement if it is not worth the wait; terminate it if it does not let go then '
+      '(its client may have a savepoint).', p_pid)
   END;
 END
 $$;
