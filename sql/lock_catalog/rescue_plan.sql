@@ -137,7 +137,7 @@ BEGIN
   class AS MATERIALIZED (
     SELECT row_number() OVER ()::integer AS id, c.*, c.hard || c.soft AS blockers
       FROM (SELECT w.run_head, w.hard, w.soft, w.lock_type, sum(w.waiters)::integer AS members, bool_or(w.is_bound) AS bound,
-                   bool_or(w.inserts) AND sum(w.waiters) > 1 AS of_keys
+                   bool_or(w.inserts) AND sum(w.waiters) > 1 AS of_keys, bool_or(w.may_be_shared) AS may_be_shared
               FROM waits AS w GROUP BY w.run_head, w.hard, w.soft, w.lock_type) AS c),
   blocks AS MATERIALIZED (
     SELECT DISTINCT c.id, CASE WHEN NOT w.in_deadlock THEN up.id END AS up, coalesce(s.step, 1000) AS until
@@ -172,7 +172,7 @@ BEGIN
      GROUP BY o.step),
   row_heads AS (SELECT DISTINCT b.node FROM class AS c CROSS JOIN LATERAL unnest(c.blockers) AS b(node) WHERE c.lock_type = 'tuple'),
   touched AS (
-    SELECT s.step, bool_or(c.bound) AS bound, bool_or(r.node IS NOT NULL) AS of_row, bool_or(c.of_keys) AS of_keys
+    SELECT s.step, bool_or(c.bound) AS bound, bool_or(r.node IS NOT NULL) AS of_row, bool_or(c.of_keys) AS of_keys, bool_or(c.may_be_shared) AS may_be_shared
       FROM class AS c CROSS JOIN LATERAL unnest(c.blockers) AS b(node) JOIN stop AS s ON s.node = b.node
       LEFT JOIN row_heads AS r ON r.node = c.run_head GROUP BY s.step),
   named AS MATERIALIZED (
@@ -183,6 +183,7 @@ BEGIN
      WHERE j.spared IS NOT NULL OR EXISTS (SELECT FROM stop AS s WHERE s.node = j.node)),
   told AS (
     SELECT s.step, n.action, n.node, n.pid, n.backend_start, n.who, s.frees, s.together, (p_past AND t.bound) OR coalesce(t.of_keys, false) AS at_least, t.of_row, t.of_keys,
+           CASE WHEN t.may_be_shared THEN ', if nobody else has locked the row, too' ELSE '' END AS condition,
            greatest(coalesce(o.waiters, 0) - s.frees, 0) AS follow,
            CASE WHEN o.advisory THEN 'commits or unlocks' ELSE 'commits' END AS how,
            CASE WHEN n.advisory THEN ' (terminated, as an advisory lock may outlive a cancel)'
@@ -206,7 +207,7 @@ BEGIN
                CASE WHEN t.step = 1 THEN initcap(t.action) ELSE 'Then ' || t.action END, t.who, t.pid,
                CASE WHEN t.frees = 0 THEN format('frees nobody by itself, %s at once with the next step', t.together)
                     ELSE format('frees %s%s', CASE WHEN t.at_least THEN 'at least ' ELSE '' END,
-                           CASE WHEN t.frees = 1 THEN '1' ELSE t.frees || ' at once' END) END,
+                           CASE WHEN t.frees = 1 THEN '1' ELSE t.frees || ' at once' END) || t.condition END,
                CASE WHEN t.follow = 0 THEN '' WHEN t.follow = 1 THEN ', the next one follows as it ' || t.how
                     ELSE format(', the next %s follow as each %s', t.follow, t.how) END,
                CASE WHEN t.of_row AND t.frees = 1 AND t.follow > 0 THEN ' (one row: no stop frees more)'

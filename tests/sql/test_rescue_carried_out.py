@@ -139,6 +139,36 @@ def test_a_running_statement_is_cancelled_if_it_is_alone(scene: Scene, alone: bo
     assert scene.carry_out() == [(action, root.pid, 1, 0)]
 
 
+SHARED = ", if nobody else has locked the row, too"
+
+
+@pytest.mark.parametrize("share", ["SELECT FROM app.accounts WHERE id = 1 FOR SHARE", "foreign key"])
+def test_a_row_that_several_have_locked_is_said_to_be_perhaps(scene: Scene, share: str) -> None:
+    """PostgreSQL shows one of them; after that one the next."""
+    with psycopg.connect(scene.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE app.booked (id int, account int REFERENCES app.accounts)")
+        connection.execute(f"GRANT ALL ON app.booked TO {ORDINARY}")
+    if share == "foreign key":
+        share = "INSERT INTO app.booked VALUES (1, 1)"
+    holders = {scene.open(share).pid for _ in range(2)}
+    waiter = scene.wait("DELETE FROM app.accounts WHERE id = 1")
+    for _ in range(2):
+        (step,) = scene.plan()
+        assert step["text"].split(";")[0].endswith(f"frees 1{SHARED}"), step["text"]
+        holders.remove(step["pid"])
+        scene.door.stop(step["action"], step["pid"])
+        poll(lambda: not holders or scene.plan()[0]["pid"] in holders, 10, "the next one")
+    waiter.result()
+
+
+def test_who_has_changed_the_table_is_taken_for_the_rows_only_holder(scene: Scene) -> None:
+    root = scene.open(update(1))
+    scene.wait(update(1))
+    (step,) = scene.plan()
+    assert SHARED not in step["text"]
+    assert scene.carry_out() == [("terminate", root.pid, 1, 0)]
+
+
 @pytest.mark.parametrize("keys", [(30, 30, 30), (31, 32, 33)])
 def test_those_who_insert_may_want_one_key_or_several(scene: Scene, keys: tuple[int, ...]) -> None:
     """PostgreSQL shows of neither which: of those who want the same, one goes on."""

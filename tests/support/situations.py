@@ -246,7 +246,7 @@ LEFT_OUT = {
     "fastpath function call": "no client library of the tests sends one; the rule takes it for a statement",
     "a function that does not look for signals": "dblink before 17, plperl: looks like one that computes, and"
     " no signal comes through before it returns; the door says 'still there' (tests/sql/test_door.py)",
-    "a row that several share": "PostgreSQL shows one of its holders at a time, so the plan knows one",
+    "a row that several share": "one holder is shown at a time: tests/sql/test_rescue_carried_out.py",
     "autovacuum, walsender, apply, startup, prepared transactions": "the door refuses them",
     "VACUUM, CREATE INDEX, CONCURRENTLY": "each a statement of its own kind: tests/sql/test_blocker_kinds.py",
 }
