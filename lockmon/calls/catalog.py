@@ -80,8 +80,6 @@ class WaitNode:
     exclusive_locks_held: int | None
     waits: Any = None
     """Each wait of a lock group that waits for several things at once, as JSON; else None."""
-    row_may_be_shared: bool | None = None
-    """Whether others may hold the row that it waits for, too; None if it waits for none."""
     severity_score: Decimal | None = None
     """The order of blockers, the worst first (lock_engine.severity_score); None if it blocks nobody."""
     tenant_claim: str | None = None

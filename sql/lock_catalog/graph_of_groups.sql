@@ -266,11 +266,6 @@ BEGIN
             UNION ALL
             SELECT f.node, sum(f.total), sum(f.members), min(f.since), sum(f.seconds) FROM in_forest f GROUP BY f.node) i
       /*groups*/LEFT JOIN surplus u ON u.node = i.node/*alone */),
-  -- who has changed rows of a table whose rows others wait for; who has not has locked the row, perhaps with others
-  changed AS MATERIALIZED (
-    SELECT DISTINCT l.pid, l.relation_oid
-      FROM l JOIN (SELECT DISTINCT w.row_relation FROM wait w WHERE w.lock_type = 'transactionid') r ON r.row_relation = l.relation_oid
-     WHERE l.granted AND l.lock_type = 'relation' AND l.mode_bit >= 8),
   holding AS (
     SELECT coalesce(s.node, -p.transactionid) AS node, count(*)::integer AS locks,
            (count(*) FILTER (WHERE l.mode_bit & l.conflict_bits <> 0
@@ -389,15 +384,13 @@ BEGIN
          CASE WHEN d.total IS NOT NULL THEN
            lock_engine.recommended_action(d.kind, d.pid, d.prepared_gid, d.backend_xid IS NOT NULL, d.query,
                                           d.lock_mode || ' on ' || d.object_name) END,
-         d.locks, d.exclusive, d.process, /*groups*/aw.waits/*alone NULL::jsonb*/,
-         CASE WHEN d.waits AND d.lock_type = 'transactionid' AND d.row_relation >= 0 THEN ch.pid IS NULL END
+         d.locks, d.exclusive, d.process, /*groups*/aw.waits/*alone NULL::jsonb*/
     FROM described d
     /*groups*/LEFT JOIN all_waits aw ON aw.node = d.node LEFT JOIN all_edges ae ON ae.node = d.node LEFT JOIN all_roots ar ON ar.node = d.node/*alone */
     LEFT JOIN class_edges ce ON ce.head_pid = d.head_pid
     LEFT JOIN class_parent cp ON cp.head_pid = d.head_pid
     LEFT JOIN class_roots cr ON cr.head_pid = d.head_pid
     LEFT JOIN s hs ON hs.pid = d.head_pid
-    LEFT JOIN changed ch ON ch.pid = ce.hard[1] AND ch.relation_oid::bigint = CASE WHEN d.waits THEN d.row_relation END
    WHERE NOT (d.total IS NULL AND d.head_pid IS NULL);
 END
 $$;
