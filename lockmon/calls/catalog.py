@@ -108,19 +108,25 @@ class PlanRow:
     text: str
 
 
-_SCORE = """
+_BESIDE = """
 CASE WHEN w.blocked_total > 0 THEN
   lock_engine.severity_score(w.severity, w.blocked_total,
     extract(epoch FROM clock_timestamp() - w.blocking_since)::numeric, w.blocked_seconds) END
   AS severity_score,
-lock_engine.session_claim((SELECT lock_engine.claim_patterns()), w.application_name, w.user_name,
-  w.database_name, CASE WHEN w.is_waiting THEN w.schema_name END) AS tenant_claim"""
+lock_engine.session_claim(c.claims, w.application_name, w.user_name, w.database_name,
+  CASE WHEN w.is_waiting THEN w.schema_name END) AS tenant_claim"""
+# joined: with a subselect in its place lock_engine.session_claim() is not inlined, but called for each row
+_CLAIMS = "CROSS JOIN lock_engine.claim_patterns() AS c (claims)"
 
 
 def waits_for(cursor: Cursor) -> list[WaitNode]:
     """lock_catalog.waits_for(): the waits-for graph now, a row a node; empty where nobody waits."""
     with_quick_moments(cursor)
-    return select_all(cursor, WaitNode, f"(SELECT w.*, {_SCORE} FROM lock_catalog.waits_for() AS w) AS n")  # noqa: S608
+    return select_all(
+        cursor,
+        WaitNode,
+        f"(SELECT w.*, {_BESIDE} FROM lock_catalog.waits_for() AS w {_CLAIMS}) AS n",  # noqa: S608
+    )
 
 
 _GRAPH_AND_PLAN = f"""
@@ -128,7 +134,8 @@ WITH a AS MATERIALIZED (
   SELECT ARRAY(SELECT w::lock_catalog.graph FROM lock_catalog.waits_for() AS w) AS nodes)
 SELECT {columns(WaitNode)}, CASE WHEN n.ordinality = 1 THEN (
          SELECT json_agg(p)::text FROM lock_admin.rescue_plan_of(a.nodes, clock_timestamp()) AS p) END
-  FROM a CROSS JOIN LATERAL (SELECT w.*, {_SCORE} FROM unnest(a.nodes) WITH ORDINALITY AS w) AS n
+  FROM a CROSS JOIN LATERAL (
+    SELECT w.*, {_BESIDE} FROM unnest(a.nodes) WITH ORDINALITY AS w {_CLAIMS}) AS n
 """  # noqa: S608 - constant texts
 
 

@@ -77,10 +77,7 @@ def _pace(report: Report) -> str:
 
 def _claimed(report: Report) -> list[Section]:
     """Whose work waited, where sessions claim a tenant."""
-    rows = [
-        (one_line(one.name, 60) or "none claimed", *cells)
-        for one, (_, *cells) in zip(report.claimants, _shares(report.claimants), strict=True)
-    ]
+    rows = _shares(report.claimants, unnamed="none claimed")
     return [("Whose work waited, as claimed", ("Tenant", "Waits", "Time"), rows)] if rows else []
 
 
@@ -139,8 +136,8 @@ def sections(report: Report) -> list[Section]:
     ]
 
 
-def _shares(shares: Sequence[Share]) -> list[tuple[str, ...]]:
-    return [(one_line(one.name, 80), f"{one.waits:,}", duration(one.waited)) for one in shares]
+def _shares(shares: Sequence[Share], unnamed: str = "") -> list[tuple[str, ...]]:
+    return [(one_line(one.name, 80) or unnamed, f"{one.waits:,}", duration(one.waited)) for one in shares]
 
 
 def _days(report: Report) -> list[tuple[str, ...]]:

@@ -138,21 +138,31 @@ def _roots(by: str, rows: list[Loss], since: datetime, until: datetime, see: boo
     found = []
     for row in rows:
         filters = {by: row.name} if by in ("application", "user", "database", "tenant") and row.name else {}
-        url: str | None = _history("blockingsession", since, until, root="yes", **filters)
-        if by == CLAIM:
-            # the history has no filter for "none"
-            url = row.name and _history("lockactivity", since, until, granted="no", claimed_tenant=row.name)
-        found.append(
-            {
-                "name": (row.name or "none claimed") if by == CLAIM else names.get(row.name or "", row.name),
-                "seconds": row.seconds,
-                "share": row.seconds / total,
-                "episodes": row.episodes,
-                "longest": row.longest,
-                "url": url,
-            }
-        )
+        url = _history("blockingsession", since, until, root="yes", **filters)
+        found.append(_loss(row, total, names.get(row.name or "", row.name), url))
     return found
+
+
+def _claimed(rows: list[Loss], since: datetime, until: datetime) -> list[dict[str, Any]]:
+    total = sum(row.seconds for row in rows) or 1.0
+    found = []
+    for row in rows:
+        # the history has no filter for "none"
+        url = row.name and _history("lockactivity", since, until, granted="no", claimed_tenant=row.name)
+        found.append(_loss(row, total, row.name or "none claimed", url))
+    return found
+
+
+def _loss(row: Loss, total: float, name: str | None, url: str | None) -> dict[str, Any]:
+    """Return a line of a table of losses; total: the seconds of all its lines."""
+    return {
+        "name": name,
+        "seconds": row.seconds,
+        "share": row.seconds / total,
+        "episodes": row.episodes,
+        "longest": row.longest,
+        "url": url,
+    }
 
 
 def _names(by: str, keys: list[str], since: datetime, until: datetime, see_text: bool) -> dict[str, str]:
@@ -176,16 +186,8 @@ def _contended(found: list[Loss], since: datetime, until: datetime) -> list[dict
         name = ".".join(part for part in (row.name, row.table_name) if part) or "not a relation, or unknown"
         if row.row_page is not None:
             name = f"row ({row.row_page},{row.row_tuple}) of {name}"
-        table.append(
-            {
-                "name": name,
-                "seconds": row.seconds,
-                "share": row.seconds / total,
-                "episodes": row.episodes,
-                "longest": row.longest,
-                "url": _history("lockactivity", since, until, granted="no", relation=row.table_name),
-            }
-        )
+        url = _history("lockactivity", since, until, granted="no", relation=row.table_name)
+        table.append(_loss(row, total, name, url))
     return table
 
 
@@ -314,7 +316,11 @@ def insight(request: HttpRequest, site: AdminSite) -> HttpResponse:
     by = by if by in VIEWS else "application"
     see = rights(request).query_text
     lost = _lost(by, since, until)
-    loss = (ContentionTable if by == CLAIM else LossTable)(_roots(by, lost.get(by, []), since, until, see))
+    loss = (
+        ContentionTable(_claimed(lost.get(by, []), since, until))
+        if by == CLAIM
+        else LossTable(_roots(by, lost.get(by, []), since, until, see))
+    )
     relations = ContentionTable(_contended(lost.get("relation", []), since, until))
     rows = ContentionTable(_contended(lost.get("row", []), since, until))
     distribution = _distribution(lost.get("length", []))

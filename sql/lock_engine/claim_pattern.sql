@@ -8,13 +8,13 @@ PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_parts text[] := regexp_match(p_text, '^(application|user|database|schema): *([^{}]*)\{tenant\}([^{}]*)$');
+  v_parts text[] := regexp_match(p_text, '^(application|user|database|schema): *([^{}]*\{tenant\}[^{}]*)$');
 BEGIN
-  IF v_parts IS NULL OR length(p_text) > 200 OR length(v_parts[2] || v_parts[3]) - length(replace(v_parts[2] || v_parts[3], '*', '')) > 2 THEN
+  IF v_parts IS NULL OR length(p_text) > 200 OR length(v_parts[2]) - length(replace(v_parts[2], '*', '')) > 2 THEN
     RETURN NULL;
   END IF;
-  RETURN left(v_parts[1], 1) || '^' || replace(regexp_replace(v_parts[2], '([][\\.^$+?()|])', '\\\1', 'g'), '*', '.*')
-    || '([^[:space:];,|]+)' || replace(regexp_replace(v_parts[3], '([][\\.^$+?()|])', '\\\1', 'g'), '*', '.*') || '$';
+  RETURN left(v_parts[1], 1) || '^'
+    || replace(replace(regexp_replace(v_parts[2], '([][\\.^$+?()|])', '\\\1', 'g'), '*', '.*'), '{tenant}', '([^[:space:];,|]+)') || '$';
 END
 $$;
 COMMENT ON FUNCTION lock_engine.claim_pattern(text) IS

@@ -13,8 +13,9 @@ BEGIN
   IF jsonb_typeof(v_setting) IS DISTINCT FROM 'array' OR v_setting = '[]' THEN
     RETURN '{}';
   END IF;
-  RETURN ARRAY(SELECT lock_engine.claim_pattern(e.text) FROM jsonb_array_elements_text(v_setting) WITH ORDINALITY AS e (text, place)
-                WHERE lock_engine.claim_pattern(e.text) IS NOT NULL ORDER BY e.place);
+  -- what is no pattern was refused (lock_admin.setting_fault), or is left out
+  RETURN array_remove(ARRAY(SELECT lock_engine.claim_pattern(e.text) FROM jsonb_array_elements_text(v_setting) WITH ORDINALITY AS e (text, place)
+                             ORDER BY e.place), NULL);
 EXCEPTION
   -- somebody has locked the settings: the live picture goes on without what they would tell
   WHEN lock_not_available THEN RETURN '{}';

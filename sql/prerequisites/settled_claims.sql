@@ -8,18 +8,16 @@ BEGIN
     IF current_setting('one_vault.without_claims') = 'no' THEN
         RETURN;
     END IF;
-    CREATE TEMPORARY TABLE lockmon_claims ON COMMIT DROP AS
-        SELECT DISTINCT o.home
-        FROM (SELECT s.tableoid AS home FROM lock_monitoring.lock_activity_s AS s
-              UNION
-              SELECT s.tableoid FROM lock_monitoring.blocking_session_s AS s
-              UNION ALL
-              -- of a partitioned site they are no children of these tables
-              VALUES ('lock_engine.aside_lock_activity_s'::regclass::oid), ('lock_engine.aside_blocking_session_s'::regclass::oid)) AS o;
     FOR v_table IN
-        SELECT c.home::regclass AS relation,
-               EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.home AND a.attname = 'lock_granted') AS of_locks
-        FROM pg_temp.lockmon_claims AS c ORDER BY 1
+        WITH RECURSIVE home (object_id, of_locks) AS (
+            VALUES ('lock_monitoring.lock_activity_s'::regclass::oid, true), ('lock_monitoring.blocking_session_s'::regclass::oid, false),
+                   -- of a partitioned site they are no children of these tables
+                   ('lock_engine.aside_lock_activity_s'::regclass::oid, true), ('lock_engine.aside_blocking_session_s'::regclass::oid, false)
+            UNION
+            SELECT i.inhrelid, h.of_locks FROM home AS h JOIN pg_catalog.pg_inherits AS i ON i.inhparent = h.object_id)
+        SELECT h.object_id::regclass AS relation, h.of_locks
+        FROM home AS h JOIN pg_catalog.pg_class AS c ON c.oid = h.object_id
+        WHERE c.relkind = 'r' ORDER BY 1
     LOOP
         SELECT t.aside, t.back INTO v_triggers FROM lock_engine.triggers_aside(v_table.relation) AS t;
         EXECUTE v_triggers.aside;
@@ -28,6 +26,5 @@ BEGIN
                        CASE WHEN v_table.of_locks THEN '(NOT o.lock_granted OR o.blocking_count > 0)' ELSE 'true' END);
         EXECUTE v_triggers.back;
     END LOOP;
-    DROP TABLE pg_temp.lockmon_claims;
 END
 $settled_claims$;

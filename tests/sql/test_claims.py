@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -113,6 +113,27 @@ def test_waits_and_episodes_keep_it_and_the_live_tree_shows_it(
     assert dba.execute(dashboard).fetchall() == [(holder.pid, "globex")]
     lost = "SELECT name FROM lock_engine.losses_between(ARRAY['claim'], now() - interval '1 hour', now())"
     assert dba.execute(lost).fetchall() == [("acme",)]
+
+
+def test_the_live_tree_asks_the_rule_inline(vault_db: str, connect: Connect) -> None:
+    """A call for each of 448 sessions would cost the page more than the claim is worth."""
+    dba = connect(vault_db)
+    asked: list[str] = []
+
+    class Kept(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *args: Any, **options: Any) -> Any:
+            asked.append(str(query))
+            return super().execute(query, *args, **options)
+
+    with Kept(dba) as cursor:
+        for asks in (catalog.waits_for, catalog.waits_for_and_plan):
+            asks(cast(Any, cursor))
+    graphs = [query for query in asked if "waits_for()" in query]
+    assert len(graphs) == 2
+    for query in graphs:
+        plan = "\n".join(line for (line,) in dba.execute("EXPLAIN (VERBOSE, COSTS OFF) " + query))
+        assert "session_claim(" in query
+        assert "session_claim(" not in plan, plan
 
 
 def test_while_the_settings_are_locked_the_tree_is_shown_without_patterns(

@@ -290,21 +290,13 @@ class Brute:
                 ahead = self.nodes.get(holder)
                 if ahead is not None and ahead["is_waiting"] and ahead["lock_type"] == "transactionid":
                     found |= {*ahead["hard_blockers"], *ahead["soft_blockers"]}
-        if one["run_conflicts_itself"]:
+        # which key who inserts wants is not known: those before it that insert, too, may want the same
+        if one["run_conflicts_itself"] or _inserts(one):
             found |= {
                 other["node"]
                 for other in self.nodes.values()
                 if other["is_waiting"]
-                and other["run_head"] == one["run_head"]
-                and other["run_position"] < one["run_position"]
-            }
-        if _inserts(one):
-            # which key it wants is not known: those before it may want the same
-            found |= {
-                other["node"]
-                for other in self.nodes.values()
-                if other["is_waiting"]
-                and _inserts(other)
+                and _inserts(other) == _inserts(one)
                 and other["run_head"] == one["run_head"]
                 and other["run_position"] < one["run_position"]
             }

@@ -80,7 +80,7 @@ HELD = (
         "INSERT INTO app.things VALUES (50)",
         ("INSERT INTO app.things VALUES (50)",) * 2,
         writes=True,
-        undone="SELECT NOT EXISTS (SELECT FROM app.things WHERE id = 50 AND xmin::text = '0')",
+        undone="SELECT NOT EXISTS (SELECT FROM app.things WHERE id = 50)",
     ),
     Held(
         "a row that it refers to",

@@ -29,8 +29,9 @@ BEGIN
         RETURN;
     END;
     -- PostgreSQL shows one of those who have locked a row (FOR SHARE, a foreign key's check). Who has no lock with which rows of that
-    -- table are changed has only locked the row, and others may have, too. Locks are read again for that, of past ones nothing is known.
-    IF NOT p_past AND EXISTS (SELECT FROM unnest(p_graph) AS x WHERE x.lock_type = 'transactionid' AND x.tuple IS NOT NULL) THEN
+    -- table are changed has only locked the row, and others may have, too. Locks are read again for that, once somebody waits for a row (the
+    -- planner asks what is behind NOT IN for the first row only); of past ones nothing is known.
+    IF NOT p_past THEN
       v_shared := ARRAY(
         SELECT x.node FROM unnest(p_graph) AS x
          WHERE x.lock_type = 'transactionid' AND x.tuple IS NOT NULL
