@@ -55,6 +55,9 @@ BEGIN;
 \ir lock_catalog/lock_table_use.sql
 \ir lock_catalog/object_name.sql
 \ir lock_catalog/described_object.sql
+\ir lock_catalog/blockers.sql
+\ir lock_catalog/names.sql
+\ir lock_catalog/prepared.sql
 \ir lock_catalog/digest.sql
 \ir lock_engine/severity.sql
 \ir lock_engine/blocker_severity.sql
@@ -73,6 +76,7 @@ BEGIN;
 \ir lock_catalog/add_up.sql
 \ir lock_catalog/graph_of_groups.sql
 \ir lock_catalog/graph_of.sql
+\ir lock_catalog/graph_given.sql
 \ir lock_catalog/never_stopped.sql
 \ir lock_catalog/freeing.sql
 \ir lock_catalog/simulate.sql

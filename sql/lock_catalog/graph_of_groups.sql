@@ -44,9 +44,9 @@ BEGIN
     SELECT x.pid, x.lock_group, x.lock_group::bigint AS node, x.backend_start, x.xact_start, x.query_start, x.state_change, x.user_oid, x.user_name,
            x.is_superuser, x.database_name, x.application_name, x.client_addr, x.client_hostname, x.state, x.wait_event_type, x.wait_event,
            x.backend_xid, x.query, x.query_truncated, x.query_id, x.backend_type, x.earliest_wait
-      FROM (SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
+      FROM /*live*/(SELECT y.* FROM lock_catalog.sessions y WHERE p_sessions IS NULL
             UNION ALL
-            SELECT y.* FROM unnest(p_sessions) y) x),
+            SELECT y.* FROM unnest(p_sessions) y)/*given unnest(p_sessions)*/ x),
   l AS MATERIALIZED (
     -- of a lock that is held nothing more is asked, and each column of a row that is kept costs
     SELECT x.pid, x.lock_type, CASE WHEN NOT x.granted THEN x.lock_mode END AS lock_mode, x.database_oid, x.relation_oid, x.page, x.tuple,
@@ -56,9 +56,9 @@ BEGIN
            CASE WHEN NOT x.granted THEN x.objsubid END AS objsubid,
            CASE WHEN x.pid IS NULL THEN x.virtualtransaction END AS virtualtransaction, x.granted, x.wait_start,
            x.object_hash, x.mode_bit, x.conflict_bits, CASE WHEN NOT x.granted THEN x.object_key END AS object_key
-      FROM (SELECT y.* FROM lock_catalog.locks y WHERE p_locks IS NULL
+      FROM /*live*/(SELECT y.* FROM lock_catalog.locks y WHERE p_locks IS NULL
             UNION ALL
-            SELECT y.* FROM unnest(p_locks) y) x
+            SELECT y.* FROM unnest(p_locks) y)/*given unnest(p_locks)*/ x
      -- the mode that never blocks: one comparison, where mode_bit is up to eight
      WHERE x.lock_mode <> 'SIReadLock'),
   -- waiters -----------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ BEGIN
            l.wait_start IS NULL AS began_is_bound
       FROM l JOIN s ON s.pid = l.pid
      WHERE NOT l.granted
-       AND l.pid <> ALL (coalesce(p_own_pids, ARRAY(SELECT x.pid FROM s x WHERE x.user_oid = ANY (v_own_roles) OR x.pid = pg_backend_pid())))
+       AND l.pid <> ALL (/*live*/coalesce(p_own_pids, ARRAY(SELECT x.pid FROM s x WHERE x.user_oid = ANY (v_own_roles) OR x.pid = pg_backend_pid()))/*given p_own_pids*/)
        /*groups*//*alone AND NOT EXISTS (SELECT FROM s x WHERE x.lock_group <> x.pid)*/),
 /*groups*/
   -- the sessions that wait for several things at once; what is shown of them first is what they have waited for longest
@@ -144,8 +144,8 @@ BEGIN
   -- blockers of each class ------------------------------------------------------------------------------------------
   blocker AS (
     SELECT c.head_pid, c.object_hash, c.conflict_bits, b.pid AS blocker_pid, s.node
-      FROM class c
-      CROSS JOIN LATERAL (SELECT DISTINCT u.pid FROM unnest(pg_blocking_pids(c.head_pid)) AS u(pid)) b
+      FROM class c /*live*//*given JOIN unnest(p_blockers) x ON x.pid = c.head_pid*/
+      CROSS JOIN LATERAL (SELECT DISTINCT u.pid FROM unnest(/*live*/pg_blocking_pids(c.head_pid)/*given x.blockers*/) AS u(pid)) b
       LEFT JOIN s ON s.pid = b.pid
      WHERE c.class_no <= 40 OR c.alone
     UNION ALL
@@ -175,7 +175,7 @@ BEGIN
     -- always true; lets the planner expect few edges and make the hash tables of what follows small
     HAVING count(*) > 0 AND min(e.head_pid) > 0),
   member AS MATERIALIZED (SELECT DISTINCT q.node, q.head_pid FROM q),
-  -- Many classes, each behind one blocker, nobody in two classes or waiting for two things: where there is no cycle either this
+  /*live*/-- Many classes, each behind one blocker, nobody in two classes or waiting for two things: where there is no cycle either this
   -- is a forest, and what stands behind each is added up from the leaves (a chain of a thousand reaches half a million).
   tree (head_pid, node, up, root, level) AS (
     SELECT e.head_pid, e.node, NULL::integer, e.node, 0
@@ -196,9 +196,9 @@ BEGIN
                    array_agg(c.members ORDER BY f.leaf_first) AS members, array_agg(c.began ORDER BY f.leaf_first) AS begans,
                    array_agg(c.seconds ORDER BY f.leaf_first) AS seconds
               FROM forest f JOIN class c ON c.head_pid = f.head_pid LEFT JOIN forest u ON u.head_pid = f.up) x
-      CROSS JOIN LATERAL lock_catalog.add_up(x.ups, x.members, x.begans, x.seconds) a),
+      CROSS JOIN LATERAL lock_catalog.add_up(x.ups, x.members, x.begans, x.seconds) a),/*given */
   reach (head_pid, node) AS (
-    SELECT e.head_pid, e.node FROM edge e WHERE NOT EXISTS (SELECT 1 FROM forest)
+    SELECT e.head_pid, e.node FROM edge e /*live*/WHERE NOT EXISTS (SELECT 1 FROM forest)/*given */
     UNION
     SELECT r.head_pid, e.node FROM reach r JOIN member m ON m.node = r.node JOIN edge e ON e.head_pid = m.head_pid),
   reached AS MATERIALIZED (
@@ -210,8 +210,8 @@ BEGIN
       LEFT JOIN edge e ON e.head_pid = r.head_pid AND e.node = r.node),
   class_roots AS MATERIALIZED (
     SELECT r.head_pid, array_agg(r.node ORDER BY r.node) AS roots FROM reached r WHERE NOT r.waits GROUP BY r.head_pid
-    UNION ALL
-    SELECT f.head_pid, ARRAY[f.root] FROM forest f
+    /*live*/UNION ALL
+    SELECT f.head_pid, ARRAY[f.root] FROM forest f/*given */
     UNION ALL
     -- whoever waits for a cycle alone has all of it
     SELECT r.head_pid, array_agg(r.node ORDER BY r.node)
@@ -263,8 +263,8 @@ BEGIN
                    min(c.began) AS since, sum(c.seconds) AS seconds
               FROM reached r JOIN class c ON c.head_pid = r.head_pid
              GROUP BY r.node
-            UNION ALL
-            SELECT f.node, sum(f.total), sum(f.members), min(f.since), sum(f.seconds) FROM in_forest f GROUP BY f.node) i
+            /*live*/UNION ALL
+            SELECT f.node, sum(f.total), sum(f.members), min(f.since), sum(f.seconds) FROM in_forest f GROUP BY f.node/*given */) i
       /*groups*/LEFT JOIN surplus u ON u.node = i.node/*alone */),
   holding AS (
     SELECT coalesce(s.node, -p.transactionid) AS node, count(*)::integer AS locks,
@@ -282,11 +282,11 @@ BEGIN
   nodes AS (SELECT m.node FROM member m UNION SELECT i.node FROM impact i),
   facts AS (
     SELECT n.node, (CASE WHEN n.node < 0 THEN 0 ELSE n.node END)::integer AS pid, s.backend_start,
-           coalesce(s.user_name, lock_catalog.readable(px.owner::text)) AS user_name, s.is_superuser,
-           coalesce(s.database_name, lock_catalog.readable(px.database::text)) AS database_name, s.application_name, s.client_addr,
+           coalesce(s.user_name, /*live*/lock_catalog.readable(px.owner::text)/*given px.owner*/) AS user_name, s.is_superuser,
+           coalesce(s.database_name, /*live*/lock_catalog.readable(px.database::text)/*given px.database*/) AS database_name, s.application_name, s.client_addr,
            s.client_hostname, s.backend_type, s.state, s.state_change, s.xact_start, s.query_start, s.query,
            s.query_truncated, s.query_id, coalesce(s.backend_xid, CASE WHEN n.node < 0 THEN -n.node END) AS backend_xid,
-           lock_catalog.readable(px.gid) AS prepared_gid, px.prepared AS prepared_at,
+           /*live*/lock_catalog.readable(px.gid)/*given px.gid*/ AS prepared_gid, px.prepared AS prepared_at,
            w.node IS NOT NULL AS waits, w.lock_type, w.lock_mode, w.mode_bit, w.began, w.began_is_bound, w.transactionid,
            w.pid AS process,
            w.head_pid, w.run_position, w.mode_bit & w.conflict_bits <> 0 AS self_conflict, w.object_hash,
@@ -297,16 +297,16 @@ BEGIN
            EXISTS (SELECT 1 FROM deadlocked d WHERE d.node = n.node) AS in_deadlock
       FROM nodes n
       LEFT JOIN s ON s.pid = n.node
-      LEFT JOIN pg_prepared_xacts px ON n.node < 0 AND px.transaction::text::bigint = -n.node
+      LEFT JOIN /*live*/pg_prepared_xacts/*given unnest(p_prepared)*/ px ON n.node < 0 AND px.transaction/*live*/::text::bigint/*given */ = -n.node
       LEFT JOIN wait w ON w.node = n.node AND w.is_main
       LEFT JOIN impact i ON i.node = n.node
       LEFT JOIN holding h ON h.node = n.node
       LEFT JOIN held_back v ON v.node = n.node),
   -- each object is named once, however many wait for it
   object AS MATERIALIZED (
-    SELECT o.*, c.nspname AS schema_name, c.relname AS relation_name,
-           CASE WHEN o.lock_type = 'object' THEN lock_catalog.described_object(o.database_oid, o.classid, o.objid, o.objsubid) ELSE
-           lock_catalog.object_name(o.lock_type, c.nspname, c.relname, c.relkind, o.relation_oid,
+    SELECT o.*, /*live*/c.nspname/*given c.schema_name*/ AS schema_name, /*live*/c.relname/*given c.relation_name*/ AS relation_name,
+           CASE WHEN o.lock_type = 'object' THEN /*live*/lock_catalog.described_object(o.database_oid, o.classid, o.objid, o.objsubid)/*given c.described*/ ELSE
+           lock_catalog.object_name(o.lock_type, /*live*/c.nspname, c.relname/*given c.schema_name, c.relation_name*/, c.relkind, o.relation_oid,
                                     o.page, o.tuple, o.virtualxid, o.transactionid, o.classid, o.objid,
                                     o.objsubid) END AS object_name
       FROM (SELECT DISTINCT ON (w.object_hash, w.row_relation, w.row_page, w.row_tuple)
@@ -316,12 +316,15 @@ BEGIN
                    coalesce(w.row_relation, w.relation_oid) AS relation_oid,
                    coalesce(w.row_database, w.database_oid) AS database_oid
               FROM wait w) o
-      -- a look-up for each (OFFSET 0), whatever the size of pg_class
+      /*live*/-- a look-up for each (OFFSET 0), whatever the size of pg_class
       LEFT JOIN LATERAL (SELECT CASE WHEN v_utf8 THEN x.relname::text ELSE lock_catalog.readable(x.relname::text) END AS relname, x.relkind,
                                 CASE WHEN v_utf8 THEN n.nspname::text ELSE lock_catalog.readable(n.nspname::text) END AS nspname
                            FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace
                           WHERE x.oid = o.relation_oid AND o.database_oid IN (0, v_database)
-                         OFFSET 0) c ON true),
+                         OFFSET 0) c ON true/*given
+      LEFT JOIN unnest(p_names) c ON c.database_oid = o.database_oid AND c.classid IS NOT DISTINCT FROM o.classid
+                                 AND c.objid = coalesce(o.relation_oid, o.objid) AND c.objsubid IS NOT DISTINCT FROM o.objsubid
+                                 AND (o.lock_type = 'object' OR o.relation_oid IS NOT NULL)*/),
 /*groups*/
   -- each wait of those that have several, with the columns that a node of its own would have
   all_waits AS MATERIALIZED (

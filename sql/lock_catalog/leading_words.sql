@@ -7,76 +7,58 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-  -- so much of it is looked at
-  v_rest text := left(p_query, 20000);
-  v_words text[] := '{}';
-  v_token text;
-  v_word text;
-  v_before text;
-  v_depth integer := 0;
-  v_with boolean := false;
-  v_ended boolean := false;
-  v_nested integer;
-  v_tag text;
+  -- so much of it is looked at: the price of a text made to be dear grows with the square of this
+  v_text constant text := left(p_query, 5000);
+  v_token constant text :=
+    '^(?:\s+|--[^\n\r]*|/\*|[Ee]''(?:[^''\\]|''''|\\.)*''|''(?:[^'']|'''')*''|"(?:[^"]|"")*"|\$(?:(?:[A-Za-z_]|[^\x01-\x7F])(?:\w|[^\x01-\x7F])*)?\$|(?:[A-Za-z_]|[^\x01-\x7F])(?:[\w$]|[^\x01-\x7F])*|\d+|.)';
 BEGIN
-  -- each statement must come to its end where there may be several
-  WHILE v_rest <> '' AND (v_ended OR v_with OR cardinality(v_words) < p_count OR strpos(v_rest, ';') > 0) LOOP
-    v_token := substring(v_rest FROM '^(?:\s+|--[^\n\r]*|/\*|[Ee]''(?:[^''\\]|''''|\\.)*''|''(?:[^'']|'''')*''|"(?:[^"]|"")*"|\$(?:(?:[A-Za-z_]|[^\x01-\x7F])(?:\w|[^\x01-\x7F])*)?\$|(?:[A-Za-z_]|[^\x01-\x7F])(?:[\w$]|[^\x01-\x7F])*|\d+|.)');
-    v_rest := substr(v_rest, length(v_token) + 1);
-    CONTINUE WHEN v_token ~ '^(?:\s|--)';
-    IF v_token = '/*' THEN
-      v_nested := 1;
-      WHILE v_nested > 0 LOOP
-        v_token := substring(v_rest FROM '^.*?(?:/\*|\*/)');
-        IF v_token IS NULL THEN
-          RETURN NULL;
-        END IF;
-        v_rest := substr(v_rest, length(v_token) + 1);
-        v_nested := v_nested + CASE WHEN right(v_token, 2) = '/*' THEN 1 ELSE -1 END;
-      END LOOP;
-      CONTINUE;
-    END IF;
-    -- behind the first statement's end comes another one
-    IF v_ended AND v_token <> ';' THEN
-      RETURN NULL;
-    END IF;
-    IF v_token ~ '^\$.*\$$' THEN
-      v_tag := v_token;
-      IF strpos(v_rest, v_tag) = 0 THEN
-        EXIT;
-      END IF;
-      v_rest := substr(v_rest, strpos(v_rest, v_tag) + length(v_tag));
-      v_word := '$';
-    ELSIF v_token = ';' AND v_depth <= 0 THEN
-      v_ended := cardinality(v_words) > 0;
-      CONTINUE;
-    ELSIF v_token IN ('(', '[') THEN
-      v_depth := v_depth + 1;
-      v_before := v_token;
-      -- (SELECT ...) is SELECT
-      CONTINUE WHEN v_words = '{}';
-      v_word := v_token;
-    ELSIF v_token IN (')', ']') THEN
-      v_depth := v_depth - 1;
-      v_word := v_token;
-    ELSE
-      v_word := lower(v_token);
-    END IF;
-    IF v_words = '{}' AND v_word = 'with' THEN
-      v_with := true;
-      v_depth := 0;
-    ELSIF v_with THEN
-      -- what stands behind WITH, RECURSIVE or a comma is a query's name
-      IF v_depth = 0 AND v_word IN ('select', 'insert', 'update', 'delete', 'merge', 'values', 'table') AND v_before NOT IN ('with', 'recursive', ',') THEN
-        v_with := false;
-        v_words := ARRAY[v_word];
-      END IF;
-    ELSIF cardinality(v_words) < p_count THEN
-      v_words := v_words || v_word;
-    END IF;
-    v_before := v_word;
-  END LOOP;
-  RETURN CASE WHEN v_words <> '{}' AND NOT v_with THEN v_words END;
+  RETURN (
+    WITH RECURSIVE
+    -- A token a step, with what stood before it. Words are kept as places: texts are long.
+    step (number, place, token, nested, depth, before, in_with, starts, lengths, ended, several) AS (
+      SELECT 0, 1, substring(v_text FROM v_token), 0, 0, NULL::text, false, '{}'::integer[], '{}'::integer[], false, false
+      UNION ALL
+      SELECT s.number + 1, n.place,
+             CASE WHEN n.nested > 0 THEN substring(substr(v_text, n.place) FROM '^.*?(?:/\*|\*/)') ELSE substring(substr(v_text, n.place) FROM v_token) END,
+             n.nested,
+             CASE WHEN n.what = 'with' THEN 0 WHEN n.what = 'blank' THEN s.depth WHEN s.token IN ('(', '[') THEN s.depth + 1
+                  WHEN s.token IN (')', ']') THEN s.depth - 1 ELSE s.depth END,
+             CASE WHEN n.what IN ('blank', 'end') THEN s.before ELSE lower(left(s.token, 10)) END,
+             CASE n.what WHEN 'with' THEN true WHEN 'verb' THEN false ELSE s.in_with END,
+             CASE n.what WHEN 'verb' THEN ARRAY[s.place] WHEN 'word' THEN s.starts || s.place ELSE s.starts END,
+             CASE n.what WHEN 'verb' THEN ARRAY[n.length] WHEN 'word' THEN s.lengths || n.length ELSE s.lengths END,
+             CASE WHEN n.what = 'end' THEN s.starts <> '{}' ELSE s.ended END,
+             -- behind the first statement's end comes another one
+             s.ended AND n.what NOT IN ('blank', 'end')
+        FROM step s
+       CROSS JOIN LATERAL (
+         SELECT s.place + CASE WHEN s.nested > 0 OR s.token !~ '^\$.*\$$' THEN length(s.token)
+                               -- a dollar-quoted string: to its end, or to that of the text
+                               WHEN strpos(substr(v_text, s.place + length(s.token)), s.token) = 0 THEN length(v_text)
+                               ELSE strpos(substr(v_text, s.place + length(s.token)), s.token) - 1 + 2 * length(s.token) END AS place,
+                CASE WHEN s.nested = 0 AND s.token ~ '^\$.*\$$' THEN 1 ELSE length(s.token) END AS length,
+                CASE WHEN s.nested = 0 THEN (s.token = '/*')::integer WHEN right(s.token, 2) = '/*' THEN s.nested + 1 ELSE s.nested - 1 END AS nested,
+                CASE
+                  WHEN s.nested > 0 OR s.token ~ '^(?:\s|--|/\*)' THEN 'blank'
+                  WHEN s.token = ';' AND s.depth <= 0 THEN 'end'
+                  -- (SELECT ...) is SELECT
+                  WHEN s.starts = '{}' AND s.token IN ('(', '[') THEN 'open'
+                  WHEN s.token ~ '^\$.*\$$' AND strpos(substr(v_text, s.place + length(s.token)), s.token) = 0 THEN 'cut'
+                  WHEN s.in_with AND s.depth = 0 AND lower(s.token) IN ('select', 'insert', 'update', 'delete', 'merge', 'values', 'table')
+                       -- what stands behind these is a query's name
+                       AND s.before NOT IN ('with', 'recursive', ',') THEN 'verb'
+                  WHEN s.in_with THEN 'inner'
+                  WHEN s.starts = '{}' AND lower(s.token) = 'with' THEN 'with'
+                  WHEN cardinality(s.starts) < p_count THEN 'word'
+                  ELSE 'beyond' END AS what
+         OFFSET 0) n
+       WHERE s.token IS NOT NULL AND NOT s.several
+         -- each statement must come to its end where there may be several
+         AND (s.nested > 0 OR s.ended OR s.in_with OR cardinality(s.starts) < p_count OR strpos(substr(v_text, s.place), ';') > 0))
+    SELECT ARRAY(SELECT lower(substr(v_text, u.start, u.length))
+                   FROM unnest(s.starts, s.lengths) WITH ORDINALITY AS u (start, length, number) ORDER BY u.number)
+      FROM (SELECT z.* FROM step z ORDER BY z.number DESC LIMIT 1) s
+     WHERE NOT s.several AND s.nested = 0 AND NOT s.in_with AND s.starts <> '{}');
 END
 $body$;
 COMMENT ON FUNCTION lock_catalog.leading_words(text, integer) IS

@@ -54,10 +54,7 @@ BEGIN
                    FROM unnest(v_sessions) s),
     'locks', (SELECT coalesce(json_agg(k), '[]') FROM unnest(v_locks) k),
     'graph', (SELECT coalesce(json_agg(g), '[]') FROM unnest(v_graph) g),
-    'prepared', (SELECT coalesce(json_agg(json_build_object(
-                   'transaction', x.transaction::text::bigint, 'prepared', x.prepared,
-                   'owner', lock_catalog.readable(x.owner::text), 'database', lock_catalog.readable(x.database::text))), '[]')
-                   FROM pg_prepared_xacts x))::text;
+    'prepared', (SELECT coalesce(json_agg(x), '[]') FROM lock_catalog.prepared x))::text;
 END
 $$;
 COMMENT ON FUNCTION lock_catalog.look(text[], interval, numeric, timestamptz) IS

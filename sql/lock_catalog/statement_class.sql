@@ -6,9 +6,11 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  w text[] := lock_catalog.leading_words(p_query, 24);
-  -- without IF NOT EXISTS, ONLY and the like, what is asked for
-  v_concurrently boolean := 'concurrently' = ANY (w);
+  v_verb constant text[] := lock_catalog.leading_words(p_query, 1);
+  -- where the first word does not tell, more of them: without IF NOT EXISTS, ONLY and the like, what is asked for
+  w constant text[] := CASE WHEN v_verb[1] IN ('create', 'drop', 'reindex', 'alter', 'vacuum', 'prepare')
+                            THEN lock_catalog.leading_words(p_query, 24) ELSE v_verb END;
+  v_concurrently constant boolean := 'concurrently' = ANY (w);
 BEGIN
   RETURN CASE
     WHEN w[1] IN ('create', 'drop', 'reindex') AND v_concurrently AND (w[1] = 'reindex' OR 'index' = ANY (w[2:3])) THEN 'concurrent_ddl'

@@ -8,7 +8,7 @@ PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_severity text := lock_engine.severity(p_blocked, p_longest_seconds);
+  v_severity constant text := lock_engine.severity(p_blocked, p_longest_seconds);
 BEGIN
   RETURN CASE WHEN v_severity = 'CRITICAL' AND NOT p_is_root THEN 'HIGH' ELSE v_severity END;
 END

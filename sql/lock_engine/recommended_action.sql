@@ -10,7 +10,7 @@ PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_loss text := CASE WHEN p_has_written THEN ' and rolls back what it has written, if anything' ELSE ', which has written nothing' END;
+  v_loss constant text := CASE WHEN p_has_written THEN ' and rolls back what it has written, if anything' ELSE ', which has written nothing' END;
 BEGIN
   RETURN CASE p_kind
     WHEN 'idle_in_transaction' THEN format(

@@ -10,15 +10,12 @@ PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  v_sessions numeric;
+  v_sessions constant numeric := p_blocked + coalesce(greatest(p_blocked_seconds, 0), 0) / 60
+    + CASE WHEN p_longest_seconds > 60 THEN p_blocked * 60 / p_longest_seconds ELSE p_blocked END;
 BEGIN
-  IF p_blocked IS NULL OR p_blocked <= 0 THEN
-    RETURN NULL;
-  END IF;
-  v_sessions := p_blocked + coalesce(greatest(p_blocked_seconds, 0), 0) / 60
-                + CASE WHEN p_longest_seconds > 60 THEN p_blocked * 60 / p_longest_seconds ELSE p_blocked END;
-  -- never the next level's, whatever the crowd
-  RETURN lock_engine.severity_rank(p_severity) * 100 + least(99.99, round(100 * v_sessions / (v_sessions + 1000), 2));
+  RETURN CASE WHEN p_blocked > 0
+    -- never the next level's, whatever the crowd
+    THEN lock_engine.severity_rank(p_severity) * 100 + least(99.99, round(100 * v_sessions / (v_sessions + 1000), 2)) END;
 END
 $$;
 COMMENT ON FUNCTION lock_engine.severity_score(text, integer, numeric, numeric) IS
