@@ -161,8 +161,7 @@ def tree(request: HttpRequest, alias: str, see_text: bool) -> dict[str, Any]:
         ]
         said = {"at": at, "as_of": True, "watched": False, "reason": gap.reason}
         return said | {"nodes": [], "plan": [], "lasted_through": lasted}
-    blockers, waits = past.rows_at(at, alias)
-    graph = past.graph_of(blockers, waits, at, see_text, alias)
+    graph = past.rows_at(at, alias).graph(see_text)
     said = {"at": at, "as_of": True, "watched": True, "reason": None}
     return said | drawn(graph, rescue.rows_then(graph, at, alias))
 

@@ -71,6 +71,7 @@ BEGIN;
 \ir lock_catalog/statement_class.sql
 \ir lock_catalog/session_kind.sql
 \ir lock_catalog/progress_of.sql
+\ir lock_catalog/shown_under.sql
 \ir lock_catalog/waits_for.sql
 \ir lock_catalog/graph.sql
 \ir lock_catalog/add_up.sql
@@ -187,6 +188,7 @@ BEGIN;
 \ir lock_engine/wait_began.sql
 \ir lock_engine/waits_between.sql
 \ir lock_engine/wait_pieces.sql
+\ir lock_engine/nodes_at.sql
 \ir lock_engine/behind_at.sql
 \ir lock_engine/behind_roots.sql
 \ir lock_engine/behind_episodes.sql

@@ -23,6 +23,21 @@ class Behind:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A node of the tree of a stored moment. blocker, waits: satellite_id of its row as a blocker, if any,
+    and of its waits, the longest first; parent: under whom it is shown."""
+
+    node: int
+    blocker: int | None
+    waits: list[int]
+    hard_blockers: list[int]
+    soft_blockers: list[int]
+    roots: list[int]
+    run_head: int | None
+    parent: int | None
+
+
+@dataclass(frozen=True)
 class WaitBehind:
     """One wait behind one episode, keys in hex. since, until: while it stood behind it; goes_on: it does
     still. seconds: what it adds to the episode's lost time; watched: how much of that somebody watched."""
@@ -42,6 +57,12 @@ def behind_at(cursor: Cursor, at: datetime) -> dict[int, Behind]:
     """What stood behind each blocker of a stored moment, by its node."""
     with_quick_moments(cursor)
     return {one.node: one for one in select_all(cursor, Behind, "lock_engine.behind_at(%s)", [at])}
+
+
+def nodes_at(cursor: Cursor, at: datetime) -> list[Placed]:
+    """Who waited and who blocked at a stored moment, and behind whom."""
+    with_quick_moments(cursor)
+    return select_all(cursor, Placed, "lock_engine.nodes_at(%s)", [at])
 
 
 def behind_episodes(cursor: Cursor, episodes: Sequence[str]) -> list[WaitBehind]:

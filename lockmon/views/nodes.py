@@ -9,7 +9,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from ..calls.behind import Behind
+from ..calls.behind import Behind, Placed
 from ..models import BlockingSession, LockActivity
 from . import words
 from .session_links import session_query
@@ -227,10 +227,6 @@ def _of_blocker(row: BlockingSession, see_text: bool) -> Node:
         is_root=bool(row.is_root),
         object_name=row.waits_for,
         wait_start=row.wait_start,
-        hard_blockers=tuple(row.hard_blockers or ()),
-        soft_blockers=tuple(row.soft_blockers or ()),
-        parent=_first(row.soft_blockers, row.hard_blockers),
-        roots=tuple(row.root_nodes or ()),
         blocked_directly=row.directly_blocked_count,
         blocked_total=row.blocked_sessions_count,
         blocking_since=row.blocking_since,
@@ -251,8 +247,6 @@ def _of_waiter(row: LockActivity, blocker: Node | None, see_text: bool) -> Node:
     if blocker is not None:
         base = {name: getattr(blocker, name) for name in Node.__dataclass_fields__}
         base["extra"] = dict(blocker.extra)
-    soft, hard = tuple(row.soft_blocking_nodes or ()), tuple(row.blocking_nodes or ())
-    hard = tuple(item for item in hard if item not in soft)
     base.update(
         node=row.lock_group or row.lock_pid,
         pid=row.lock_pid,
@@ -280,50 +274,50 @@ def _of_waiter(row: LockActivity, blocker: Node | None, see_text: bool) -> Node:
         transactionid=row.lock_transactionid,
         wait_start=row.wait_start or row.load_date,
         wait_start_is_bound=row.wait_start_is_bound,
-        hard_blockers=hard,
-        soft_blockers=soft,
-        run_head=row.run_head,
-        parent=_first(soft, hard),
-        roots=tuple(row.root_nodes or ()),
     )
     base["extra"] = {**base.get("extra", {}), "lock": row.pk, "resolution": row.resolution_action}
     return Node(**base)
 
 
-def _first(soft: Sequence[int] | None, hard: Sequence[int] | None) -> int | None:
-    if soft:
-        return soft[-1]
-    return hard[0] if hard else None
-
-
 def from_vault(
+    placed: Iterable[Placed],
     blockers: Iterable[BlockingSession],
-    waiters: Iterable[LockActivity],
+    waits: Iterable[LockActivity],
     see_text: bool,
     behind: Mapping[int, Behind],
 ) -> list[Node]:
-    """Return the nodes that a set of satellite rows open at one moment describe; ``behind`` is what stood
-    behind each blocker at that very moment, out of the waits: a stored row has it as of its own last step."""
-    waiters = _behind_their_heads(waiters)
-    by_node = {}
-    for row in blockers:
-        node = _as_of(_of_blocker(row, see_text), behind)
-        by_node[node.node] = node
-    for leader, group in _lock_groups(waiters).items():
-        blocker = by_node.get(leader)
-        by_node[leader] = replace(
-            _together([_of_waiter(row, blocker, see_text) for row in group]), node=leader
-        )
-    for key, node in list(by_node.items()):
-        parent = by_node.get(node.parent) if node.parent is not None else None
-        if (
-            node.lock_type == "tuple"
-            and parent is not None
-            and parent.is_waiting
-            and parent.parent in by_node
-        ):
-            by_node[key] = _replace_parent(node, parent.parent)
-    return list(by_node.values())
+    """Return the nodes of a stored moment; ``behind`` is what stood behind each blocker at that very moment,
+    out of the waits: a stored row has it as of its own last step. Nodes whose rows are not given are left
+    out."""
+    told, waited = {row.satellite_id: row for row in blockers}, {row.satellite_id: row for row in waits}
+    found = []
+    for one in placed:
+        node = None
+        if one.blocker in told:
+            node = _as_of(_of_blocker(told[one.blocker], see_text), behind)
+        own = [_of_waiter(waited[key], node, see_text) for key in one.waits if key in waited]
+        if own:
+            node = replace(own[0], waits=_waits(own) if len(own) > 1 else ())
+        if node is not None:
+            found.append(
+                replace(
+                    node,
+                    node=one.node,
+                    hard_blockers=tuple(one.hard_blockers),
+                    soft_blockers=tuple(one.soft_blockers),
+                    roots=tuple(one.roots),
+                    run_head=one.run_head,
+                    parent=one.parent,
+                )
+            )
+    return found
+
+
+def _waits(nodes: Iterable[Node]) -> tuple[Wait, ...]:
+    """Return the waits of one waiter, for what each of its processes waits."""
+    return tuple(
+        Wait(node.pid, node.lock_type, node.lock_mode, node.object_name, node.wait_start) for node in nodes
+    )
 
 
 def _as_of(node: Node, behind: Mapping[int, Behind]) -> Node:
@@ -339,65 +333,3 @@ def _as_of(node: Node, behind: Mapping[int, Behind]) -> Node:
         severity=found.severity,
         severity_score=found.severity_score,
     )
-
-
-def _lock_groups(waiters: Iterable[LockActivity]) -> dict[int, list[LockActivity]]:
-    """Return the waits that belong to one waiter, by its node, the longest first.
-
-    Rows of releases that did not store the lock group are a waiter each, as they were recorded.
-    """
-    groups: dict[int, list[LockActivity]] = {}
-    for row in sorted(waiters, key=lambda row: (row.wait_start or row.load_date, row.lock_pid)):
-        groups.setdefault(row.lock_group or row.lock_pid, []).append(row)
-    return groups
-
-
-def _together(nodes: list[Node]) -> Node:
-    """Return one waiter for the waits of a lock group: what it has waited for longest comes first."""
-    if len(nodes) == 1:
-        return nodes[0]
-    waits = tuple(
-        Wait(node.pid, node.lock_type, node.lock_mode, node.object_name, node.wait_start) for node in nodes
-    )
-
-    def all_of(name: str) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(one for node in nodes for one in getattr(node, name)))
-
-    return replace(
-        nodes[0],
-        waits=waits,
-        hard_blockers=all_of("hard_blockers"),
-        soft_blockers=all_of("soft_blockers"),
-        roots=all_of("roots"),
-    )
-
-
-def _behind_their_heads(waiters: Iterable[LockActivity]) -> list[LockActivity]:
-    """Give the followers in a queue the blockers of their head at that moment.
-
-    The vault rewrites only the head of a run of like waiters when its blockers change
-    (lock_engine.store_locks),
-    so that one waiter leaving does not rewrite the hundreds behind it; a follower's own row tells them as of
-    its
-    own date.
-    """
-    rows = sorted(waiters, key=lambda row: (row.wait_start or row.load_date, row.lock_pid))
-    heads: dict[tuple[str | None, str], LockActivity] = {}
-    for row in rows:
-        run = (row.object_key, row.lock_mode)
-        if row.queue_position == 1 or run not in heads:
-            heads[run] = row
-            continue
-        head = heads[run]
-        if head.queue_position == 1:
-            row.blocking_nodes = head.blocking_nodes
-            row.soft_blocking_nodes = head.soft_blocking_nodes
-            row.root_nodes = head.root_nodes
-            row.run_head = head.run_head
-    return rows
-
-
-def _replace_parent(node: Node, parent: int | None) -> Node:
-    values = {name: getattr(node, name) for name in Node.__dataclass_fields__}
-    values["parent"] = parent
-    return Node(**values)

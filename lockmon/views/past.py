@@ -12,7 +12,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from .. import watched
-from ..calls.behind import behind_at
+from ..calls.behind import Behind, Placed, behind_at, nodes_at
 from ..calls.watched import UnwatchedSpan
 from ..models import BlockingSession, DeadlockEvent, LockActivity
 from ..watched import BEFORE, STILL
@@ -49,45 +49,59 @@ def _open_at(rows: QuerySet[Any], at: datetime) -> QuerySet[Any]:
     return rows.filter(satellite_id__in=alive(rows, at))
 
 
-def rows_at(at: datetime, alias: str = VAULT) -> tuple[list[BlockingSession], list[LockActivity]]:
-    """Return the rows of blockers and of waits that were the present ones at a moment."""
-    blockers = list(
-        _open_at(BlockingSession.objects.using(alias), at).order_by("satellite_id")[:MOST_WAITERS]
-    )
-    waits = _open_at(LockActivity.objects.using(alias).filter(lock_granted=False), at)
-    return blockers, list(waits.order_by("satellite_id")[:MOST_WAITERS])
+@dataclass(frozen=True)
+class Rows:
+    """The rows of blockers and of waits that were the present ones at a moment, and how they stand."""
+
+    at: datetime
+    alias: str
+    placed: list[Placed]
+    blockers: list[BlockingSession]
+    waits: list[LockActivity]
+
+    def graph(self, see_text: bool) -> list[nodes.Node]:
+        """Return the graph that they describe."""
+        behind: dict[int, Behind] = {}
+        if self.blockers:
+            with connections[self.alias].cursor() as cursor:
+                behind = behind_at(cursor, self.at)
+        return nodes.from_vault(self.placed, self.blockers, self.waits, see_text, behind)
 
 
-def graph_of(
-    blockers: list[BlockingSession],
-    waits: list[LockActivity],
-    at: datetime,
-    see_text: bool,
-    alias: str = VAULT,
-) -> list[nodes.Node]:
-    """Return the graph that the rows of a moment describe."""
-    if not blockers:
-        return nodes.from_vault(blockers, waits, see_text, {})
+def rows_at(at: datetime, alias: str = VAULT) -> Rows:
+    """Return the rows of a moment: of waits MOST_WAITERS at most, and as many of blockers."""
     with connections[alias].cursor() as cursor:
-        behind = behind_at(cursor, at)
-    return nodes.from_vault(blockers, waits, see_text, behind)
+        placed = nodes_at(cursor, at)
+    blockers = sorted(one.blocker for one in placed if one.blocker is not None)
+    waits = sorted(key for one in placed for key in one.waits)
+    return Rows(
+        at,
+        alias,
+        placed,
+        _by_key(BlockingSession.objects.using(alias), blockers),
+        _by_key(LockActivity.objects.using(alias), waits),
+    )
+
+
+def _by_key(rows: QuerySet[Any], keys: list[int]) -> list[Any]:
+    return list(rows.filter(satellite_id__in=keys[:MOST_WAITERS]).order_by("satellite_id")) if keys else []
 
 
 def at_moment(at: datetime, see_text: bool, alias: str = VAULT) -> Then:
     """Return the tree as the monitor knew it at a moment, with the nearest changes before and after."""
     gap = unwatched_at(at, alias)
-    blockers, waits = rows_at(at, alias) if gap is None else ([], [])
-    graph = graph_of(blockers, waits, at, see_text, alias)
+    rows = rows_at(at, alias) if gap is None else Rows(at, alias, [], [], [])
+    graph = rows.graph(see_text)
     return Then(
         watched=gap is None,
         lasted=tuple(lasted_through(gap, at, alias)) if gap is not None else (),
         at=at,
         tree=tree.build(graph, at),
         previous=_previous(at, alias),
-        following=_following(at, [*blockers, *waits], alias),
-        later=tuple(_later(blockers, at, alias)),
+        following=_following(at, [*rows.blockers, *rows.waits], alias),
+        later=tuple(_later(rows.blockers, at, alias)),
         gap=_gap_sentence(gap),
-        cut=len(waits) >= MOST_WAITERS,
+        cut=len(rows.waits) >= MOST_WAITERS,
         plan=rescue.then(graph, at, alias),
     )
 

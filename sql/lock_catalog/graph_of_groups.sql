@@ -232,13 +232,8 @@ BEGIN
                    FROM l t WHERE t.lock_type = 'tuple' AND t.granted) n
         ON n.pid = CASE WHEN q.lock_type = 'transactionid' THEN q.pid END
       /*groups*/LEFT JOIN several v ON v.node = q.node/*alone */),
-  -- shown under: the one queued ahead, else the holder; those who wait for a row's tuple lock stand beside the one that
-  -- holds it, under whom that one waits for
   class_parent AS MATERIALIZED (
-    SELECT ce.head_pid,
-           coalesce(ce.soft[array_upper(ce.soft, 1)],
-                    CASE WHEN w.lock_type = 'tuple' THEN coalesce(up.hard[1], up.soft[1]) END,
-                    ce.hard[1]) AS parent
+    SELECT ce.head_pid, lock_catalog.shown_under(ce.hard, ce.soft, w.lock_type, up.hard, up.soft) AS parent
       FROM class_edges ce
       JOIN w ON w.pid = ce.head_pid
       LEFT JOIN wait m ON m.node = ce.hard[1] AND m.is_main

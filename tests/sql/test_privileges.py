@@ -121,6 +121,7 @@ def test_every_function_pins_its_search_path(dba: psycopg.Connection[Any]) -> No
     # the others are inlined, which a function with settings is not: they qualify all that they name
     assert loose == [
         "lock_catalog.never_stopped",
+        "lock_catalog.shown_under",
         "lock_engine.claimed_tenant",
         "lock_engine.clean_up",
         "lock_engine.session_claim",

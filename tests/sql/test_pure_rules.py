@@ -47,8 +47,9 @@ def made(dsn: str, connect: Connect, seed: int) -> Iterator[Scene]:
 
 
 def without_time(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What two looks at a scene that stands still have in common."""
-    return [{key: value for key, value in node.items() if key != "blocked_seconds"} for node in nodes]
+    """What two looks at a scene that stands still have in common; the severity may have risen meanwhile."""
+    timed = {"blocked_seconds", "severity"}
+    return [{key: value for key, value in node.items() if key not in timed} for node in nodes]
 
 
 def all_agree(rules: Rules, reading: Reading) -> None:
