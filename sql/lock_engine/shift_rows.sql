@@ -10,8 +10,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   v_count bigint;
+  -- a column that a site has given its partitioned table since the install has no place in the copy
   v_columns text := (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
                        FROM pg_attribute a
+                       JOIN pg_attribute b ON b.attrelid = ('lock_engine.aside_' || p_table)::regclass AND b.attname = a.attname AND NOT b.attisdropped
                       WHERE a.attrelid = ('lock_monitoring.' || p_table)::regclass AND a.attnum > 0 AND NOT a.attisdropped);
   v_published text := 'lock_monitoring.' || p_table;
   v_aside text := 'lock_engine.aside_' || p_table;

@@ -224,6 +224,46 @@ def test_rows_of_a_locked_tenant_are_kept_said_and_shown_later_with_their_own_ti
     stored.check_rules()
 
 
+def test_the_copies_get_the_columns_that_the_published_tables_get(
+    server: Server, connect: Connect, session: OpenSession
+) -> None:
+    """A partitioned table's copy is no child. A later release adds and widens columns; so does a site."""
+    dsn = partitioned(server, "lock_activity_s", "blocking_session_s")
+    install(dsn)
+    stored = Stored(connect(dsn))
+    names = ("lock_activity_s", "blocking_session_s")
+    for name in names:
+        stored.connection.execute(f"ALTER TABLE lock_engine.aside_{name} DROP COLUMN tenant_claim")
+        stored.connection.execute(
+            f"ALTER TABLE lock_engine.aside_{name} ALTER COLUMN application_name TYPE varchar(10)"
+        )
+        stored.connection.execute(f"ALTER TABLE lock_monitoring.{name} ADD COLUMN of_the_site text")
+    install(dsn)
+    of = (
+        "SELECT array_agg((attname, format_type(atttypid, atttypmod))::text ORDER BY attname)"
+        " FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    for name in names:
+        assert stored.value(of, f"lock_engine.aside_{name}") == stored.value(of, f"lock_monitoring.{name}")
+        stored.connection.execute(
+            f"ALTER TABLE lock_monitoring.{name} ADD COLUMN since_then text DEFAULT 'x'"
+        )
+    stored.connection.execute(
+        "INSERT INTO auth.tenant_h (tenant_hk, tenant_bk, record_source) VALUES (%s, 'ACME', 't')", [ACME]
+    )
+    root = session(dsn, application_name="tenant=ACME, a name of more than ten")
+    root.run("SELECT pg_advisory_xact_lock(1, 2)")
+    locker = session(dsn)
+    locker.run(LOCKS["row for update"])
+    stored.capture()
+    assert aside(stored) > 0
+    locker.run("COMMIT")
+    stored.capture()
+    assert aside(stored) == 0
+    (lock,) = [row for row in stored.locks(root.pid) if row["lock_type"] == "advisory"]
+    assert (lock["tenant_claim"], lock["since_then"]) == (None, "x")
+
+
 def test_what_is_aside_expires_in_its_time_while_its_tenant_stays_locked(
     server: Server, connect: Connect, session: OpenSession
 ) -> None:

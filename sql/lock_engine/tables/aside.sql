@@ -5,6 +5,7 @@
 DO $aside$
 DECLARE
   v_name text;
+  v_change text;
 BEGIN
   FOREACH v_name IN ARRAY ARRAY[
     'lock_activity_h', 'lock_activity_s', 'blocking_session_h', 'blocking_session_s', 'deadlock_event_h', 'deadlock_event_s',
@@ -17,6 +18,18 @@ BEGIN
       EXECUTE format('COMMENT ON TABLE lock_engine.aside_%1$s IS %2$L', v_name,
         'Rows of lock_monitoring.' || v_name || ' whose tenant cannot be had at the moment; read through that table.');
     END IF;
+    -- a child gets each column that the published table gets; a copy gets it here
+    FOR v_change IN
+      SELECT CASE WHEN a.attname IS NULL THEN format('ADD COLUMN %I %s', p.attname, format_type(p.atttypid, p.atttypmod))
+                  ELSE format('ALTER COLUMN %I TYPE %s', p.attname, format_type(p.atttypid, p.atttypmod)) END
+        FROM pg_catalog.pg_attribute p
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = ('lock_engine.aside_' || v_name)::regclass AND a.attname = p.attname AND NOT a.attisdropped
+       WHERE p.attrelid = ('lock_monitoring.' || v_name)::regclass AND p.attnum > 0 AND NOT p.attisdropped
+         AND (a.attname IS NULL OR (a.atttypid, a.atttypmod) IS DISTINCT FROM (p.atttypid, p.atttypmod))
+       ORDER BY p.attnum
+    LOOP
+      EXECUTE format('ALTER TABLE lock_engine.aside_%s %s', v_name, v_change);
+    END LOOP;
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON lock_engine.aside_%s TO lock_vault_owner', v_name);
   END LOOP;
 END
