@@ -130,12 +130,12 @@ def waits_for(cursor: Cursor) -> list[WaitNode]:
 
 
 _GRAPH_AND_PLAN = f"""
-WITH a AS MATERIALIZED (
-  SELECT ARRAY(SELECT w::lock_catalog.graph FROM lock_catalog.waits_for() AS w) AS nodes)
-SELECT {columns(WaitNode)}, CASE WHEN n.ordinality = 1 THEN (
-         SELECT json_agg(p)::text FROM lock_admin.rescue_plan_of(a.nodes, clock_timestamp()) AS p) END
-  FROM a CROSS JOIN LATERAL (
-    SELECT w.*, {_BESIDE} FROM unnest(a.nodes) WITH ORDINALITY AS w {_CLAIMS}) AS n
+WITH g AS MATERIALIZED (SELECT w.* FROM lock_catalog.waits_for() AS w)
+SELECT {columns(WaitNode)}, CASE WHEN n.place = 1 THEN (
+         SELECT json_agg(p)::text
+           FROM lock_admin.rescue_plan_of(
+                  ARRAY(SELECT ROW(g.*)::lock_catalog.graph FROM g), clock_timestamp()) AS p) END
+  FROM (SELECT w.*, {_BESIDE}, row_number() OVER () AS place FROM g AS w {_CLAIMS}) AS n
 """  # noqa: S608 - constant texts
 
 

@@ -9,7 +9,7 @@
 CREATE OR REPLACE FUNCTION lock_catalog.freeing(p_graph lock_catalog.graph[], p_most integer)
 RETURNS TABLE (
   run_head bigint, hard bigint[], soft bigint[], lock_type text, own bigint, nodes bigint[], waiters integer, is_bound boolean, needs bigint[],
-  inserts boolean)
+  inserts boolean, may_be_shared boolean)
 LANGUAGE plpgsql
 IMMUTABLE
 PARALLEL SAFE
@@ -27,19 +27,20 @@ BEGIN
     SELECT x.node, coalesce(x.run_head, x.node) AS run_head, x.hard_blockers AS hard, x.soft_blockers AS soft, x.lock_type,
            CASE WHEN x.run_conflicts_itself THEN x.run_position ELSE 0 END AS place, x.run_position,
            CASE WHEN x.blocked_total > 0 THEN x.node END AS own, x.wait_start_is_bound AS is_bound,
-           x.lock_type = 'transactionid' AND x.tuple IS NULL AS inserts
+           x.lock_type = 'transactionid' AND x.tuple IS NULL AS inserts, x.may_be_shared
       FROM unnest(p_graph) AS x
      WHERE x.is_waiting),
   alike AS MATERIALIZED (
     SELECT x.run_head, x.hard, x.soft, x.lock_type,
            -- in a run those further back than p_most can free are alike
            least(x.place, p_most + 2) AS place, x.own, x.inserts,
-           array_agg(x.node) AS nodes, count(*)::integer AS waiters, bool_or(x.is_bound) AS is_bound
-      FROM (SELECT w.node, w.run_head, w.hard, w.soft, w.lock_type, w.place, w.own, w.inserts, w.is_bound
+           array_agg(x.node) AS nodes, count(*)::integer AS waiters, bool_or(x.is_bound) AS is_bound,
+           bool_or(x.may_be_shared) AS may_be_shared
+      FROM (SELECT w.node, w.run_head, w.hard, w.soft, w.lock_type, w.place, w.own, w.inserts, w.is_bound, w.may_be_shared
               FROM waiter AS w WHERE w.inserts IS NOT TRUE
             UNION ALL
             SELECT w.node, w.run_head, w.hard, w.soft, w.lock_type,
-                   (row_number() OVER (PARTITION BY w.run_head ORDER BY w.run_position, w.node))::integer, w.own, w.inserts, w.is_bound
+                   (row_number() OVER (PARTITION BY w.run_head ORDER BY w.run_position, w.node))::integer, w.own, w.inserts, w.is_bound, w.may_be_shared
               FROM waiter AS w WHERE w.inserts) AS x
      GROUP BY 1, 2, 3, 4, 5, 6, 7),
   few AS MATERIALIZED (
@@ -60,10 +61,10 @@ BEGIN
              WHERE b.node <> ALL (f.blockers) AND b.node IS DISTINCT FROM f.own) AS m
      GROUP BY m.id)
   SELECT n.run_head, n.hard, n.soft, n.lock_type, n.own, n.nodes, n.waiters, n.is_bound,
-         CASE WHEN cardinality(n.needs) BETWEEN 1 AND p_most THEN n.needs END, n.inserts
+         CASE WHEN cardinality(n.needs) BETWEEN 1 AND p_most THEN n.needs END, n.inserts, n.may_be_shared
     FROM (SELECT f.*, f.blockers || m.blockers AS needs FROM few AS f LEFT JOIN more AS m ON m.id = f.id) AS n
   UNION ALL
-  SELECT a.run_head, a.hard, a.soft, a.lock_type, a.own, a.nodes, a.waiters, a.is_bound, NULL, a.inserts
+  SELECT a.run_head, a.hard, a.soft, a.lock_type, a.own, a.nodes, a.waiters, a.is_bound, NULL, a.inserts, a.may_be_shared
     FROM alike AS a
    WHERE cardinality(a.hard) + cardinality(a.soft) + greatest(a.place - 1, 0) > p_most;
 END
@@ -71,4 +72,4 @@ $$;
 COMMENT ON FUNCTION lock_catalog.freeing(lock_catalog.graph[], integer) IS
   'The waiters of a waits-for graph, like ones together, each with the nodes that all have to leave before it goes on (needs; NULL '
   'where these are more than p_most). own: a waiter that holds up others. inserts: it waits for a key that another has '
-  'inserted; of those in its run each needs those before it, as they may want the same. Reads no table.';
+  'inserted; of those in its run each needs those before it, as they may want the same. may_be_shared: of the graph. Reads no table.';

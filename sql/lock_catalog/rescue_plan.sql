@@ -14,7 +14,7 @@
 -- Who is freed is lock_catalog.freeing(). Followed by ("follow") those of whom all that hold them up have been stopped or go on.
 CREATE OR REPLACE FUNCTION lock_catalog.rescue_plan(
   p_graph lock_catalog.graph[], p_at timestamptz, p_own_pid integer, p_own_logins text[], p_protected_users text[],
-  p_past boolean DEFAULT false, p_moves integer DEFAULT 2, p_shared bigint[] DEFAULT NULL)
+  p_past boolean DEFAULT false, p_moves integer DEFAULT 2)
 RETURNS TABLE (
   step integer, action text, node bigint, pid integer, backend_start timestamptz, who text, frees_at_once integer, follow integer,
   at_least boolean, loses text, text text)
@@ -137,7 +137,7 @@ BEGIN
   class AS MATERIALIZED (
     SELECT row_number() OVER ()::integer AS id, c.*, c.hard || c.soft AS blockers
       FROM (SELECT w.run_head, w.hard, w.soft, w.lock_type, sum(w.waiters)::integer AS members, bool_or(w.is_bound) AS bound,
-                   bool_or(w.inserts) AND sum(w.waiters) > 1 AS of_keys, bool_or(w.nodes && p_shared) AS may_be_shared
+                   bool_or(w.inserts) AND sum(w.waiters) > 1 AS of_keys, bool_or(w.may_be_shared) AS may_be_shared
               FROM waits AS w GROUP BY w.run_head, w.hard, w.soft, w.lock_type) AS c),
   blocks AS MATERIALIZED (
     SELECT DISTINCT c.id, CASE WHEN NOT w.in_deadlock THEN up.id END AS up, coalesce(s.step, 1000) AS until
@@ -240,7 +240,7 @@ BEGIN
    ORDER BY r.part, r.place;
 END
 $$;
-COMMENT ON FUNCTION lock_catalog.rescue_plan(lock_catalog.graph[], timestamptz, integer, text[], text[], boolean, integer, bigint[]) IS
+COMMENT ON FUNCTION lock_catalog.rescue_plan(lock_catalog.graph[], timestamptz, integer, text[], text[], boolean, integer) IS
   'Which sessions to stop, and in which order, so that most of a waits-for graph go on soonest (p_at: its moment). Rows without a '
   'step say who is left alone and why, who goes on waiting, and what was not tried. at_least: a past moment whose queue has no '
-  'known order. p_shared: those who wait for a row that others may have locked, too. Reads no table. See docs/door.md.';
+  'known order. Reads no table. See docs/door.md.';

@@ -13,7 +13,7 @@ RETURNS TABLE (
   parent bigint, roots bigint[],
   blocked_directly integer, blocked_total integer, blocking_since timestamptz, blocked_seconds numeric,
   severity text, kind text, recommended_action text, locks_held integer, exclusive_locks_held integer,
-  process integer, waits jsonb)
+  process integer, waits jsonb, may_be_shared boolean)
 LANGUAGE plpgsql
 VOLATILE
 ROWS 100
@@ -29,4 +29,5 @@ COMMENT ON FUNCTION lock_catalog.waits_for() IS
   'The waits-for graph now, one row for each waiter and each blocker. Nodes are pids (the leader''s for parallel workers) '
   'or minus the xid of a prepared transaction. process: the one that waits. waits: where the members of a parallel query wait '
   'for several things, each of them, an object with the columns of a wait; the row''s own columns then show the longest of '
-  'them, but for the blockers and roots, which are those of all. Durations are seconds. Reads only; needs pg_monitor for other sessions'' texts.';
+  'them, but for the blockers and roots, which are those of all. '
+  'may_be_shared: it waits for a row in whose table its holder has changed nothing, so that others may have locked the row, too: PostgreSQL shows one. Durations are seconds. Reads only; needs pg_monitor for other sessions'' texts.';

@@ -13,7 +13,6 @@ AS $$
 DECLARE
   v_own text[];
   v_protected text[];
-  v_shared bigint[];
 BEGIN
   IF cardinality(p_graph) > 0 THEN
     BEGIN
@@ -28,20 +27,9 @@ BEGIN
         RETURN NEXT;
         RETURN;
     END;
-    -- PostgreSQL shows one of those who have locked a row (FOR SHARE, a foreign key's check). Who has no lock with which rows of that
-    -- table are changed has only locked the row, and others may have, too. Locks are read again for that, once somebody waits for a row (the
-    -- planner asks what is behind NOT IN for the first row only); of past ones nothing is known.
-    IF NOT p_past THEN
-      v_shared := ARRAY(
-        SELECT x.node FROM unnest(p_graph) AS x
-         WHERE x.lock_type = 'transactionid' AND x.tuple IS NOT NULL
-           AND (x.hard_blockers[1], x.database_oid, x.relation_oid) NOT IN (
-             SELECT l.pid::bigint, l.database, l.relation FROM pg_catalog.pg_locks AS l
-              WHERE l.locktype = 'relation' AND l.granted AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS NOT NULL));
-    END IF;
     RETURN QUERY
     SELECT p.* FROM lock_catalog.rescue_plan(
-      p_graph, p_at, CASE WHEN p_past THEN 0 ELSE pg_backend_pid() END, v_own, v_protected, p_past, p_shared => v_shared) AS p;
+      p_graph, p_at, CASE WHEN p_past THEN 0 ELSE pg_backend_pid() END, v_own, v_protected, p_past) AS p;
   END IF;
 END
 $$;
