@@ -1,12 +1,13 @@
 -- The one rule: a word of its own, so that neither mytenant=acme nor tenant=acme|job of a pooler is taken otherwise in one place
--- than in another. lockmon/views/words.py has it in Python, and one table of cases holds both (tests/support/claims.py). Inlined.
+-- than in another. Inlined; most names hold no such word, and cost no regular expression.
 CREATE OR REPLACE FUNCTION lock_engine.claimed_tenant(p_application_name text)
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
 AS $$
-  SELECT pg_catalog.substring(p_application_name, '(?:^|[\s;,|])tenant=([^\s;,|]+)')
+  SELECT CASE WHEN pg_catalog.strpos(p_application_name, 'tenant=') OPERATOR(pg_catalog.>) 0
+              THEN pg_catalog.substring(p_application_name, '(?:^|[\s;,|])tenant=([^\s;,|]+)') END
 $$;
 COMMENT ON FUNCTION lock_engine.claimed_tenant(text) IS
   'The tenant that an application name claims: what follows tenant= at its beginning, or behind white space or one of ; , | '
