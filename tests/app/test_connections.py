@@ -65,7 +65,17 @@ def test_a_direct_connection_says_what_it_is_for_and_limits_itself(vault_db: str
     with vault.direct_connection(
         "vault", "monitor", statement_timeout_ms=2500, lock_timeout_ms=300
     ) as connection:
-        assert connection.info.get_parameters()["application_name"] == "one_vault_lockmon:monitor"
+        given = connection.info.get_parameters()
+        assert given["application_name"] == "one_vault_lockmon:monitor"
+        # a host that is gone is noticed within 25 s
+        line = (
+            "keepalives",
+            "keepalives_idle",
+            "keepalives_interval",
+            "keepalives_count",
+            "tcp_user_timeout",
+        )
+        assert [given[name] for name in line] == ["1", "10", "5", "3", "20000"]
         assert connection.autocommit
         with connection.cursor() as cursor:
             assert one(cursor, "SHOW statement_timeout") == "2500ms"

@@ -155,6 +155,10 @@ def kind_of(vault: psycopg.Connection[Any], **facts: Any) -> str:
         ({"backend_type": "pg_cron", "state": "active"}, "background"),
         ({"backend_type": None}, "unknown"),
         ({"type": "IPC", "event": "SyncRep", "query": "UPDATE t SET n = 1"}, "waits_for_standby"),
+        ({"running": "1 minute"}, "active"),
+        ({"running": "1 minute 0.000001 s"}, "long_query"),
+        ({"strongest": 8}, "active"),
+        ({"strongest": 16}, "holds_table_lock"),
     ],
 )
 def test_the_rule_of_kinds(vault: psycopg.Connection[Any], facts: dict[str, Any], wanted: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -297,6 +298,38 @@ def test_activity_read_earlier_in_the_transaction_does_not_fool_it(
     poll(lambda: not doors.alive(scene)(holder.pid), what="its end")
     assert door.execute(requested["action_id"])["outcome"] == "already gone"
     door.connection.execute("COMMIT")
+
+
+def test_what_a_session_does_between_the_check_and_the_signal_counts(
+    scene: str, door: Door, session: OpenSession, connect: Connect
+) -> None:
+    """The check reads the activity, which PostgreSQL would show the same until the transaction's end."""
+    admin = connect(scene)
+    admin.execute("ALTER FUNCTION lock_admin.refusal_now(bigint, integer[]) RENAME TO refusal_before")
+    admin.execute(
+        "CREATE FUNCTION lock_admin.refusal_now(p_action_id bigint, p_waiters integer[]) RETURNS text"
+        " LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$ DECLARE v_code text; BEGIN"
+        " v_code := lock_admin.refusal_before(p_action_id, p_waiters);"
+        " PERFORM pg_advisory_xact_lock(77); RETURN v_code; END $$"
+    )
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    admin.execute("SELECT pg_advisory_lock(77), pg_advisory_lock(78)")
+    holder.start("SELECT pg_advisory_lock(78)")
+    holder.wait_blocked()
+    requested = door.request("cancel", holder.pid)
+    with ThreadPoolExecutor(1) as beside:
+        told = beside.submit(door.execute, requested["action_id"])
+        held = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND objid = 77)"
+        poll(lambda: admin.execute(held).fetchone() == (True,), what="that it has checked")
+        admin.execute("SELECT pg_advisory_unlock(78)")
+        holder.result()
+        holder.start("SELECT pg_sleep(60)")
+        now = "SELECT query = 'SELECT pg_sleep(60)' AND state = 'active' FROM pg_stat_activity WHERE pid = %s"
+        poll(lambda: admin.execute(now, [holder.pid]).fetchone() == (True,), what="another statement")
+        admin.execute("SELECT pg_advisory_unlock(77)")
+        assert told.result()["code"] == "other_statement"
+    assert admin.execute(now, [holder.pid]).fetchone() == (True,), "it was not cancelled"
 
 
 def test_a_signal_that_was_rolled_back_stands_in_the_server_log(

@@ -101,7 +101,8 @@ def read(connection: psycopg.Connection[Any]) -> Reading:
     return Reading(found["at"], found["own"], {part: found[part] for part in PARTS}, found["graph"])
 
 
-def _asked(connection: psycopg.Connection[Any], statement: str, given: list[Any]) -> list[dict[str, Any]]:
+def asked(connection: psycopg.Connection[Any], statement: str, given: list[Any]) -> list[dict[str, Any]]:
+    """The rows of a statement that gives them as json; its arguments are $1, $2 and so on."""
     row = RawCursor(connection).execute(statement, given).fetchone()
     assert row is not None
     found: list[dict[str, Any]] = row[0]
@@ -121,16 +122,16 @@ class Rules:
 
     def graph(self, reading: Reading) -> list[dict[str, Any]]:
         """The graph of a reading, in the vault."""
-        return _asked(self.vault, NODES.format(IN_VAULT), reading.given)
+        return asked(self.vault, NODES.format(IN_VAULT), reading.given)
 
     def graph_anywhere(self, reading: Reading) -> list[dict[str, Any]]:
         """The graph of a reading, where there is no vault."""
-        return _asked(self.bare, self.graph_statement, reading.given)
+        return asked(self.bare, self.graph_statement, reading.given)
 
     def plan(self, nodes: str, at: Any, past: bool = False) -> list[dict[str, Any]]:
         """The plan of a graph's rows as json, in the vault."""
-        return _asked(self.vault, PLAN_IN_VAULT, [nodes, at, past])
+        return asked(self.vault, PLAN_IN_VAULT, [nodes, at, past])
 
     def plan_anywhere(self, nodes: str, at: Any, past: bool = False) -> list[dict[str, Any]]:
         """The same where there is no vault."""
-        return _asked(self.bare, self.plan_statement, [nodes, at, past])
+        return asked(self.bare, self.plan_statement, [nodes, at, past])

@@ -100,6 +100,14 @@ def test_a_query_keeps_no_session_lock_and_no_setting(admin: psycopg.Connection[
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'one_vault_lockmon:leftovers'"
     ).fetchone()
     assert rows == (1,), "the setting was rolled back"
+    # a site's own function, whose name tells nothing, takes a lock that outlives a rollback
+    admin.execute(
+        "CREATE SCHEMA site; CREATE FUNCTION site.grab() RETURNS integer LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_catalog.pg_advisory_lock(7); RETURN 1; END';"
+        " CREATE VIEW site.grabs AS SELECT site.grab() AS n;"
+        " GRANT USAGE ON SCHEMA site TO PUBLIC; GRANT SELECT ON site.grabs TO PUBLIC"
+    )
+    assert sandbox.evaluate("SELECT n FROM site.grabs", 1).value == 1
     locks = admin.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
     assert locks == (0,)
     sandbox.close()
