@@ -9,7 +9,7 @@ PROCESSES ?= 4
 export PROCESSES
 BENCH ?= $(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))
 .DEFAULT_GOAL := help
-.PHONY: .python help run setup setup-dev test test-long test-matrix e2e bench lint format types clean
+.PHONY: .python help run setup setup-dev test test-long test-matrix e2e bench mutants lint format types clean
 
 help: ## list what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ e2e: setup-dev ## run the browser tests
 bench: setup-dev ## run the benchmarks one after the other and print their figures (BENCH="cycle loop" for some; about an hour)
 	@for name in $(or $(BENCH),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py))); do \
 		echo "== $$name"; $(VENV) -m tests.bench.bench_$$name || exit 1; done
+
+mutants: setup-dev ## change a dozen lines by chance, one at a time, and see whether the tests notice (SEED=1 NUMBER=12; some ten minutes)
+	@$(VENV) -m tests.support.mutants $(or $(SEED),1) $(NUMBER)
 
 lint: setup-dev ## ruff and mypy
 	@$(VENV) -m ruff check .

@@ -11,7 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   v_sessions constant numeric := p_blocked + coalesce(greatest(p_blocked_seconds, 0), 0) / 60
-    + CASE WHEN p_longest_seconds > 60 THEN p_blocked * 60 / p_longest_seconds ELSE p_blocked END;
+    + CASE WHEN p_longest_seconds > 60 THEN p_blocked::numeric * 60 / p_longest_seconds ELSE p_blocked END;
 BEGIN
   RETURN CASE WHEN p_blocked > 0
     -- never the next level's, whatever the crowd

@@ -145,4 +145,6 @@ if __name__ == "__main__":
     elif len(sys.argv) == 2:
         main(Path(sys.argv[1]))
     else:
-        sys.exit(__doc__)
+        print(
+            "Not run: it needs the folder of another release (python -m tests.bench.bench_fragment FOLDER)."
+        )

@@ -126,9 +126,9 @@ LOCK_TIMEOUTS = {
     "2s": "auto_resolve cleanup_old_data execute_action request_action",
     "1s": "act_on_alert_event add_alert_message analyze_lock_waits auto_resolve_blocking backtest_policy"
     " capture_lock_activity claim_alert_message detect_blocking_sessions detect_deadlocks"
-    " finish_alert_message follow_up forget_alerts merge_held_alert_messages mirror_alert_events record_denied resolve_plan"
-    " run_lock_monitoring run_policies save_alert_configuration session_facts store_alert_states"
-    " version_alert_configuration write_alert_event",
+    " finish_alert_message follow_up forget_alerts merge_held_alert_messages mirror_alert_events"
+    " record_denied resolve_plan run_lock_monitoring run_policies save_alert_configuration session_facts"
+    " store_alert_states version_alert_configuration write_alert_event",
     # within a cycle, a look or a page
     "200ms": "claim_patterns cleanup_report collect_deadlocks delete_batch own_logins place_rows"
     " rescue_plan_of roll_up_waits run_cycle store_seen",

@@ -173,3 +173,34 @@ def test_a_ring_is_its_own_root_in_the_dashboard_and_the_past(
         then = stored.rows(f"SELECT node, severity FROM lock_engine.behind_at({at})")
         found = {row["node"]: row["severity"] for row in then}
         assert {pid: found[pid] for pid in ring} == ring, at
+
+
+@pytest.mark.parametrize(
+    ("severity", "blocked", "longest", "seconds", "wanted"),
+    [
+        # sessions: the waiters, the minutes lost, those who came in a minute; 100 * n / (n + 1000) of them
+        ("LOW", 4, None, None, 100.79),
+        ("LOW", 4, 60, 0, 100.79),
+        ("LOW", 4, 30, -60, 100.79),
+        ("HIGH", 10, 120, 600, 302.44),
+        ("MEDIUM", 1, 61, 60, 200.30),
+        ("CRITICAL", 300, 300, 90_000, 465.03),
+        ("CRITICAL", 10**9, 300, 10**12, 499.99),
+        ("NEW", 4, 60, 0, 0.79),
+        ("LOW", 0, 60, 0, None),
+        ("LOW", None, 60, 0, None),
+    ],
+)
+def test_the_score_is_what_its_document_says(
+    stored: Stored,
+    severity: str,
+    blocked: int | None,
+    longest: float | None,
+    seconds: float | None,
+    wanted: Any,
+) -> None:
+    found = stored.value(
+        "SELECT lock_engine.severity_score(%s, %s::int, %s::numeric, %s::numeric)",
+        severity, blocked, longest, seconds,
+    )  # fmt: skip
+    assert (None if found is None else float(found)) == wanted
