@@ -197,7 +197,7 @@ def test_the_score_is_what_its_document_says(
     blocked: int | None,
     longest: float | None,
     seconds: float | None,
-    wanted: Any,
+    wanted: float | None,
 ) -> None:
     found = stored.value(
         "SELECT lock_engine.severity_score(%s, %s::int, %s::numeric, %s::numeric)",

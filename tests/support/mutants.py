@@ -92,7 +92,12 @@ SUBJECTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "sandbox": (
         ("lockmon/alerts/sandbox.py", "lockmon/vault.py"),
-        ("tests/sql/test_alert_sandbox.py", "tests/app/alerting", "tests/app/test_connections.py"),
+        (
+            "tests/sql/test_alert_sandbox.py",
+            "tests/app/alerting",
+            "tests/app/test_connections.py",
+            "tests/app/test_loop_tenants.py",
+        ),
     ),
     "log": (
         ("sql/lock_log/parse_*.sql", "sql/lock_log/split*.sql", "sql/lock_log/read*_record.sql"),
@@ -102,6 +107,8 @@ SUBJECTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "tests/sql/test_log_stderr.py",
             "tests/sql/test_log_rendering.py",
             "tests/sql/test_log_forging.py",
+            "tests/sql/test_deadlock_words.py",
+            "tests/sql/test_log_words.py",
         ),
     ),
 }
