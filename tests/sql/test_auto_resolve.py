@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg import errors
@@ -169,3 +173,71 @@ def test_a_tenant_and_nobody_else(scene: str, door: Door, session: OpenSession) 
 def test_bad_input_is_one_sentence(scene: str, door: Door, arguments: str, sentence: str) -> None:
     with pytest.raises(errors.InvalidParameterValue, match=sentence):
         door.all(f"SELECT * FROM lock_monitoring.auto_resolve_blocking({arguments})")
+
+
+class Between:
+    """Another session at the moment at which a session has been chosen and the door is asked to signal it."""
+
+    def __init__(self, admin: psycopg.Connection[Any]) -> None:
+        self.admin = admin
+        admin.execute("ALTER FUNCTION lock_admin.signal_session(bigint, numeric) RENAME TO signal_then")
+        admin.execute(
+            "CREATE FUNCTION lock_admin.signal_session(p_action_id bigint, p_wait_seconds numeric)"
+            " RETURNS TABLE (action_id bigint, outcome text, code text, message text, waited_ms numeric,"
+            " recovery_ms numeric, comparison jsonb) LANGUAGE plpgsql"
+            " SET search_path = pg_catalog, pg_temp AS $$ BEGIN PERFORM pg_advisory_xact_lock(77);"
+            " RETURN QUERY SELECT s.* FROM lock_admin.signal_then(p_action_id, p_wait_seconds) AS s; END $$"
+        )
+
+    def resolve(self, door: Door, meanwhile: Callable[[], None], pid: int) -> str:
+        """What auto_resolve_blocking() says of a session for which something changes in between."""
+        self.admin.execute("SELECT pg_advisory_lock(77)")
+        held = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND objid = 77)"
+        with ThreadPoolExecutor(1) as beside:
+            told = beside.submit(door.all, RESOLVE, False)
+            try:
+                poll(lambda: self.admin.execute(held).fetchone() == (True,), what="that it has chosen")
+                meanwhile()
+            finally:
+                self.admin.execute("SELECT pg_advisory_unlock(77)")
+            (row,) = [row for row in told.result() if row["session_pid"] == pid]
+        assert row["resolution_result"] == "refused", row
+        return str(row["impact_assessment"])
+
+
+def test_who_waits_itself_by_the_time_of_the_signal_is_left_alone(
+    scene: str, door: Door, session: OpenSession, connect: Connect
+) -> None:
+    between = Between(connect(scene))
+    holder = doors.hold(session, scene)
+    doors.wait(session, scene)
+    doors.hold(session, scene, row=9)
+
+    def meanwhile() -> None:
+        holder.start("UPDATE app.accounts SET balance = 3 WHERE id = 9")
+        holder.wait_blocked()
+
+    assert "waits itself now" in between.resolve(door, meanwhile, holder.pid)
+    assert doors.alive(scene)(holder.pid)
+
+
+def test_who_holds_up_others_than_those_who_had_waited_for_long_is_left_alone(
+    scene: str, door: Door, session: OpenSession, connect: Connect
+) -> None:
+    between = Between(connect(scene))
+    holder = doors.hold(session, scene)
+    waiter = doors.wait(session, scene)
+    since = (
+        "SELECT clock_timestamp() - blocking_since > interval '1.1 seconds' FROM lock_catalog.waits_for()"
+        " WHERE pid = %s"
+    )
+
+    def meanwhile() -> None:
+        poll(lambda: between.admin.execute(since, [holder.pid]).fetchone() == (True,), what="a second")
+        between.admin.execute("SELECT pg_cancel_backend(%s)", [waiter.pid])
+        with pytest.raises(errors.QueryCanceled):
+            waiter.result()
+        doors.wait(session, scene)
+
+    assert "wait no more" in between.resolve(door, meanwhile, holder.pid)
+    assert doors.alive(scene)(holder.pid)
