@@ -1,6 +1,6 @@
 -- The first words of a statement, past comments (nested), blanks and parentheses; of WITH the words of the statement behind it. Statements
 -- come from anyone and are cut: what does not become clear within the text is NULL.
-CREATE OR REPLACE FUNCTION lock_catalog.leading_words(p_query text, p_count integer DEFAULT 12)
+CREATE OR REPLACE FUNCTION lock_catalog.leading_words(p_query text, p_count integer)
 RETURNS text[]
 LANGUAGE plpgsql
 IMMUTABLE

@@ -65,7 +65,7 @@ INSERT INTO pg_temp.lockmon_expected (kind, full_name, parts) VALUES
 ('function', 'lock_catalog.graph_of_groups(integer[],lock_catalog.sessions[],lock_catalog.locks[])', ARRAY['p_own_pids integer[], p_sessions lock_catalog.sessions[], p_locks lock_catalog.locks[]', 'SETOF lock_catalog.graph']),
 ('function', 'lock_catalog.in_words(interval)', ARRAY['p_length interval', 'text']),
 ('function', 'lock_catalog.is_readable(text)', ARRAY['p_text text', 'boolean']),
-('function', 'lock_catalog.leading_words(text,integer)', ARRAY['p_query text, p_count integer DEFAULT 12', 'text[]']),
+('function', 'lock_catalog.leading_words(text,integer)', ARRAY['p_query text, p_count integer', 'text[]']),
 ('function', 'lock_catalog.look(text[],interval,numeric,timestamp with time zone)', ARRAY['p_own_logins text[], p_min_age interval, p_digest numeric DEFAULT NULL::numeric, p_due timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT seen_at timestamp with time zone, OUT digest numeric, OUT due timestamp with time zone, OUT seen text', 'record']),
 ('function', 'lock_catalog.never_stopped(integer,text,boolean,text,integer,text,boolean,boolean)', ARRAY['p_pid integer, p_user_name text, p_is_superuser boolean, p_backend_type text, p_leader_pid integer, p_query text, p_is_own boolean, p_is_protected boolean', 'text']),
 ('function', 'lock_catalog.object_name(text,text,text,"char",oid,integer,integer,text,bigint,oid,oid,integer)', ARRAY['p_lock_type text, p_schema text, p_relation_name text, p_relkind "char", p_relation oid, p_page integer, p_tuple integer, p_virtualxid text, p_transactionid bigint, p_classid oid, p_objid oid, p_objsubid integer', 'text']),

@@ -147,3 +147,15 @@ def test_no_function_waits_longer_for_a_lock_than_it_may(vault: psycopg.Connecti
     ).fetchall()
     wanted = {name: limit for limit, names in LOCK_TIMEOUTS.items() for name in names.split()}
     assert dict(rows) == wanted
+
+
+def test_signals_count_for_an_hour(vault: psycopg.Connection[Any]) -> None:
+    vault.execute("SET session_replication_role = replica")
+    for minutes, action in ((59, 1), (61, 2)):
+        vault.execute(
+            "INSERT INTO lock_admin.action_log (action_id, step, origin, action, target_pid, logged_at)"
+            " OVERRIDING SYSTEM VALUE VALUES (%s, 'signal', 'person', 'cancel', 1,"
+            " clock_timestamp() - make_interval(mins => %s))",
+            [action, minutes],
+        )
+    assert vault.execute("SELECT lock_admin.signals_in_last_hour()").fetchone() == (1,)

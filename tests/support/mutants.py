@@ -114,7 +114,9 @@ SUBJECTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """What is mutated, and the tests that should notice."""
 _SQL = re.compile(
-    r"--[^\n]*|/\*.*?\*/|E?'(?:[^']|'')*'|\$[a-z_]*\$|(?<![\w.$])\d+(?![\w.])|<=|>=|<>|<|>", re.DOTALL
+    r"--[^\n]*|/\*.*?\*/|->>?|#>>?|@>|<@|=>|\bSELECT 1 FROM\b|"
+    r"E?'(?:[^']|'')*'|\$[a-z_]*\$|(?<![\w.$])\d+(?![\w.])|<=|>=|<>|<|>",
+    re.DOTALL,
 )
 _PYTHON = re.compile(
     r'#[^\n]*|"""(?:.|\n)*?"""|f?"(?:[^"\\\n]|\\.)*"|->|(?<![\w.])[\d_]*\d(?![\w.])|<=|>=|==|!=|<|>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -88,6 +89,25 @@ def test_a_server_that_does_not_answer_is_left_at_the_deadline(admin: psycopg.Co
         os.kill(pid, signal.SIGCONT)
     assert evaluated.sentence == "PostgreSQL did not answer in time; the connection was ended."
     assert sandbox.evaluate("SELECT 2", 1).value == 2, "with a new connection"
+    sandbox.close()
+
+
+def test_a_connection_that_is_ended_within_a_query_is_no_answer_of_the_query(
+    admin: psycopg.Connection[Any],
+) -> None:
+    """Whoever asked comes again with a new connection; the alert's own history says nothing of it."""
+    sandbox = Sandbox("vault", "ended")
+    busy = (
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE application_name = 'one_vault_lockmon:ended' AND state = 'active'"
+    )
+    with ThreadPoolExecutor(1) as beside:
+        told = beside.submit(sandbox.evaluate, "SELECT count(*) FROM generate_series(1, 1000000000)", 30)
+        (pid,) = poll(lambda: admin.execute(busy).fetchone(), what="the query")
+        admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+        with pytest.raises(psycopg.OperationalError):
+            told.result()
+    assert sandbox.evaluate("SELECT 2", 1).value == 2
     sandbox.close()
 
 
