@@ -35,6 +35,7 @@ ELSEWHERE = {
     r"^make run$": "tests/app/test_make_run.py",
     r"^make (test|test-matrix|e2e|setup)$": "what runs these tests; .ci/run",
     r"^make test-long$": "takes minutes a test: run by hand before an issue is resolved",
+    r"^make mutants": "some ten minutes: run by hand; tests/app/test_mutants.py",
     r"^make bench": "benchmarks are for people: an hour of a quiet machine",
     r"^python -m tests\.bench\.": "a benchmark",
     r"^python -m tests\.support\.expected$": "tests/sql/test_upgrade.py compares",
