@@ -14,7 +14,17 @@ import pytest
 from tests.support.readings import IN_VAULT, NODES, PARTS, asked
 
 AT = datetime(2026, 12, 1, 3, 0, tzinfo=UTC)
-MODES = {"ShareLock": (32, 472), "ExclusiveLock": (128, 508), "AccessExclusiveLock": (256, 510)}
+# PostgreSQL's table "Conflicting Lock Modes", as lock_catalog.locks has it: bit n for the n-th mode
+MODES = {
+    "AccessShareLock": (2, 256),
+    "RowShareLock": (4, 384),
+    "RowExclusiveLock": (8, 480),
+    "ShareUpdateExclusiveLock": (16, 496),
+    "ShareLock": (32, 472),
+    "ShareRowExclusiveLock": (64, 504),
+    "ExclusiveLock": (128, 508),
+    "AccessExclusiveLock": (256, 510),
+}
 MILLISECOND = timedelta(milliseconds=1)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -106,6 +116,22 @@ def test_from_the_41st_class_on_the_head_of_the_class_ahead_is_named(
         + [lock(pid, modes[pid % 2], AT - timedelta(seconds=100 - pid)) for pid in range(2, last + 1)],
     )
     assert {*found[last]["hard_blockers"], *found[last]["soft_blockers"]} == named
+
+
+@pytest.mark.parametrize("between", MODES)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_conflicting_request_between_two_like_ones_parts_them(
+    vault: psycopg.Connection[Any], mode: str, between: str
+) -> None:
+    """What does not conflict with them, or is like them, leaves them one run."""
+    order = ((2, mode), (3, between), (4, mode))
+    found = graph(
+        vault,
+        [lock(1, "AccessExclusiveLock", granted=True)]
+        + [lock(pid, of, AT - timedelta(seconds=10 - pid)) for pid, of in order],
+    )
+    parted = mode != between and MODES[mode][1] & MODES[between][0] != 0
+    assert found[4]["run_head"] == (4 if parted else 2)
 
 
 def test_durations_are_written_again_at_round_lengths(vault: psycopg.Connection[Any]) -> None:
