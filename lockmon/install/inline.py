@@ -82,14 +82,10 @@ class Rule:
     body: str
 
 
-def _tokens(text: str) -> Iterator[re.Match[str]]:
-    return _TOKEN.finditer(text)
-
-
 def _parts(text: str, separator: str) -> list[str]:
     """The parts of a text between separators that stand in no parenthesis, string or comment."""
     found, begun, depth = [], 0, 0
-    for token in _tokens(text):
+    for token in _TOKEN.finditer(text):
         other = token["other"]
         if other in ("(", "[") or token["call"]:
             depth += 1
@@ -107,8 +103,6 @@ def _closing(text: str, begun: int) -> int:
     for token in _TOKEN.finditer(text, begun):
         if token["other"] == "(" or token["call"]:
             depth += 1
-        elif token["unnest"]:
-            continue
         elif token["other"] == ")":
             depth -= 1
             if depth == 0:
@@ -173,7 +167,7 @@ class Inliner:
 
     def _replaced(self, text: str, arrays: dict[str, str]) -> str:
         found, place = [], 0
-        for token in _tokens(text):
+        for token in _TOKEN.finditer(text):
             if token.start() < place:
                 continue
             if (token["skip"] or "").startswith(("--", "/*")):

@@ -386,8 +386,8 @@ BEGIN
          -- who has no lock with which rows of the table are changed has only locked the row (FOR SHARE, a foreign key's check), and others may have, too
          CASE WHEN d.lock_type = 'transactionid' AND d.tuple IS NOT NULL THEN
            (ce.hard[1], d.database_oid, d.relation_oid) NOT IN (
-             SELECT l.pid::bigint, l.database_oid, l.relation_oid
-               FROM l WHERE l.pid IN (SELECT e.node FROM edge e WHERE e.is_hard) AND l.granted AND l.mode_bit >= 8 AND l.lock_type = 'relation') END
+             SELECT l.pid::bigint, l.database_oid, l.relation_oid FROM l
+              WHERE l.granted AND l.mode_bit >= 8 AND l.lock_type = 'relation' AND l.pid IS NOT NULL) END
     FROM described d
     /*groups*/LEFT JOIN all_waits aw ON aw.node = d.node LEFT JOIN all_edges ae ON ae.node = d.node LEFT JOIN all_roots ar ON ar.node = d.node/*alone */
     LEFT JOIN class_edges ce ON ce.head_pid = d.head_pid

@@ -8,19 +8,13 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
-  WITH row AS MATERIALIZED (
-    SELECT s.satellite_id, s.load_date, s.wait_start, s.lock_pid, s.lock_group, s.object_key, s.lock_mode, s.lock_type, s.queue_position, s.blocking_nodes,
-           s.soft_blocking_nodes, s.root_nodes, s.run_head
-      FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date <= p_at AND s.load_end_date IS NULL
+  WITH row AS (
+    SELECT s.* FROM lock_monitoring.lock_activity_s s WHERE NOT s.lock_granted AND s.load_date <= p_at AND s.load_end_date IS NULL
     UNION ALL
-    SELECT s.satellite_id, s.load_date, s.wait_start, s.lock_pid, s.lock_group, s.object_key, s.lock_mode, s.lock_type, s.queue_position, s.blocking_nodes,
-           s.soft_blocking_nodes, s.root_nodes, s.run_head
-      FROM lock_monitoring.lock_activity_s s
+    SELECT s.* FROM lock_monitoring.lock_activity_s s
      WHERE NOT s.lock_granted AND s.load_date <= p_at AND s.load_date > p_at - interval '1 day' AND s.load_end_date > p_at
     UNION ALL
-    SELECT s.satellite_id, s.load_date, s.wait_start, s.lock_pid, s.lock_group, s.object_key, s.lock_mode, s.lock_type, s.queue_position, s.blocking_nodes,
-           s.soft_blocking_nodes, s.root_nodes, s.run_head
-      FROM lock_monitoring.lock_activity_s s
+    SELECT s.* FROM lock_monitoring.lock_activity_s s
      WHERE NOT s.lock_granted AND s.load_date <= p_at - interval '1 day' AND s.load_end_date - s.load_date > interval '1 day' AND s.load_end_date > p_at),
   queue AS MATERIALIZED (
     SELECT r.satellite_id, coalesce(r.lock_group, r.lock_pid)::bigint AS node, coalesce(r.wait_start, r.load_date) AS began, r.lock_pid, r.object_key,
@@ -51,14 +45,13 @@ AS $$
   blocker AS (
     SELECT DISTINCT ON (y.node) y.*
       FROM (SELECT coalesce(s.node, s.session_pid) AS node, s.satellite_id, s.hard_blockers, s.soft_blockers, s.root_nodes
-              FROM lock_monitoring.blocking_session_s s WHERE s.load_date <= p_at AND s.load_end_date IS NULL
-            UNION ALL
-            SELECT coalesce(s.node, s.session_pid), s.satellite_id, s.hard_blockers, s.soft_blockers, s.root_nodes
-              FROM lock_monitoring.blocking_session_s s WHERE s.load_date <= p_at AND s.load_date > p_at - interval '1 day' AND s.load_end_date > p_at
-            UNION ALL
-            SELECT coalesce(s.node, s.session_pid), s.satellite_id, s.hard_blockers, s.soft_blockers, s.root_nodes
-              FROM lock_monitoring.blocking_session_s s
-             WHERE s.load_date <= p_at - interval '1 day' AND s.load_end_date - s.load_date > interval '1 day' AND s.load_end_date > p_at) y
+              FROM (SELECT s.* FROM lock_monitoring.blocking_session_s s WHERE s.load_date <= p_at AND s.load_end_date IS NULL
+                    UNION ALL
+                    SELECT s.* FROM lock_monitoring.blocking_session_s s
+                     WHERE s.load_date <= p_at AND s.load_date > p_at - interval '1 day' AND s.load_end_date > p_at
+                    UNION ALL
+                    SELECT s.* FROM lock_monitoring.blocking_session_s s
+                     WHERE s.load_date <= p_at - interval '1 day' AND s.load_end_date - s.load_date > interval '1 day' AND s.load_end_date > p_at) s) y
      ORDER BY y.node, y.satellite_id DESC)
   SELECT coalesce(w.node, b.node), b.satellite_id, coalesce(w.waits, '{}'), coalesce(w.hard, b.hard_blockers, '{}'), coalesce(w.soft, b.soft_blockers, '{}'),
          coalesce(w.roots, b.root_nodes, '{}'), w.run_head,

@@ -127,12 +127,11 @@ _LENGTH = re.compile(r"^'(\d+) (milliseconds?|seconds?|minutes?|hours?|days?)'$"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change: of a file, from begin to end, to another text."""
+    """One line of a file, which begins at `begin`, and what becomes of it."""
 
     subject: str
     path: str
     begin: int
-    end: int
     line: int
     before: str
     after: str
@@ -169,8 +168,7 @@ def mutations(subject: str, path: Path) -> Iterator[Mutation]:
             yield Mutation(
                 subject,
                 str(path.relative_to(ROOT)),
-                token.start(),
-                token.end(),
+                begin,
                 text.count("\n", 0, begin) + 1,
                 text[begin:end],
                 text[begin : token.start()] + other + text[token.end() : end],
@@ -221,9 +219,8 @@ def survives(folder: Path, mutation: Mutation) -> bool:
     """Whether the subject's tests pass with the mutation."""
     path = folder / mutation.path
     text = path.read_text(encoding="utf-8")
-    begin = mutation.begin - text.rfind("\n", 0, mutation.begin) - 1
-    start, end = mutation.begin - begin, text.find("\n", mutation.end)
-    path.write_text(text[:start] + mutation.after + text[end:], encoding="utf-8")
+    rest = text[mutation.begin :].removeprefix(mutation.before)
+    path.write_text(text[: mutation.begin] + mutation.after + rest, encoding="utf-8")
     try:
         run = subprocess.run(
             [*PYTEST, "-n", os.environ.get("PROCESSES", "2"), *SUBJECTS[mutation.subject][1]],
